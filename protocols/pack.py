@@ -94,7 +94,7 @@ class Manifest(Message, frozen=True, kw_only=True):
     score_threshold: Probability = 0.3
     """Below it a detection is not reported (evaluation uses its own, far lower, threshold)."""
     nms_iou: Probability = 0.6
-    variants: dict[Label, Label] = {"fp32": MODEL}
+    variants: dict[Label, Label] = msgspec.field(default_factory=lambda: {"fp32": MODEL})
     """Precision to file name."""
     parent: Digest | None = None
     """The pack that this one was trained from."""

@@ -1,0 +1,1 @@
+"""The centre: ingest, store, annotation, learning, releases, API and UI."""

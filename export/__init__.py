@@ -1,0 +1,1 @@
+"""From a torch module to a pack: graph, parity, quantisation, TensorRT, benchmarks."""
