@@ -1,0 +1,120 @@
+"""Engine and transactions.
+
+    async with database.read() as session: ...     one consistent view
+    async with database.write() as session: ...    commits at the end, rolls back on any exception
+
+On SQLite a write begins with BEGIN IMMEDIATE, so a read-then-write inside it can neither lose an update nor fail
+half-way because another writer came in between; writers of this process queue in order instead of polling for the
+file lock. Never open a `write` inside another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+BUSY_TIMEOUT_MS: Final = 20_000
+"""How long one process waits for another's write; a training round writes a few rows, never for seconds."""
+PAGE_CACHE_KIB: Final = 16_384
+"""Per connection; the indexes of a hundred thousand frames fit."""
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+class DatabaseError(ValueError):
+    """A database that cannot be used. The text says which, why, and what to do."""
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of the SQLite file at `path`."""
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseError("database URL: not a URL; give sqlite:///PATH or postgresql://USER@HOST/NAME") from None
+    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+    if parsed.drivername not in _DRIVERS.values():
+        raise DatabaseError(f"database URL: {parsed.drivername!r} is not supported; use sqlite or postgresql")
+    if parsed.drivername.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
+        raise DatabaseError("database URL: SQLite needs a file, for example sqlite:////var/lib/wayside/central.db")
+    return parsed
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        # The driver's own transaction control would begin late and only for writes; `begin` below decides instead.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"cache_size=-{PAGE_CACHE_KIB}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("immediate", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+class Database:
+    """An engine with its two kinds of transaction."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Use `engine`, as `connect` made it."""
+        self.engine = engine
+        self._reads = async_sessionmaker(engine, expire_on_commit=False)
+        self._writes = async_sessionmaker(engine.execution_options(immediate=True), expire_on_commit=False)
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A session that sees one state of the database. What is changed in it is not kept."""
+        async with self._reads() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A session that commits when the block ends; once that returned, the rows survive a power cut."""
+        async with AsyncExitStack() as stack:
+            if self._turn is not None:
+                await stack.enter_async_context(self._turn)
+            session = await stack.enter_async_context(self._writes())
+            await stack.enter_async_context(session.begin())
+            yield session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def connect(url: str) -> Database:
+    """Return the database at `url` (``sqlite:///PATH`` or ``postgresql://...``). Raises DatabaseError.
+
+    The file is made on first use; the tables by `central.store.migrations.migrate`.
+    """
+    parsed = _parse(url)
+    if parsed.drivername.startswith("sqlite"):
+        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+    try:
+        engine = create_async_engine(parsed, pool_pre_ping=not parsed.drivername.startswith("sqlite"))
+    except ModuleNotFoundError as error:
+        raise DatabaseError(f"database URL: {error.name} is not installed; pip install 'psycopg[binary]'") from None
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    return Database(engine)
