@@ -181,6 +181,10 @@ class FrameMessage(Message, frozen=True, kw_only=True):
     sequence: Count
     """Grows by one per spooled frame within one boot."""
     camera: Identity
+    name: Text = ""
+    """File that the frame came from, where the camera is a folder of images."""
+    index: Count = 0
+    """Of the frame in its source, counted from 0 since the source was opened."""
     site: Identity = "default"
     time: datetime
     width: Annotated[int, Meta(ge=1, le=16384)]
