@@ -5,6 +5,7 @@
           1-n LabelRevision    every answer that a person gave, in order; nothing of it is overwritten
     Pack 1-n Release 1-n ReleaseNode   models, their offers to the nodes, and how far each node is
     Snapshot, Round            what was trained on, and what came of it
+    Job                        work in the background
     User 1-n Session           who may log in
     Policy, Setting, NodeEvent
 
@@ -41,7 +42,8 @@ from protocols.messages import utc_now
 FrameState = Literal["pending", "labelled", "skipped"]
 NodeState = Literal["online", "stopped", "offline"]
 RoundState = Literal["queued", "training", "evaluating", "exporting", "done", "failed"]
-Role = Literal["admin", "annotator", "viewer"]
+Role = Literal["viewer", "annotator", "engineer", "admin"]
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 EventKind = Literal["status", "update", "alert"]
 
 IDENTITY = 64
@@ -165,6 +167,10 @@ class Frame(Base):
     node: Mapped[str] = mapped_column(ForeignKey("node.name"))
     site: Mapped[str] = mapped_column(String(IDENTITY), default="default", index=True)
     camera: Mapped[str] = mapped_column(String(IDENTITY))
+    name: Mapped[str] = mapped_column(Text, default="")
+    """File name, where the camera is a folder of images."""
+    index: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Of the frame in its source, counted from 0 since the source was opened."""
     boot: Mapped[str] = mapped_column(String(64))
     sequence: Mapped[int] = mapped_column(BigInteger)
     captured_at: Mapped[datetime] = mapped_column(index=True)
@@ -189,6 +195,8 @@ class Frame(Base):
     """keep, probability, reason, policy."""
     detections: Mapped[list[Any]] = mapped_column(default=list)
     """What the node's pack saw: box, label, score, spread, blur."""
+    proposed_by: Mapped[str | None] = mapped_column(String(DIGEST), default=None)
+    """Address of the pack whose proposals stand on the frame; None while they are the node's own."""
     redactions: Mapped[list[Any]] = mapped_column(default=list)
     complete_for: Mapped[list[str]] = mapped_column(default=list)
     """Label classes that a person looked through in full."""
@@ -344,6 +352,26 @@ class Round(Base):
     ap50_before: Mapped[float | None] = mapped_column(default=None)
     ap50_after: Mapped[float | None] = mapped_column(default=None)
     eta_s: Mapped[float | None] = mapped_column(default=None)
+
+
+class Job(Base):
+    """Work in the background: a function of ours, run elsewhere."""
+
+    __tablename__ = "job"
+    __table_args__ = (_one_of("state", JobState),)
+
+    id: Mapped[str] = mapped_column(String(FRAME_ID), primary_key=True)
+    function: Mapped[str] = mapped_column(Text)
+    """``package.module:name``."""
+    args: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    progress: Mapped[float] = mapped_column(default=0.0)
+    detail: Mapped[str] = mapped_column(Text, default="")
+    """What it does now; where it failed, why."""
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+    started: Mapped[datetime | None] = mapped_column(default=None)
+    finished: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class User(Base):
