@@ -1,0 +1,144 @@
+"""What can be set about the centre: one frozen model, read once from ``WAYSIDE_*`` variables and options.
+
+    defaults < environment < options of the command line -> Settings, or SettingsError with one line
+
+What would be open to the world without protection is refused here, before anything starts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from protocols import topics
+
+ENV_PREFIX: Final = "WAYSIDE_"
+DEFAULT_DATA: Final = Path(".wayside/central")
+_NEAR: Final = 0.85
+"""How alike (0..1) an unknown variable must be to a setting to be taken for a slip of the pen."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SettingsError(ValueError):
+    """A setting that is wrong. The text is one line: which, why, and what to do."""
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches `host`."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Settings(BaseSettings):
+    """The centre's settings. Every field is also ``WAYSIDE_<NAME>`` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    data: Path = Field(DEFAULT_DATA, description="Folder of everything that the centre keeps.")
+    database_url: SecretStr | None = Field(
+        None, description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; without it, central.db in the data folder."
+    )
+    blob_url: str | None = Field(None, description="file:///PATH, memory:// or s3://BUCKET/PREFIX; without it, blobs/ in the data folder.")
+    broker_url: SecretStr | None = Field(
+        None, description="mqtt://[USER:PASSWORD@]HOST[:PORT] or mqtts://...; without it, a broker of our own on this machine."
+    )
+    broker_port: Port = Field(1883, description="Port of our own broker, on loopback.")
+    prefix: str = Field(topics.DEFAULT_PREFIX, description="First levels of every MQTT topic.")
+    host: str = Field("127.0.0.1", min_length=1, max_length=255, description="Address that the UI and the API listen on.")
+    port: Port = Field(8080, description="Port that the UI and the API listen on.")
+    behind_tls: bool = Field(
+        False, description="A proxy in front speaks TLS: cookies become Secure, and a host other than loopback is allowed."
+    )
+    profile: str = Field("street", min_length=1, description="What the project labels: street, medical, or the path of a YAML file.")
+    session_hours: float = Field(24.0, ge=0.1, le=720.0, description="Hours after which a login ends.")
+    online_after_s: float = Field(90.0, ge=5.0, le=3600.0, description="Seconds of silence after which a node counts as offline.")
+    snapshot_timeout_s: float = Field(4.0, ge=0.1, le=30.0, description="Seconds to wait for a node's answer to a command.")
+    propose: bool = Field(True, description="Propose labels anew for waiting frames whenever another pack is released.")
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        return topics.check_prefix(value)
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if not is_loopback(self.host) and not self.behind_tls:
+            raise ValueError(
+                f"host {self.host} is reachable from other machines without TLS; "
+                "put a proxy with TLS in front and set behind_tls, or use 127.0.0.1"
+            )
+        return self
+
+    @property
+    def database(self) -> str:
+        """URL of the database."""
+        return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.data / 'central.db'}"
+
+    @property
+    def blobs(self) -> str:
+        """URL of the blob store."""
+        return self.blob_url or (self.data / "blobs").as_uri()
+
+    @property
+    def packs(self) -> Path:
+        """Folder of registered packs, by address."""
+        return self.data / "packs"
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the UI."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def _explain(error: ValidationError, overrides: Mapping[str, Any]) -> str:
+    first = error.errors()[0]
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"setting {name!r} does not exist; settings: {', '.join(Settings.model_fields)}"
+    if name in overrides:
+        where = f"--{name.replace('_', '-')}"
+    else:
+        name = name.removeprefix(ENV_PREFIX.lower())
+        where = f"{ENV_PREFIX}{name.upper()}"
+    return f"{where}: {message[0].lower()}{message[1:]}"
+
+
+def _refuse_slips(environment: Mapping[str, str]) -> None:
+    """Refuse a variable that looks like one of ours, misspelt: it would be ignored in silence."""
+    known = [f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in environment:
+        if name.startswith(ENV_PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
+            if near:
+                raise SettingsError(f"{name}: no such setting; did you mean {near[0]}?")
+
+
+def load(**overrides: Any) -> Settings:
+    """Return the settings from the environment and `overrides` (None means: not given). Raises SettingsError."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    _refuse_slips(os.environ)
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, given)) from None
