@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.pack import Manifest
+from protocols.pack import Input, Manifest
 
 Float = NDArray[np.float32]
 
@@ -81,7 +81,11 @@ class Decoder(Protocol):
     """A member of `edge.runtime.decoders`: reads the outputs of one family of networks."""
 
     name: str
+    feeding: Input
+    """How such networks are usually fed; an import takes size and input name from the graph."""
 
-    def decode(self, outputs: dict[str, Float], manifest: Manifest, threshold: float) -> tuple[Detections, Float | None]:
+    def decode(
+        self, outputs: dict[str, Float], manifest: Manifest, threshold: float
+    ) -> tuple[Detections, Float | None]:
         """Return detections above `threshold`, in input pixels, before NMS, and their class probabilities ``[N, C]``."""
         ...
