@@ -1,0 +1,130 @@
+"""Images by key: a local folder, memory, or S3.
+
+A `put` that returned is durable. The object store library renames a finished file into place but does not fsync, so on
+a local folder both the files and the folders that name them are fsynced afterwards, once per batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
+
+from protocols.files import sync_folder
+
+CHUNK: Final = 256 * 1024
+"""Bytes that a streamed read holds at a time."""
+_KEY = re.compile(r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")
+
+
+class BlobError(Exception):
+    """A store that cannot be opened, or a key that it does not hold. The text says which."""
+
+
+@dataclass(frozen=True)
+class Blob:
+    """An opened blob: `size` in bytes, and its content in chunks of at most CHUNK bytes."""
+
+    size: int
+    chunks: AsyncIterator[bytes]
+
+
+def frame_key(frame: str, received: datetime) -> str:
+    """Return the key of the image of `frame`. `received` spreads the frames over folders, one per UTC day."""
+    return f"frames/{received.astimezone(UTC):%Y-%m-%d}/{frame}.jpg"
+
+
+def _check(key: str) -> str:
+    if not _KEY.match(key):
+        raise BlobError(f"blob key {key[:80]!r} is not of the form folder/name")
+    return key
+
+
+def _sync(root: Path, keys: Sequence[str]) -> None:
+    folders: set[Path] = set()
+    for key in keys:
+        path = root / key
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        folders.update((root / p) for p in Path(key).parents)
+    for folder in sorted(folders, key=lambda f: len(f.parts), reverse=True):
+        sync_folder(folder)
+
+
+class Blobs:
+    """A store of immutable blobs."""
+
+    def __init__(self, store: ObjectStore, root: Path | None = None) -> None:
+        """Use `store`; `root` is its folder where it is a local one."""
+        self._store, self._root = store, root
+
+    async def put(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """Store `items` (key and content); all of them are durable when this returns. Raises BlobError.
+
+        Putting a key again replaces it whole: nobody ever reads a half of it.
+        """
+        try:
+            await asyncio.gather(*(obstore.put_async(self._store, _check(key), data) for key, data in items))
+            if self._root is not None:
+                await asyncio.to_thread(_sync, self._root, [key for key, _ in items])
+        except (BaseError, OSError) as error:
+            raise BlobError(f"blobs: cannot store ({str(error)[:300]})") from None
+
+    async def open(self, key: str) -> Blob:
+        """Open `key` for a streamed read. Raises BlobError."""
+        try:
+            result = await obstore.get_async(self._store, _check(key))
+        except FileNotFoundError:
+            raise BlobError(f"blob {key}: not there") from None
+        except (BaseError, OSError) as error:
+            raise BlobError(f"blob {key}: {str(error)[:300]}") from None
+        return Blob(result.meta["size"], _chunks(result))
+
+    async def read(self, key: str) -> bytes:
+        """Return the content of `key`. Raises BlobError."""
+        return b"".join([chunk async for chunk in (await self.open(key)).chunks])
+
+    async def delete(self, key: str) -> None:
+        """Remove `key`; one that is not there is no error. Raises BlobError."""
+        try:
+            await obstore.delete_async(self._store, _check(key))
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise BlobError(f"blob {key}: {str(error)[:300]}") from None
+
+
+async def _chunks(result: obstore.GetResult) -> AsyncIterator[bytes]:
+    async for chunk in result.stream(min_chunk_size=CHUNK):
+        yield bytes(chunk)
+
+
+def connect(url: str | None, folder: Path) -> Blobs:
+    """Return the store at `url` (``memory:``, ``file:///PATH``, ``s3://BUCKET/PREFIX``), or the local `folder` where it
+    is None. Raises BlobError."""
+    if url == "memory:":
+        return Blobs(MemoryStore())
+    if url is not None and not url.startswith("file:"):
+        try:
+            return Blobs(from_url(url))
+        except (BaseError, ValueError) as error:
+            raise BlobError(f"blob URL: {str(error)[:200]}; give file:///PATH or s3://BUCKET/PREFIX") from None
+    root = (folder if url is None else Path(unquote(urlsplit(url).path))).absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BlobError(f"blob folder {root}: {error.strerror}; give another one") from None
+    return Blobs(LocalStore(prefix=root), root)

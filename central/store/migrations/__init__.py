@@ -1,0 +1,48 @@
+"""How an older schema becomes this one. `migrate` runs at every start; a new revision is one file in ``versions``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from central.store.database import DatabaseError
+
+_FOLDER: Final = Path(__file__).parent
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def revisions() -> list[str]:
+    """Return the known revisions, newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def _upgrade(connection: Connection) -> None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = revisions()
+    if current is not None and current not in known:
+        raise DatabaseError(
+            f"database: its schema {current!r} is newer than this program knows ({known[0]!r}); "
+            "start a newer version of Wayside, or restore a backup"
+        )
+    if current != known[0]:
+        command.upgrade(_config(connection), "head")
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the database to the schema of `central.store.models`, in one transaction. Raises DatabaseError."""
+    async with engine.execution_options(immediate=True).begin() as connection:
+        await connection.run_sync(_upgrade)

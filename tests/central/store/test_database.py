@@ -1,0 +1,136 @@
+"""Transactions keep what they promise, and models and migrations agree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from central.store import database
+from central.store.database import Database, DatabaseError
+from central.store.migrations import migrate
+from central.store.models import Base, Camera, Node, Setting
+
+
+@pytest_asyncio.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    """A migrated database in a file."""
+    made = database.connect(database.sqlite_url(tmp_path / "central.db"))
+    await migrate(made.engine)
+    yield made
+    await made.close()
+
+
+@pytest.mark.asyncio
+async def test_migrations__agree_with_models(db: Database) -> None:
+    def differences(connection: Connection) -> Any:
+        return compare_metadata(MigrationContext.configure(connection), Base.metadata)
+
+    async with db.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+@pytest.mark.asyncio
+async def test_migrate__twice_is_once(db: Database) -> None:
+    async with db.write() as session:
+        session.add(Node(name="n"))
+    await migrate(db.engine)
+    async with db.read() as session:
+        assert await session.get(Node, "n") is not None
+
+
+@pytest.mark.asyncio
+async def test_migrate__refuses_newer_schema(db: Database) -> None:
+    async with db.write() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = 'from-the-future'"))
+    with pytest.raises(DatabaseError, match=r"newer than this program .*start a newer version"):
+        await migrate(db.engine)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 20_000)]
+)
+async def test_connect__sqlite_is_durable(db: Database, pragma: str, value: object) -> None:
+    async with db.read() as session:
+        assert (await session.execute(text(f"PRAGMA {pragma}"))).scalar() == value
+
+
+@pytest.mark.asyncio
+async def test_write__two_read_then_writes_lose_no_update(tmp_path: Path, db: Database) -> None:
+    other = database.connect(database.sqlite_url(tmp_path / "central.db"))
+    async with db.write() as session:
+        session.add(Setting(key="n", value=0))
+
+    async def add(store: Database) -> None:
+        for _ in range(10):
+            async with store.write() as session:
+                row = (await session.execute(select(Setting).where(Setting.key == "n"))).scalar_one()
+                await asyncio.sleep(0)
+                row.value += 1
+
+    await asyncio.gather(add(db), add(db), add(other))
+    await other.close()
+    async with db.read() as session:
+        row = await session.get(Setting, "n")
+    assert row is not None
+    assert row.value == 30
+
+
+@pytest.mark.asyncio
+async def test_write__rolls_back_on_error(db: Database) -> None:
+    with pytest.raises(RuntimeError):
+        async with db.write() as session:
+            session.add(Node(name="n"))
+            await session.flush()
+            raise RuntimeError
+    async with db.read() as session:
+        assert await session.get(Node, "n") is None
+
+
+@pytest.mark.asyncio
+async def test_foreign_keys__a_camera_needs_its_node(db: Database) -> None:
+    with pytest.raises(IntegrityError):
+        async with db.write() as session:
+            session.add(Camera(node="nobody", name="c"))
+
+
+@pytest.mark.asyncio
+async def test_times__come_back_as_aware_utc(db: Database) -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678, timezone(timedelta(hours=5)))
+    async with db.write() as session:
+        session.add(Node(name="n", since=moment))
+    async with db.read() as session:
+        node = (await session.execute(select(Node))).scalar_one()
+    assert node.since == moment
+    assert node.since.tzinfo is UTC
+
+
+@pytest.mark.asyncio
+async def test_times__naive_is_refused(db: Database) -> None:
+    with pytest.raises(StatementError, match="without a zone"):
+        async with db.write() as session:
+            session.add(Node(name="n", since=datetime(2026, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nonsense", "not a URL"),
+        ("mysql://a/b", "not supported"),
+        ("sqlite://", "needs a file"),
+        ("sqlite:///:memory:", "needs a file"),
+    ],
+)
+def test_connect__bad_url(url: str, says: str) -> None:
+    with pytest.raises(DatabaseError, match=says):
+        database.connect(url)
