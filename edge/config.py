@@ -1,0 +1,329 @@
+"""A node's settings: one YAML file, one strict and frozen model.
+
+    text -> YAML with line numbers -> ${...} substituted -> validated -> NodeConfig
+
+An unknown or repeated key, a value of the wrong type or out of bounds, and a variable that is not set are errors that
+name file, line and key. `policy` and `redact` hold for every camera unless the camera says otherwise; a camera says only
+what differs. ``${NAME}``, ``${NAME:-default}`` and ``${file:/path}`` are replaced in values, never in keys, and what comes
+out of them is not searched again. `load` and `parse` read the environment that they are given; nothing is read at import.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from edge.yamlfile import ConfigError, Reader, Substituted
+from protocols import topics
+from protocols.messages import IDENTITY, Policy
+
+MAX_FILE: Final = 1024 * 1024
+"""Bytes of a configuration: a thousand cameras need 200 KB."""
+MAX_POINTS: Final = 64
+"""Corners of one mask."""
+
+
+class Section(BaseModel):
+    """Base of every section: strict, frozen, no unknown keys."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: _retype(v, cls.model_fields[k].annotation) if k in cls.model_fields else v for k, v in value.items()}
+
+
+def _retype(value: Any, annotation: Any) -> Any:
+    """Read substituted text as a number or switch where the field holds no text."""
+    text = any(kind in str(annotation) for kind in ("str", "Path", "Literal"))
+    if text or not isinstance(value, Substituted):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return str(value)
+
+
+Name = Annotated[str, Field(pattern=IDENTITY, max_length=64)]
+FilePath = Annotated[Path, Field(strict=False)]
+Point = Annotated[tuple[float, float], Field(strict=False)]
+"""x, y as shares of width and height, 0..1."""
+
+
+def host_name() -> str:
+    """Return this machine's name as a node name."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip("_.-")[:64]
+    return name or "node"
+
+
+class TlsConfig(Section):
+    """TLS to the broker. `{}` means TLS with the system's authorities."""
+
+    ca: FilePath | None = None
+    """File of the authorities that sign the broker's certificate; the system's where absent."""
+    cert: FilePath | None = None
+    """This node's certificate."""
+    key: FilePath | None = None
+    """Key of `cert`."""
+    check_name: bool = True
+    """Whether the certificate must name the host. Switch off only for a broker with its own authority in `ca`."""
+
+    @model_validator(mode="after")
+    def _together(self) -> TlsConfig:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together; give both or none")
+        if not self.check_name and self.ca is None:
+            raise ValueError("check_name: false needs ca, or anybody could be the broker")
+        return self
+
+
+class MqttConfig(Section):
+    """Where the broker is, and how to use it."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
+    """Name or address of the broker."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port; 1883, or 8883 with TLS, where absent."""
+    prefix: Annotated[str, Field(max_length=200)] = topics.DEFAULT_PREFIX
+    """First levels of every topic; the same at the centre."""
+    username: Annotated[str, Field(max_length=256)] = ""
+    """User name at the broker, if it asks for one."""
+    password: Annotated[str, Field(max_length=1024)] = Field(default="", repr=False)
+    """Password; best written as ${NAME} or ${file:/path}."""
+    client_id: Annotated[str, Field(max_length=128)] = ""
+    """MQTT client id; made from the node's name where empty."""
+    version: Literal["3.1.1", "5"] = "3.1.1"
+    """MQTT version, in quotes."""
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    """Seconds of silence after which both sides look whether the other is alive."""
+    window: Annotated[int, Field(ge=1, le=256)] = 8
+    """Frames under way without receipt."""
+    receipt_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """Seconds without receipt after which a frame is sent again."""
+    backoff_cap_s: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
+    """Longest wait between attempts to connect, seconds."""
+    tls: TlsConfig | None = None
+    """TLS; none where absent."""
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        return topics.check_prefix(value)
+
+    @property
+    def effective_port(self) -> int:
+        """The port, with its default."""
+        return self.port or (8883 if self.tls else 1883)
+
+
+class ModelConfig(Section):
+    """Which pack to start with, and how to run it. A committed release counts more than `pack`."""
+
+    pack: Annotated[str, Field(min_length=1, max_length=4096)] = "base"
+    """Folder, .wpack file, or base."""
+    backend: Annotated[str, Field(min_length=1, max_length=64)] = "auto"
+    """auto, cpu, cuda, onnxruntime-tensorrt or tensorrt."""
+    precision: Annotated[str, Field(min_length=1, max_length=16)] = "fp32"
+    """Variant of the pack: fp32, int8 ..."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads of one pass."""
+
+
+class PolicyConfig(Section):
+    """What to select until the centre says otherwise."""
+
+    policy: Annotated[str, Field(min_length=1, max_length=64)] = "budget"
+    """Name of the selection policy."""
+    frames_per_hour: Annotated[float, Field(ge=0, le=3_600_000)] = 60.0
+    """Quota per camera."""
+    audit_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the quota drawn uniformly, whatever the scores say."""
+    min_gap_s: Annotated[float, Field(ge=0, le=86_400)] = 1.0
+    """Least seconds between two selected frames of a camera."""
+    jpeg_quality: Annotated[int, Field(ge=10, le=100)] = 90
+    """JPEG quality of what is sent."""
+
+    def message(self, version: int = 0) -> Policy:
+        """Return these settings as the message that the selection takes."""
+        return Policy(version=version, **self.model_dump())
+
+
+class PolicyOverride(Section):
+    """What one camera selects differently; absent means as for all."""
+
+    policy: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """Name of the selection policy."""
+    frames_per_hour: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
+    """Quota of this camera."""
+    audit_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the quota drawn uniformly."""
+    min_gap_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """Least seconds between two selected frames."""
+    jpeg_quality: Annotated[int, Field(ge=10, le=100)] | None = None
+    """JPEG quality of what is sent."""
+
+
+class RedactConfig(Section):
+    """What is made unreadable before a frame is written anywhere."""
+
+    masks: list[Annotated[list[Point], Field(min_length=3, max_length=MAX_POINTS)]] = []
+    """Polygons that are hidden from everything, the model included: points as shares of width and height."""
+    labels: list[Annotated[str, Field(min_length=1, max_length=64)]] = []
+    """Labels whose detections are hidden in what is stored and sent."""
+    method: Literal["fill", "blur", "pixelate"] = "pixelate"
+    """How the regions of `labels` are hidden; masks are always filled."""
+
+    @field_validator("masks")
+    @classmethod
+    def _shares(cls, value: list[list[tuple[float, float]]]) -> list[list[tuple[float, float]]]:
+        if any(not 0.0 <= c <= 1.0 for mask in value for point in mask for c in point):
+            raise ValueError("points are shares of width and height, each from 0 to 1")
+        return value
+
+
+class RedactOverride(Section):
+    """What one camera hides differently; absent means as for all."""
+
+    masks: list[Annotated[list[Point], Field(min_length=3, max_length=MAX_POINTS)]] | None = None
+    """Polygons of this camera, instead of the common ones."""
+    labels: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = None
+    """Labels of this camera, instead of the common ones."""
+    method: Literal["fill", "blur", "pixelate"] | None = None
+    """How the regions of `labels` are hidden."""
+
+
+class CameraConfig(Section):
+    """One camera. Instead of a section its source alone may stand."""
+
+    source: Annotated[str, Field(min_length=1, max_length=4096)]
+    """rtsp:// or http:// address, video file, folder of images, device number, or street: for the synthetic street."""
+    enabled: bool = True
+    """Whether it is watched."""
+    fps: Annotated[float, Field(gt=0, le=240)] | None = None
+    """Frames per second to assess at most; all where absent."""
+    loop: bool = False
+    """Whether a file or folder starts again at its end."""
+    paced: bool = True
+    """Whether a file plays in real time; otherwise as fast as it can be assessed, without skipping."""
+    policy: PolicyOverride = PolicyOverride()
+    """What differs from the common `policy`."""
+    redact: RedactOverride = RedactOverride()
+    """What differs from the common `redact`."""
+
+
+class SpoolConfig(Section):
+    """What may wait on disk for the centre."""
+
+    max_bytes: Annotated[int, Field(ge=1024 * 1024, le=1 << 42)] = 2 * 1024**3
+    """Quota in bytes."""
+    max_frames: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    """Quota in frames."""
+
+
+class MetricsConfig(Section):
+    """Prometheus metrics, on the loopback interface only."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port of http://127.0.0.1:PORT/metrics; none where absent."""
+    health_interval_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
+    """Seconds between health messages."""
+    events_interval_s: Annotated[float, Field(ge=0.5, le=3600)] = 10.0
+    """Seconds between count events of a camera."""
+
+
+def _short_form(value: Any) -> Any:
+    """A camera may be its source alone."""
+    if isinstance(value, dict):
+        return {
+            k: {"source": str(v)} if isinstance(v, (str, int)) and not isinstance(v, bool) else v
+            for k, v in value.items()
+        }
+    return value
+
+
+class NodeConfig(Section):
+    """All settings of a node."""
+
+    node: Name = Field(default_factory=host_name)
+    """Name of the node; the machine's where absent. Letters, digits, _ . -"""
+    site: Name = "default"
+    """District that the node belongs to."""
+    data: FilePath = Path(".wayside/edge")
+    """Folder for the spool, packs and the node's identity."""
+    mqtt: MqttConfig = MqttConfig()
+    """The link."""
+    cameras: Annotated[dict[Name, CameraConfig], BeforeValidator(_short_form)] = {}
+    """The cameras by name."""
+    model: ModelConfig = ModelConfig()
+    """The model."""
+    policy: PolicyConfig = PolicyConfig()
+    """What to select."""
+    spool: SpoolConfig = SpoolConfig()
+    """What may wait on disk."""
+    redact: RedactConfig = RedactConfig()
+    """What to hide."""
+    metrics: MetricsConfig = MetricsConfig()
+    """What to report."""
+
+    def policy_of(self, camera: str, base: Policy | None = None) -> Policy:
+        """Return what `camera` selects: `base` (default: the common policy) with the camera's own settings on top."""
+        common = base or self.policy.message()
+        own = {k: v for k, v in self.cameras[camera].policy.model_dump().items() if v is not None}
+        return msgspec.structs.replace(common, **own)
+
+    def redact_of(self, camera: str) -> RedactConfig:
+        """Return what `camera` hides."""
+        own = {k: v for k, v in self.cameras[camera].redact.model_dump().items() if v is not None}
+        return self.redact.model_copy(update=own)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the configuration."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **NodeConfig.model_json_schema()}
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> NodeConfig:
+    """Read the configuration at `path`. Raises ConfigError."""
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise ConfigError([f"{path}: more than {MAX_FILE} bytes; that is no configuration"])
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: is not UTF-8 text"]) from None
+    return parse(text, str(path), environment)
+
+
+def parse(text: str, name: str = "node.yaml", environment: Mapping[str, str] | None = None) -> NodeConfig:
+    """Return the configuration in `text`; `name` is the file in messages. Raises ConfigError."""
+    reader = Reader(name, os.environ if environment is None else environment)
+    data = reader.read(text)
+    try:
+        return NodeConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError([reader.explain(e["loc"], e["type"], e["msg"], _keys) for e in error.errors()]) from None
+
+
+def _keys(at: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the section at `at` knows."""
+    section: type[BaseModel] = NodeConfig
+    for part in at:
+        if section is NodeConfig and part == "cameras":
+            section = CameraConfig
+        elif part in section.model_fields:
+            found = section.model_fields[str(part)].annotation
+            options = [found, *getattr(found, "__args__", ())]
+            section = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), section)
+    return list(section.model_fields)
