@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; without it, central.db in the data folder."
     )
-    blob_url: str | None = Field(None, description="file:///PATH, memory:// or s3://BUCKET/PREFIX; without it, blobs/ in the data folder.")
+    blob_url: str | None = Field(None, description="file:///PATH, memory: or s3://BUCKET/PREFIX; without it, blobs/ in the data folder.")
     broker_url: SecretStr | None = Field(
         None, description="mqtt://[USER:PASSWORD@]HOST[:PORT] or mqtts://...; without it, a broker of our own on this machine."
     )
@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     online_after_s: float = Field(90.0, ge=5.0, le=3600.0, description="Seconds of silence after which a node counts as offline.")
     snapshot_timeout_s: float = Field(4.0, ge=0.1, le=30.0, description="Seconds to wait for a node's answer to a command.")
     propose: bool = Field(True, description="Propose labels anew for waiting frames whenever another pack is released.")
+    auto_review: bool = Field(False, description="Nobody reviews: proposals above auto_confidence become machine-made labels.")
+    auto_confidence: float = Field(0.5, ge=0.0, le=1.0, description="Score from which auto_review takes a proposal.")
 
     @field_validator("data")
     @classmethod
@@ -90,11 +92,6 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """URL of the database."""
         return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.data / 'central.db'}"
-
-    @property
-    def blobs(self) -> str:
-        """URL of the blob store."""
-        return self.blob_url or (self.data / "blobs").as_uri()
 
     @property
     def packs(self) -> Path:
