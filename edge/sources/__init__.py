@@ -6,12 +6,14 @@ camera a thread of its own, reconnect, and keep only the newest frame.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +24,42 @@ Image = NDArray[np.uint8]
 """``[H, W, 3]``, BGR, 0..255."""
 
 
+HARMLESS_QUERY = frozenset({"channel", "subtype", "stream", "profile", "resolution", "fps"})
+"""Parts of a camera's address whose values may be shown; every other value may be a secret."""
+SECRET_IN_PATH = re.compile(r"(?i)\b((?:user(?:name)?|pass(?:word|wd)?|pwd|token|key|auth|secret)=)[^&/;?]*")
+"""Some recorders want the password in the path: ``/user=admin&password=...&channel=1.sdp``."""
+
+
 class SourceError(Exception):
-    """A camera that cannot be opened or went away. The text says which, why, and what to do."""
+    """A camera that cannot be opened or went away. The text says which, why, and what to do.
+
+    `lasting` says that trying again cannot help (a missing file), so nobody should."""
+
+    def __init__(self, text: str, lasting: bool = False) -> None:
+        super().__init__(text)
+        self.lasting = lasting
+
+
+def public_name(source: str) -> str:
+    """Return `source` as it may be shown and sent: without user, password or any token in it."""
+    scheme, mark, rest = source.partition("://")
+    if not mark:
+        return source
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" not in authority and "@" in rest and not re.fullmatch(r"[^:]*(:\d*)?|\[.*\](:\d*)?", authority):
+        rest = rest.rpartition("@")[2]  # a password with an unescaped '/', '?' or '#'
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+    except ValueError:
+        return f"{scheme}://(unreadable address)"
+    query = "&".join(_shown(item) for item in parts.query.split("&") if item)
+    path = SECRET_IN_PATH.sub(r"\1***", parts.path)
+    return f"{scheme}://{parts.netloc.rpartition('@')[2]}{path}{'?' + query if query else ''}"
+
+
+def _shown(item: str) -> str:
+    key, mark, _ = item.partition("=")
+    return item if key.lower() in HARMLESS_QUERY else key + (mark and "=***")
 
 
 def frame_id(now: datetime) -> str:
@@ -64,6 +100,9 @@ class Source(Protocol):
     """True where frames come in real time and a slow reader must skip; False for files read as fast as possible."""
     rate: float | None
     """Frames per second that the source claims, where it does."""
+    recorded: bool
+    """True where the source can stand still (file, folder, synthetic street): it waits while paused, and its end is
+    the end. Others are closed while paused, and opened again when they go away."""
 
     def frames(self) -> Iterator[Frame]:
         """Yield frames in order. Raises SourceError when the camera goes away."""
@@ -100,4 +139,5 @@ def open_source(source: str, camera: str, **options: Any) -> Source:
     for kind in kinds().values():
         if kind.matches(source):
             return kind.open(source, camera, **options)
-    raise SourceError(f"{source}: not a camera; give an RTSP or HTTP URL, a video file, a folder of images, a device number or 'street:'")
+    known = "an RTSP or HTTP URL, a video file, a folder of images, a device number or 'street:'"
+    raise SourceError(f"{public_name(source)}: no such file, folder or camera; give {known}", lasting=True)
