@@ -153,7 +153,7 @@ def import_onnx(
         raise ImportFault(f"{path}: not a valid ONNX model ({' '.join(str(error).split())[:200]})") from None
     manifest = Manifest(
         name=path.stem, family=decoder, decoder=decoder, labels=list(labels), label_map=dict(label_map),
-        input=feeding(path, model, reader, size), opset=_opset(model), producer=f"{model.producer_name} {model.producer_version}".strip(),
+        input=feeding(path, model, reader, size), opset=_opset(model), nms_iou=reader.nms_iou, producer=f"{model.producer_name} {model.producer_version}".strip(),
     )  # fmt: skip
     our_labels(manifest)
     contents = {pack.MODEL: data}

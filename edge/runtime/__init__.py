@@ -83,6 +83,8 @@ class Decoder(Protocol):
     name: str
     feeding: Input
     """How such networks are usually fed; an import takes size and input name from the graph."""
+    nms_iou: float
+    """Overlap (0..1) above which such networks' boxes are suppressed; 1 where they need no suppression."""
 
     def decode(
         self, outputs: dict[str, Float], manifest: Manifest, threshold: float

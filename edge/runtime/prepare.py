@@ -94,13 +94,19 @@ def letterbox(image: Image, height: int, width: int, pad: int = 114) -> tuple[Im
 
 
 def stretch(image: Image, height: int, width: int) -> tuple[Image, Transform]:
-    """Return `image` resized to fill ``[height, width, 3]`` and its Transform. Raises ValueError without pixels."""
+    """Return `image` resized to fill ``[height, width, 3]`` and its Transform. Raises ValueError without pixels.
+
+    Always bilinear, as foreign networks were trained: area averaging costs FastestDet a tenth of its precision.
+    """
     source_h, source_w = image.shape[:2]
     if not source_h or not source_w:
         raise ValueError("image has no pixels")
     content = (0, 0, width, height)
     transform = Transform(width / source_w, height / source_h, 0, 0, source_w, source_h, content)
-    return _resized(image, width, height), transform
+    resized = image
+    if image.shape[:2] != (height, width):
+        resized = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return resized, transform
 
 
 def planes(image: Image, color: str) -> Image:

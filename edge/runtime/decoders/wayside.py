@@ -12,6 +12,7 @@ class Wayside:
 
     name = "wayside"
     feeding = Input(height=384, width=640)
+    nms_iou = 0.6
 
     def decode(
         self, outputs: dict[str, Float], manifest: Manifest, threshold: float
