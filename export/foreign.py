@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge.runtime import Decoder, RuntimeFault, decoders, modelfile, parity
+from edge.runtime import Decoder, decoders, modelfile, parity
 from edge.runtime.model import Model, our_labels
 from export import parity as making
 from protocols import files, pack
@@ -37,45 +37,45 @@ PARITY_FRAMES: Final = 3
 PARITY_SEED: Final = 20
 
 
-class ImportFault(ValueError):
+class ForeignError(ValueError):
     """A model that cannot become a pack. The text says which, why, and what to do."""
 
 
 def read_labels(text: str) -> list[str]:
-    """Return labels from `text`: ``coco``, a comma-separated list, or a file with one label per line. Raises ImportFault."""
+    """Return labels from `text`: ``coco``, a comma-separated list, or a file of one per line. Raises ForeignError."""
     if text == "coco":
         return list(COCO)
     path = Path(text)
     if not path.is_file():
         if "," not in text:
-            raise ImportFault(f"--labels {text}: no such file; give a file, a comma-separated list, or 'coco'")
+            raise ForeignError(f"--labels {text}: no such file; give a file, a comma-separated list, or 'coco'")
         return [part.strip() for part in text.split(",") if part.strip()]
     if path.stat().st_size > MAX_LABELS_FILE:
-        raise ImportFault(f"--labels {text}: more than {MAX_LABELS_FILE} bytes; give one label per line")
+        raise ForeignError(f"--labels {text}: more than {MAX_LABELS_FILE} bytes; give one label per line")
     try:
         return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError:
-        raise ImportFault(f"--labels {text}: not a text file") from None
+        raise ForeignError(f"--labels {text}: not a text file") from None
 
 
 def read_map(pairs: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
-    """Return the label map of ``theirs=ours`` pairs. Raises ImportFault for another form or a label that is not there."""
+    """Return the label map of ``theirs=ours`` pairs. Raises ForeignError for another form or an unknown label."""
     found: dict[str, str] = {}
     for pair in pairs:
         theirs, _, ours = (part.strip() for part in pair.partition("="))
         if not theirs or not ours:
-            raise ImportFault(f"--map {pair}: write it as theirs=ours")
+            raise ForeignError(f"--map {pair}: write it as theirs=ours")
         if theirs not in labels:
-            raise ImportFault(f"--map {pair}: the model has no label {theirs!r}")
+            raise ForeignError(f"--map {pair}: the model has no label {theirs!r}")
         found[theirs] = ours
     return found
 
 
 def read_size(text: str) -> tuple[int, int]:
-    """Return height and width of ``HxW``. Raises ImportFault."""
+    """Return height and width of ``HxW``. Raises ForeignError."""
     height, _, width = text.lower().partition("x")
     if not (height.isdigit() and width.isdigit()):
-        raise ImportFault(f"--input {text}: write it as HEIGHTxWIDTH, 416x416 for instance")
+        raise ForeignError(f"--input {text}: write it as HEIGHTxWIDTH, 416x416 for instance")
     return int(height), int(width)
 
 
@@ -83,14 +83,14 @@ def _graph_input(model: onnx.ModelProto, path: Path) -> tuple[str, str, int, int
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     if len(inputs) != 1:
-        raise ImportFault(f"{path}: it has {len(inputs)} inputs; only networks with one image input can be imported")
+        raise ForeignError(f"{path}: it has {len(inputs)} inputs; only networks with one image input can be imported")
     tensor = inputs[0].type.tensor_type
     sides = [dim.dim_value for dim in tensor.shape.dim]
     if len(sides) != 4 or sides[1] not in (0, 3):
-        raise ImportFault(f"{path}: input {inputs[0].name!r} is {sides}; an image input is [1, 3, H, W]")
+        raise ForeignError(f"{path}: input {inputs[0].name!r} is {sides}; an image input is [1, 3, H, W]")
     kinds = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.UINT8: "uint8"}
     if tensor.elem_type not in kinds:
-        raise ImportFault(f"{path}: input {inputs[0].name!r} is neither float32 nor uint8; convert the model")
+        raise ForeignError(f"{path}: input {inputs[0].name!r} is neither float32 nor uint8; convert the model")
     return inputs[0].name, kinds[tensor.elem_type], sides[2], sides[3]
 
 
@@ -98,9 +98,9 @@ def feeding(path: Path, model: onnx.ModelProto, decoder: Decoder, size: tuple[in
     """Return how the graph is fed: name, type and fixed size of its input, the rest as its family usually is."""
     name, dtype, height, width = _graph_input(model, path)
     if size and (height, width) != (0, 0) and size != (height or size[0], width or size[1]):
-        raise ImportFault(f"{path}: its input is fixed at {height}x{width}; leave --input out")
+        raise ForeignError(f"{path}: its input is fixed at {height}x{width}; leave --input out")
     if not size and not (height and width):
-        raise ImportFault(f"{path}: its input has no fixed size; give --input HEIGHTxWIDTH")
+        raise ForeignError(f"{path}: its input has no fixed size; give --input HEIGHTxWIDTH")
     height, width = (height, width) if height and width else size or (0, 0)
     usual = msgspec.structs.asdict(decoder.feeding) | {
         "name": name,
@@ -111,7 +111,7 @@ def feeding(path: Path, model: onnx.ModelProto, decoder: Decoder, size: tuple[in
     try:
         return msgspec.convert(usual, Input)
     except msgspec.ValidationError as error:
-        raise ImportFault(f"{path}: its input cannot be used ({error})") from None
+        raise ForeignError(f"{path}: its input cannot be used ({error})") from None
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -142,7 +142,7 @@ def import_onnx(
 ) -> Pack:
     """Write a pack of the ONNX model at `path` into `folder` and return it, after running it once.
 
-    Raises ImportFault or RuntimeFault where the file, its input, its outputs or the labels do not fit `decoder`.
+    Raises ForeignError or RuntimeFault where the file, its input, its outputs or the labels do not fit `decoder`.
     """
     reader = decoders.find(decoder)
     data = modelfile.read(path)
@@ -150,10 +150,11 @@ def import_onnx(
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise ImportFault(f"{path}: not a valid ONNX model ({' '.join(str(error).split())[:200]})") from None
+        raise ForeignError(f"{path}: not a valid ONNX model ({' '.join(str(error).split())[:200]})") from None
     manifest = Manifest(
         name=path.stem, family=decoder, decoder=decoder, labels=list(labels), label_map=dict(label_map),
-        input=feeding(path, model, reader, size), opset=_opset(model), nms_iou=reader.nms_iou, producer=f"{model.producer_name} {model.producer_version}".strip(),
+        input=feeding(path, model, reader, size), opset=_opset(model), nms_iou=reader.nms_iou,
+        producer=f"{model.producer_name} {model.producer_version}".strip(),
     )  # fmt: skip
     our_labels(manifest)
     contents = {pack.MODEL: data}
@@ -164,21 +165,8 @@ def import_onnx(
 
 
 def save(made: Pack, out: Path) -> Path:
-    """Write `made` as the archive `out` (``.wpack``), or leave it where it is if `out` is its folder. Return the path."""
+    """Write `made` as the archive `out` (``.wpack``); where `out` is its folder, leave it. Return the path."""
     if out.suffix == pack.SUFFIX:
         out.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomic(out, pack.archive(made))
     return out
-
-
-__all__ = [
-    "COCO",
-    "ImportFault",
-    "RuntimeFault",
-    "feeding",
-    "import_onnx",
-    "read_labels",
-    "read_map",
-    "read_size",
-    "save",
-]

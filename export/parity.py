@@ -23,7 +23,7 @@ def make(
     """Return the bytes of a ``parity.npz`` for prepared `images`, each uint8 ``[1, 3, H, W]``.
 
     `run` gives the reference outputs by name (the torch module, for our own networks; decoded detections, for foreign
-    ones). `tolerance` overrides the defaults of `edge.runtime.parity.TOLERANCE`. Raises ValueError for no or too many images.
+    ones). `tolerance` overrides the defaults of `edge.runtime.parity.TOLERANCE`. ValueError: no or too many images.
     """
     if not 1 <= len(images) <= MAX_FRAMES:
         raise ValueError(f"parity needs 1 to {MAX_FRAMES} images, not {len(images)}")

@@ -89,5 +89,5 @@ class Decoder(Protocol):
     def decode(
         self, outputs: dict[str, Float], manifest: Manifest, threshold: float
     ) -> tuple[Detections, Float | None]:
-        """Return detections above `threshold`, in input pixels, before NMS, and their class probabilities ``[N, C]``."""
+        """Return detections from `threshold` on, in input pixels, before NMS, and their class scores ``[N, C]``."""
         ...

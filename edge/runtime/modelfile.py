@@ -170,7 +170,7 @@ def _foreign(head: bytes) -> str:
 
 
 def verify(data: bytes, name: str) -> None:
-    """Raise RuntimeFault, naming `name`, where `data` is not a whole, self-contained ONNX model of standard operators."""
+    """Raise RuntimeFault where `data`, called `name`, is not a whole, self-contained model of standard operators."""
     what = _foreign(data[:4])
     if what:
         raise RuntimeFault(f"{name}: {what}, not an ONNX model; export the model to ONNX")

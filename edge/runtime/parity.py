@@ -72,7 +72,7 @@ def _check_members(source: zipfile.ZipFile) -> None:
 
 
 def load(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of the npz at `path`: sizes are checked before parsing, nothing is unpickled. Raises RuntimeFault."""
+    """Return the arrays of the npz at `path`; sizes are checked first, nothing is unpickled. Raises RuntimeFault."""
     try:
         with zipfile.ZipFile(path) as source:
             _check_members(source)
@@ -149,7 +149,7 @@ def _cut(scores: NDArray[np.generic]) -> float:
 
 
 def compare(expected: Arrays, actual: Arrays, tolerance: Mapping[str, float]) -> dict[str, float]:
-    """Return the largest absolute difference by output of one frame; infinity where an output is missing or misshapen."""
+    """Return the largest difference by output of one frame; infinity where an output is missing or misshapen."""
     worst: dict[str, float] = {}
     rows = "boxes" in expected and "scores" in expected and "boxes" in actual and "scores" in actual
     if rows:

@@ -59,7 +59,7 @@ class Session:
             raise RuntimeFault(f"backend {backend!r} is unknown; choose auto, {', '.join(PROVIDERS)} or tensorrt")
         if backend not in offered:
             raise RuntimeFault(
-                f"backend {backend}: not in this ONNX Runtime, which has {', '.join(offered)}; install wayside[edge-gpu]"
+                f"backend {backend}: this ONNX Runtime has only {', '.join(offered)}; install wayside[edge-gpu]"
             )
         self.name = backend
         self._session = self._open(data, path, PROVIDERS[backend], threads)
@@ -67,7 +67,7 @@ class Session:
         if active != PROVIDERS[backend]:
             if not fallback:
                 raise RuntimeFault(
-                    f"backend {backend}: ONNX Runtime fell back to {active}; check driver, CUDA and cuDNN, or choose auto"
+                    f"backend {backend}: it fell back to {active}; check driver, CUDA and cuDNN, or choose auto"
                 )
             self.name = CPU
         self.input = self._session.get_inputs()[0].name

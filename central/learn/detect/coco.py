@@ -1,6 +1,6 @@
 """Reading COCO ground truth (https://cocodataset.org/#format-data), checked once, then trusted.
 
-Beyond COCO's own fields: `camera` per image (else the folder of its file), `labelled` (false: the image does not count),
+Beyond COCO's own fields: `camera` per image (else the folder of its file), `labelled` (false: it does not count),
 `complete_for` (the labels for which the image was fully looked through; absent: all).
 """
 

@@ -174,7 +174,8 @@ def _coco_precision(truth: Coco, found: Sequence[Prediction]) -> dict[str, float
     ground = COCO(dataset)
     run = COCOeval_faster(ground, ground.loadRes(results), "bbox", print_function=lambda *_: None)
     run.run()
-    names = {"ap": "AP_all", "ap50": "AP_50", "ap75": "AP_75", "ar": "AR_all"}
+    names = {"ap": "AP_all", "ap50": "AP_50", "ap75": "AP_75", "ar": "AR_third"}
+    # the library's name for recall at the third limit of detections, 100
     names |= {"ap_small": "AP_small", "ap_medium": "AP_medium", "ap_large": "AP_large"}
     stats = run.stats_as_dict
     return {ours: None if stats[theirs] < 0 else float(stats[theirs]) for ours, theirs in names.items()}
@@ -232,6 +233,7 @@ def report(
         ap, ap50 = _pair(average_precision(one, everything))
         by_class[category.name] = ClassReport(ap, ap50, int(one.boxes.sum()))
     draws = bootstrap(classes, groups if len(places) > 1 else np.arange(len(found)), resamples, seed)
+    figures = _coco_precision(truth, found)
     return Report(
         images=len(found),
         boxes=sum(entry.boxes for entry in by_class.values()),
@@ -241,7 +243,13 @@ def report(
         cameras=_cameras(classes, places, groups),
         intervals={"ap": _interval(draws.mean(axis=1)), "ap50": _interval(draws[:, 0])},
         resampled="camera" if len(places) > 1 else "image",
-        **_coco_precision(truth, found),
+        ap=figures["ap"],
+        ap50=figures["ap50"],
+        ap75=figures["ap75"],
+        ar=figures["ar"],
+        ap_small=figures["ap_small"],
+        ap_medium=figures["ap_medium"],
+        ap_large=figures["ap_large"],
     )
 
 
@@ -255,7 +263,7 @@ def evaluate(
     seed: int = SEED,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Return how good `model` is on the images of `truth`, files below `images`. Raises DatasetError or RuntimeFault."""
+    """Return how good `model` is on the images of `truth`, below `images`. Raises DatasetError or RuntimeFault."""
     found, skipped, spent = predict(model, images, truth, threshold, progress)
     outcome = report(truth, found, threshold, resamples, seed)
     return msgspec.structs.replace(

@@ -2,8 +2,8 @@
 
     per image and class: greedy matching at each IoU -> Matches -> weights of images -> AP
 
-The rules are COCO's (https://cocodataset.org/#detection-eval): the best 100 detections of a class per image, each taking
-the free box that it overlaps most, crowds absorbing what falls into them, precision sampled at 101 recalls. Boxes of
+The rules are COCO's (https://cocodataset.org/#detection-eval): the best 100 detections of a class per image, each
+taking the free box that it overlaps most, crowds absorbing what falls into them, precision sampled at 101 recalls. Boxes of
 every size count; the figures by size come from the COCO library. With all weights 1 both agree.
 """
 
@@ -28,7 +28,7 @@ MAX_DETECTIONS: Final = 100
 class Matches:
     """One class over I images, its N detections best first.
 
-    scores ``[N]``; image ``[N]`` index 0..I-1; hit and ignored ``[T, N]`` at each of IOUS; boxes ``[I]`` how many to find.
+    scores ``[N]``; image ``[N]`` index 0..I-1; hit and ignored ``[T, N]`` at each of IOUS; boxes ``[I]`` to find.
     """
 
     scores: Array
@@ -90,7 +90,7 @@ def collect(found: list[tuple[Array, Array]], truth: list[tuple[Array, Bools]]) 
 
 
 def average_precision(matches: Matches, weights: Array) -> Array | None:
-    """Return AP ``[T]`` (0..1) at each of IOUS where image i counts ``weights[i]`` times; None without boxes to find."""
+    """Return AP ``[T]`` (0..1) at each of IOUS where image i counts ``weights[i]`` times; None without boxes."""
     wanted = float(matches.boxes @ weights)
     if wanted <= 0:
         return None
@@ -113,7 +113,7 @@ def mean_precision(classes: list[Matches], weights: Array) -> Array | None:
 
 
 def bootstrap(classes: list[Matches], groups: NDArray[np.int64], resamples: int, seed: int) -> Array:
-    """Return AP ``[R, T]`` of up to `resamples` draws of groups of images with replacement; ``groups[i]`` is image i's."""
+    """Return AP ``[R, T]`` of up to `resamples` draws of groups with replacement; image i is of ``groups[i]``."""
     random = np.random.default_rng(seed)
     count = int(groups.max()) + 1
     draws = []

@@ -2,7 +2,7 @@
 
 Channel 0 is the probability of an object, 1..4 the box, the rest class probabilities (both already squashed in the
 graph). Of the cell in column x, row y: centre ((x + tanh t0) / w, (y + tanh t1) / h), size (sigmoid t2, sigmoid t3), as
-shares of the image. Score: object^0.6 class^0.4, as in the author's program for this export. Input: BGR / 255, stretched.
+shares of the image. Score: object^0.6 class^0.4, as in the author's program for it. Input: BGR / 255, stretched.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class FastestDet:
             sigmoid(flat[3]) * manifest.input.width,
             sigmoid(flat[4]) * manifest.input.height,
         )
-        return best(boxes, (np.maximum(flat[0], 0) ** _OBJECT * np.maximum(flat[5:], 0) ** _CLASS).T, threshold, manifest)
+        return best(
+            boxes, (np.maximum(flat[0], 0) ** _OBJECT * np.maximum(flat[5:], 0) ** _CLASS).T, threshold, manifest
+        )
 
 
 DECODER = FastestDet()
