@@ -1,0 +1,353 @@
+"""The centre's connection to the broker: paho on its own thread, a bridge into asyncio.
+
+    broker -> paho thread -> Gate (blocks while the centre is behind) -> event loop -> `deliver`
+    publish, request (any coroutine) -> paho -> broker
+
+A connection is used once: after a loss a new client is made, with full-jitter waits in between, so that nothing in the
+library's queue outlives it. What a lost connection swallowed is asked for again by the nodes, or published again by the
+centre when `on_up` says that the link is there.
+
+Back-pressure: bytes that were received but not yet processed are bounded by the Gate. While it is closed the network
+thread does not read, so the sender is slowed by TCP instead of filling this process's memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+import paho.mqtt.client as mqtt
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion
+
+from central.flow import Gate, UnderWay
+from protocols import codec, topics
+from protocols.messages import Command, Message, Reply
+
+log = structlog.get_logger("central.link")
+
+KEEPALIVE_S: Final = 60
+GATE_WAIT_S: Final = 20.0
+"""Longest pause of the network thread: well inside the keep-alive, or the broker would hang up. Then the message is
+dropped and counted; its node sends it again."""
+INFLIGHT: Final = 100
+"""QoS 1 messages under way to the broker at a time; its default of 20 would wait for a round trip per receipt."""
+CONNECT_S: Final = 10.0
+"""For the TCP connection, and again for the broker's answer."""
+BACKOFF_BASE_S: Final = 0.5
+BACKOFF_CAP_S: Final = 15.0
+"""There is one centre and everybody waits for it, so it comes back sooner than a node would."""
+
+
+class LinkError(Exception):
+    """A broker that cannot be reached, refuses us, or a node that does not answer. The text says which and why."""
+
+
+@dataclass(frozen=True)
+class BrokerAddress:
+    """Where a broker listens and as whom to log in."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+
+    @property
+    def url(self) -> str:
+        """The same as a URL, credentials included."""
+        login = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}@" if self.username else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{login}{host}:{self.port}"
+
+    def __repr__(self) -> str:
+        """Without the password, for logs."""
+        return f"{self.host}:{self.port}"
+
+
+def parse_url(url: str) -> BrokerAddress:
+    """Return the address that ``mqtt[s]://[USER:PASSWORD@]HOST[:PORT]`` names. Raises LinkError."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if parts.scheme not in ("mqtt", "mqtts") or not host:
+        raise LinkError("broker URL: not of the form mqtt://[USER:PASSWORD@]HOST[:PORT] or mqtts://...")
+    tls = parts.scheme == "mqtts"
+    login = unquote(parts.username or ""), unquote(parts.password or "")
+    return BrokerAddress(host, port or (8883 if tls else 1883), *login, tls)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as it came: not decoded, not trusted beyond its topic. `size` counts against the Gate."""
+
+    node: str
+    channel: str
+    camera: str
+    payload: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return len(self.payload)
+
+
+class Publisher(Protocol):
+    """The way back to the nodes."""
+
+    def publish(self, channel: str, node: str, message: Message) -> bool:
+        """Hand `message` over; False where there is no connection or too much under way. Never blocks."""
+        ...
+
+
+def backoff(failures: int, draw: random.Random) -> float:
+    """Return the seconds to wait after `failures` failures in a row: uniform from 0 to a doubling, capped bound."""
+    return draw.uniform(0.0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(failures, 16)))
+
+
+@dataclass
+class LinkCounters:
+    """What went over the link since it started."""
+
+    received: int = 0
+    received_bytes: int = 0
+    published: int = 0
+    published_bytes: int = 0
+    refused: int = 0
+    """Not published: no connection, or too much under way."""
+    dropped: int = 0
+    """Received while the centre was behind for too long."""
+    foreign: int = 0
+    """On topics that are not ours."""
+    connects: int = 0
+
+
+class Link:
+    """Keeps the centre connected. `deliver` gets every message, on the event loop, and must call `done` on each later;
+    `on_up` is called on the event loop after each (re)connection."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        prefix: str,
+        deliver: Callable[[Received], None],
+        on_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.address, self.counters, self.gate = address, LinkCounters(), Gate()
+        self._prefix, self._deliver, self._on_up = topics.check_prefix(prefix), deliver, on_up
+        self._client: mqtt.Client | None = None
+        self._under_way = UnderWay()
+        self._replies: dict[str, tuple[str, asyncio.Future[Reply]]] = {}
+        self._draw = random.Random()
+        self._up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection with its subscriptions."""
+        return self._up.is_set()
+
+    async def start(self) -> None:
+        """Begin to connect, in the background."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.create_task(self._run(), name="link")
+
+    async def wait_connected(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for a connection. Raises LinkError."""
+        try:
+            await asyncio.wait_for(self._up.wait(), timeout)
+        except TimeoutError:
+            raise LinkError(f"broker {self.address!r}: no connection within {timeout:.0f} s") from None
+
+    async def stop(self) -> None:
+        """Disconnect and end the threads."""
+        self.gate.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for _, future in self._replies.values():
+            future.cancel()
+
+    def done(self, received: Received) -> None:
+        """Say that `received` was processed, so that the next may come."""
+        self.gate.leave(received.size)
+
+    def publish(self, channel: str, node: str, message: Message) -> bool:
+        """Publish at QoS 1, retained where the channel is. Returns False where it could not be handed over; raises
+        CodecError where `message` does not belong on `channel`."""
+        payload = codec.encode(channel, message)
+        topic = topics.build(self._prefix, node, channel)
+        client = self._client
+        if client is None or not self._up.is_set() or not self._under_way.fits(len(payload)):
+            self.counters.refused += 1
+            return False
+        info = client.publish(topic, payload, qos=1, retain=topics.CHANNELS[channel].retained)
+        if info.rc != mqtt.MQTT_ERR_SUCCESS:
+            self.counters.refused += 1
+            return False
+        self._under_way.sent(info.mid, len(payload))
+        self.counters.published += 1
+        self.counters.published_bytes += len(payload)
+        return True
+
+    async def request(self, node: str, command: Command, timeout: float) -> Reply:
+        """Send `command` to `node` and return its answer. Raises LinkError after `timeout` seconds without one."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._replies[command.id] = (node, future)
+        try:
+            if not self.publish("command", node, command):
+                raise LinkError(f"node {node}: no connection to the broker")
+            return await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            raise LinkError(f"node {node}: no answer within {timeout:.0f} s") from None
+        finally:
+            self._replies.pop(command.id, None)
+
+    def answer(self, node: str, reply: Reply) -> None:
+        """Hand `reply`, which came from `node`, to whoever waits for it."""
+        asked, future = self._replies.get(reply.id, ("", None))
+        if future is not None and asked == node and not future.done():
+            future.set_result(reply)
+
+    async def _run(self) -> None:
+        failures, complaint = 0, ""
+        while True:
+            began = time.monotonic()
+            try:
+                await self._live()
+            except LinkError as error:
+                if str(error) != complaint:
+                    complaint = str(error)
+                    log.warning("no connection to the broker; trying again", reason=complaint)
+            if self.counters.connects and time.monotonic() - began > BACKOFF_CAP_S:
+                failures, complaint = 0, ""
+            await asyncio.sleep(backoff(failures, self._draw))
+            failures += 1
+
+    async def _live(self) -> None:
+        """One connection, from connecting to its end. Raises LinkError where there was none."""
+        self._under_way = UnderWay()
+        connection = _Connection(self, asyncio.get_running_loop(), self._under_way)
+        try:
+            await connection.open()
+            self._client = connection.client
+            self._up.set()
+            self.counters.connects += 1
+            log.info("connected to the broker", broker=repr(self.address))
+            self._on_up()
+            log.warning("the connection to the broker is gone", reason=await connection.lost)
+        finally:
+            self._up.clear()
+            self._client = None
+            await asyncio.shield(asyncio.to_thread(connection.close))
+
+    def _received(self, topic: str, payload: bytes) -> None:
+        """On paho's thread."""
+        self.counters.received += 1
+        self.counters.received_bytes += len(payload)
+        try:
+            address = topics.parse(self._prefix, topic)
+        except topics.TopicError:
+            self.counters.foreign += 1
+            return
+        if not payload:
+            return  # a cleared retained message
+        received = Received(address.node, address.channel, address.camera, payload)
+        if not self.gate.enter(received.size, GATE_WAIT_S):
+            self.counters.dropped += 1
+            return
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._deliver, received)
+
+
+class _Connection:
+    """One paho client and its thread, used for one connection."""
+
+    def __init__(self, link: Link, loop: asyncio.AbstractEventLoop, under_way: UnderWay) -> None:
+        self._link, self._loop, self._under_way = link, loop, under_way
+        self.lost: asyncio.Future[str] = loop.create_future()
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self.client = client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"centre-{secrets.token_hex(8)}",
+            # The library's own reconnect has no jitter and keeps its queue; `Link` makes a new client instead.
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_S
+        client.max_inflight_messages_set(INFLIGHT)
+        if link.address.username:
+            client.username_pw_set(link.address.username, link.address.password)
+        if link.address.tls:
+            client.tls_set()
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+
+    async def open(self) -> None:
+        """Connect and subscribe. Raises LinkError."""
+        address = self._link.address
+        try:
+            await asyncio.to_thread(self.client.connect, address.host, address.port, KEEPALIVE_S)
+        except OSError as error:
+            raise LinkError(f"broker {address!r}: {error.strerror or error}; is it running?") from None
+        self.client.loop_start()
+        try:
+            await asyncio.wait_for(self._ready, CONNECT_S)
+        except TimeoutError:
+            raise LinkError(f"broker {address!r}: no answer within {CONNECT_S:.0f} s") from None
+
+    def close(self) -> None:
+        """Disconnect and end the thread; what comes from now on is of no interest."""
+        self.client.on_message = None
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    # The callbacks run on paho's thread, which ends for good where one raises: they only hand over.
+
+    def _tell(self, future: asyncio.Future[Any], result: Any = None, error: str = "") -> None:
+        def settle() -> None:
+            if not future.done():
+                future.set_exception(LinkError(error)) if error else future.set_result(result)
+
+        with contextlib.suppress(RuntimeError):  # the loop ended before the connection did
+            self._loop.call_soon_threadsafe(settle)
+
+    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._tell(self._ready, error=f"broker {self._link.address!r}: refused ({reason}); check user and password")
+            return
+        client.subscribe([(f, 1) for f in topics.subscriptions(self._link._prefix, "centre")])
+
+    def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+        if any(r.is_failure for r in reasons):
+            self._tell(
+                self._ready, error=f"broker {self._link.address!r}: refused a subscription; check its access rules"
+            )
+        else:
+            self._tell(self._ready)
+
+    def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._tell(self._ready, error=f"broker {self._link.address!r}: hung up ({reason})")
+        self._tell(self.lost, str(reason))
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        try:
+            self._link._received(message.topic, bytes(message.payload))
+        except Exception:
+            # A topic that is not UTF-8, a loop that is closing: paho's thread must live on.
+            log.exception("a message could not be handed over")
+
+    def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
+        self._under_way.acknowledged(mid)
