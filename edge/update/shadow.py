@@ -32,7 +32,7 @@ def shadow(host: Host, runner: Runner, frames: int = FRAMES, timeout: float = TI
             inference = runner.infer(image)
         except RuntimeFault as error:
             raise UpdateError(f"shadowing: {error}") from None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # The boundary to a model that nobody here made: whatever it does, the old one keeps watching.
             raise UpdateError(f"shadowing: {type(error).__name__}: {error}") from None
         if not healthy(inference):

@@ -1,0 +1,155 @@
+"""From a configuration to a node that can run: the real parts, put together.
+
+    NodeConfig -> data folder, boot id, pack (committed, else configured), model, spool, cameras, broker -> Agent
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import structlog
+
+from edge import select
+from edge.agent import Agent, Outside
+from edge.camera import AssessorLike, Parts, ReaderLike
+from edge.config import CameraConfig, NodeConfig
+from edge.identity import next_boot
+from edge.link import Connector
+from edge.mqtt import Broker, PahoConnector, Tls
+from edge.redact import Redactor
+from edge.runtime import RuntimeFault
+from edge.select import Selector
+from edge.spool import Spool
+from edge.update import Runner, pointer
+from edge.update.check import check
+from edge.update.fetch import Fetcher
+from edge.update.updater import Identity, Updater
+from protocols import slots
+from protocols.messages import Policy
+from protocols.pack import Pack, PackError
+
+log = structlog.get_logger("edge.node")
+
+
+class NodeError(Exception):
+    """A node that cannot start. One line: what, where, what to do."""
+
+
+def broker_of(config: NodeConfig) -> Broker:
+    """Return where the broker of `config` is."""
+    m = config.mqtt
+    tls = Tls(m.tls.ca, m.tls.cert, m.tls.key, m.tls.check_name) if m.tls else None
+    client = m.client_id or f"wayside-{config.node}"
+    return Broker(m.host, m.effective_port, client, m.username, m.password, m.version, m.keepalive_s, tls)
+
+
+def find_pack(config: NodeConfig) -> Pack:
+    """Return the pack to run: the committed one, else the previous one, else the configured one. Raises NodeError."""
+    from edge.runtime.packs import find
+
+    committed = pointer.open_current(config.data)
+    if committed is not None:
+        return committed
+    try:
+        return find(config.model.pack, config.data / pointer.PACKS)
+    except PackError as error:
+        raise NodeError(f"model.pack: {error}") from None
+    except OSError as error:
+        raise NodeError(f"model.pack: {config.model.pack} cannot be unpacked ({error.strerror})") from None
+
+
+def opener(config: NodeConfig) -> Callable[[Pack], Runner]:
+    """Return the function that opens a pack as configured."""
+    m = config.model
+
+    def open_model(pack: Pack) -> Runner:
+        from edge.runtime.model import Model
+
+        return Model(pack, backend=m.backend, precision=m.precision, threads=m.threads)
+
+    return open_model
+
+
+def open_runner(config: NodeConfig, open_model: Callable[[Pack], Runner]) -> Runner:
+    """Open the pack to run; where the committed one does not open, the previous and then the configured one. Raises NodeError."""
+    from edge.runtime.packs import find
+
+    try:
+        return open_model(find_pack(config))
+    except RuntimeFault as error:
+        problem = str(error)
+    log.error("the pack does not open; trying the one before", reason=problem)
+    previous = pointer.read(config.data, pointer.PREVIOUS)
+    for name in ([str(config.data / pointer.PACKS / previous)] if previous else []) + [config.model.pack]:
+        try:
+            return open_model(find(name, config.data / pointer.PACKS))
+        except (PackError, RuntimeFault, OSError) as error:
+            problem = str(error)
+    raise NodeError(f"model: {problem}")
+
+
+def parts_of(config: NodeConfig, name: str, camera: CameraConfig) -> Parts:
+    """Return what camera `name` is made of."""
+    options: dict[str, Any] = {"loop": camera.loop, "paced": camera.paced}
+    if camera.fps is not None:
+        options["fps"] = camera.fps
+    hidden = config.redact_of(name)
+
+    def reader() -> ReaderLike:
+        from edge.sources.reader import Reader
+
+        return Reader(camera.source, name, options)
+
+    def assessor(runner: Runner) -> AssessorLike:
+        from edge.assess.assessor import Assessor
+
+        return Assessor()
+
+    def selector(policy: Policy) -> Selector:
+        chosen: Selector = slots.member("edge.select", "POLICY", policy.policy).create(policy, Random())
+        return chosen
+
+    return Parts(reader, assessor, Redactor(hidden.masks, hidden.labels, hidden.method), selector)
+
+
+def build(config: NodeConfig, connector: Connector | None = None) -> Agent:
+    """Return the node of `config`, not yet running. Raises NodeError."""
+    cameras = {name: camera for name, camera in config.cameras.items() if camera.enabled}
+    if not cameras:
+        raise NodeError("there is no camera; give --camera NAME=SOURCE, or cameras: in the configuration")
+    known = select.kinds()
+    for name in cameras:
+        policy = config.policy_of(name).policy
+        if policy not in known:
+            raise NodeError(f"cameras.{name}: no policy {policy!r}; there are: {', '.join(known)}")
+    spool = _prepare(config.data, config)
+    boot = next_boot(config.data, config.node)
+    open_model = opener(config)
+    runner = open_runner(config, open_model)
+    m = config.model
+
+    def updater(agent: Agent) -> Updater:
+        fetcher = Fetcher(config.data, lambda fetch: agent.link.send("fetch", fetch))
+        return Updater(
+            config.data, Identity(config.node, boot), agent, fetcher, agent.report_update,
+            lambda pack: check(pack, m.backend, m.precision, m.threads),
+        )  # fmt: skip
+
+    outside = Outside(
+        connector or PahoConnector(broker_of(config)),
+        open_model,
+        {name: parts_of(config, name, camera) for name, camera in cameras.items()},
+        updater,
+    )
+    return Agent(config, boot, runner, spool, outside)
+
+
+def _prepare(data: Path, config: NodeConfig) -> Spool:
+    try:
+        (data / pointer.PACKS).mkdir(parents=True, exist_ok=True)
+        return Spool(data / "spool", config.spool.max_bytes, config.spool.max_frames)
+    except OSError as error:
+        raise NodeError(f"data: {data} cannot be used ({error.strerror}); give another folder with --data") from None
