@@ -1,1 +1,1 @@
-"""Detection: reading labels, training, and measuring how good a pack is."""
+"""Detection: assignment, losses, training and evaluation."""

@@ -1,0 +1,1 @@
+"""Learning at the centre: models, data, detection, and what builds on them."""

@@ -1,0 +1,201 @@
+"""From labelled images to training inputs: geometry (mosaic, scale, flip), then what weather and cameras do.
+
+Everything draws from one `numpy` generator, so a sample is a function of its seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from central.learn.data import Pixels
+
+PAD: Final = 114
+MIN_SIDE: Final = 3.0
+"""Input pixels; a smaller box cannot be learned from."""
+MIN_VISIBLE: Final = 0.35
+"""Share of a box that must remain in view for it to count."""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How hard to augment. `none` is what evaluation sees, `light` suits fine-tuning, `full` training from scratch."""
+
+    mosaic: float = 0.0
+    """Probability of four images in one."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Range of the zoom relative to the letterbox fit."""
+    shift: float = 0.0
+    """Largest displacement, share of the input."""
+    aspect: float = 0.0
+    flip: float = 0.0
+    colour: float = 0.0
+    """Strength of brightness, contrast, saturation and tint changes, 0..1."""
+    night: float = 0.0
+    degrade: float = 0.0
+    """Probability of blur, noise or compression."""
+
+
+NONE: Final = Strength()
+LIGHT: Final = Strength(mosaic=0.3, scale=(0.7, 1.5), shift=0.1, flip=0.5, colour=0.4, night=0.03, degrade=0.1)
+FULL: Final = Strength(
+    mosaic=0.6, scale=(0.5, 2.2), shift=0.25, aspect=0.15, flip=0.5, colour=0.8, night=0.1, degrade=0.3
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An input image and its targets, boxes in input pixels. regions ``[R, 4]``, complete ``[R, C]``: which classes are
+    complete where (one region per source image); outside every region nothing is known and nothing is there."""
+
+    image: Pixels
+    boxes: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    regions: NDArray[np.float32]
+    complete: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A decoded image with its targets in pixels of that image."""
+
+    image: Pixels
+    boxes: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    complete: NDArray[np.bool_]
+
+
+def _placement(
+    image: Pixels, window: tuple[int, int, int, int], strength: Strength, random: Generator
+) -> NDArray[np.float64]:
+    """Return the 2x3 matrix that puts `image` into `window` (xyxy of the canvas), scaled, shifted and flipped."""
+    left, top, right, bottom = window
+    height, width = image.shape[:2]
+    fit = min((right - left) / width, (bottom - top) / height)
+    zoom = fit * float(np.exp(random.uniform(*np.log(strength.scale))))
+    stretch = float(np.exp(random.uniform(-strength.aspect, strength.aspect)))
+    sx, sy = zoom * stretch, zoom / stretch
+    cx = (left + right) / 2 + random.uniform(-strength.shift, strength.shift) * (right - left)
+    cy = (top + bottom) / 2 + random.uniform(-strength.shift, strength.shift) * (bottom - top)
+    flipped = -1.0 if random.random() < strength.flip else 1.0
+    return np.array([[sx * flipped, 0, cx - sx * flipped * width / 2], [0, sy, cy - sy * height / 2]])
+
+
+def _warp(
+    source: Loaded, canvas: Pixels, window: tuple[int, int, int, int], strength: Strength, random: Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+    """Draw `source` into `window` of `canvas`; return its visible boxes, their classes and weights."""
+    left, top, right, bottom = window
+    matrix = _placement(source.image, window, strength, random)
+    image, scale = source.image, abs(matrix[0, 0])
+    if scale < 0.6:  # bilinear sampling would skip source pixels: average first
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        reduced = np.array([[size[0] / image.shape[1], 0, 0], [0, size[1] / image.shape[0], 0], [0, 0, 1]])
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        drawn = matrix @ np.linalg.inv(reduced)
+    else:
+        drawn = matrix.copy()
+    drawn[:, 2] -= (left, top)
+    canvas[top:bottom, left:right] = cv2.warpAffine(
+        image, drawn, (right - left, bottom - top), flags=cv2.INTER_LINEAR, borderValue=(PAD, PAD, PAD)
+    )
+    if not len(source.boxes):
+        return source.boxes, source.classes, source.weights
+    x = np.sort(source.boxes[:, [0, 2]] * matrix[0, 0] + matrix[0, 2], axis=1)
+    y = np.sort(source.boxes[:, [1, 3]] * matrix[1, 1] + matrix[1, 2], axis=1)
+    whole = np.maximum((x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0]), 1e-6)
+    x, y = x.clip(left, right), y.clip(top, bottom)
+    width, height = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]
+    keep = (width >= MIN_SIDE) & (height >= MIN_SIDE) & (width * height / whole >= MIN_VISIBLE)
+    boxes = np.stack((x[:, 0], y[:, 0], x[:, 1], y[:, 1]), 1).astype(np.float32)
+    return boxes[keep], source.classes[keep], source.weights[keep]
+
+
+def _windows(height: int, width: int, strength: Strength, random: Generator, count: int) -> list[tuple[int, int, int, int]]:
+    if count == 1:
+        return [(0, 0, width, height)]
+    x = int(width * random.uniform(0.3, 0.7))
+    y = int(height * random.uniform(0.3, 0.7))
+    return [(0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)]
+
+
+def compose(sources: list[Loaded], height: int, width: int, strength: Strength, random: Generator) -> Sample:
+    """Return one training input of ``[height, width]`` from one source or (a mosaic) from four."""
+    canvas = np.full((height, width, 3), PAD, np.uint8)
+    windows = _windows(height, width, strength, random, len(sources))
+    parts = [_warp(source, canvas, w, strength, random) for source, w in zip(sources, windows, strict=True)]
+    return Sample(
+        image=photometric(canvas, strength, random),
+        boxes=np.concatenate([p[0] for p in parts]).reshape(-1, 4),
+        classes=np.concatenate([p[1] for p in parts]),
+        weights=np.concatenate([p[2] for p in parts]),
+        regions=np.array(windows, np.float32),
+        complete=np.stack([s.complete for s in sources]),
+    )
+
+
+def photometric(image: Pixels, strength: Strength, random: Generator) -> Pixels:
+    """Return `image` as another hour, another weather or a worse camera would have given it."""
+    if strength.colour and random.random() < 0.9:
+        image = _colour(image, strength.colour, random)
+    if random.random() < strength.night:
+        image = _night(image, random)
+    if random.random() < strength.degrade:
+        image = _degrade(image, random)
+    return image
+
+
+def _colour(image: Pixels, amount: float, random: Generator) -> Pixels:
+    gain = np.exp(random.uniform(-0.5, 0.5) * amount)
+    gamma = np.exp(random.uniform(-0.4, 0.4) * amount)
+    tint = np.exp(random.uniform(-0.15, 0.15, 3) * amount)
+    level = np.arange(256, dtype=np.float32)[:, None] / 255
+    table = (255 * np.clip(gain * tint * level**gamma, 0, 1)).astype(np.uint8)
+    image = np.asarray(cv2.LUT(image, table.reshape(1, 256, 3)), np.uint8)
+    saturation = 1 + random.uniform(-0.8, 0.6) * amount
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return np.asarray(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0), np.uint8)
+
+
+def _night(image: Pixels, random: Generator) -> Pixels:
+    dark = random.uniform(0.15, 0.5)
+    level = np.arange(256, dtype=np.float32) / 255
+    table = (255 * dark * level ** random.uniform(1.0, 1.6)).astype(np.uint8)
+    noise = random.normal(0, random.uniform(2, 8), image.shape).astype(np.float32)
+    return np.asarray(np.clip(cv2.LUT(image, table).astype(np.float32) + noise, 0, 255), np.uint8)
+
+
+def _degrade(image: Pixels, random: Generator) -> Pixels:
+    kind = int(random.integers(5))
+    if kind == 0:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), random.uniform(0.5, 1.6)), np.uint8)
+    if kind == 1:
+        return np.asarray(cv2.filter2D(image, -1, motion_kernel(int(random.integers(3, 8)), random.uniform(0, 180))), np.uint8)
+    if kind == 2:
+        noise = random.normal(0, random.uniform(3, 12), image.shape).astype(np.float32)
+        return np.asarray(np.clip(image.astype(np.float32) + noise, 0, 255), np.uint8)
+    if kind == 3:
+        out = image.copy()
+        hit = random.random(image.shape[:2])
+        amount = random.uniform(0.002, 0.03)
+        out[hit < amount / 2], out[hit > 1 - amount / 2] = 0, 255
+        return out
+    _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 80))])
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
+
+
+def motion_kernel(length: int, angle: float) -> NDArray[np.float32]:
+    """Return the kernel of a straight motion of `length` pixels at `angle` degrees; its sum is 1."""
+    size = length | 1
+    kernel = np.zeros((size, size), np.float32)
+    kernel[size // 2] = 1
+    turn = cv2.getRotationMatrix2D((size / 2 - 0.5, size / 2 - 0.5), angle, 1)
+    kernel = np.asarray(cv2.warpAffine(kernel, turn, (size, size)), np.float32)
+    return kernel / max(float(kernel.sum()), 1e-6)

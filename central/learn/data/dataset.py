@@ -1,0 +1,125 @@
+"""A stream of training inputs of fixed length, each a function of the seed and its place in the stream.
+
+So a run that was interrupted continues with exactly the inputs that it would have seen, with any number of workers.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from central.learn.data import Example, Pixels
+from central.learn.data.augment import Loaded, Sample, Strength, compose
+
+CACHE_BYTES: Final = 1_500_000_000
+"""Decoded images that one process keeps; beyond it, the oldest are decoded again when needed."""
+MAX_PIXELS: Final = 64_000_000
+"""An image of more pixels is refused before it is decoded."""
+
+
+class Batch(NamedTuple):
+    """Inputs ``[B, 3, H, W]`` uint8 RGB and their targets, padded to M boxes and R regions.
+
+    boxes ``[B, M, 4]``, classes ``[B, M]`` (-1 pads), weights ``[B, M]``, regions ``[B, R, 4]``, complete ``[B, R, C]``.
+    """
+
+    images: Tensor
+    boxes: Tensor
+    classes: Tensor
+    weights: Tensor
+    regions: Tensor
+    complete: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on `device`."""
+        return Batch(*(t.to(device, non_blocking=True) for t in self))
+
+
+def read_image(path: str) -> Pixels | None:
+    """Return the image at `path` (BGR), or None where it is missing, damaged or larger than MAX_PIXELS."""
+    image = cv2.imread(path, cv2.IMREAD_COLOR)
+    if image is None or image.shape[0] * image.shape[1] > MAX_PIXELS:
+        return None
+    return np.asarray(image, np.uint8)
+
+
+class Stream(Dataset[Sample]):
+    """`length` samples drawn from `examples` in proportion to `shares` (any positive numbers, one per example)."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        shares: NDArray[np.float64],
+        length: int,
+        size: tuple[int, int],
+        strength: Strength,
+        seed: int,
+        start: int = 0,
+    ) -> None:
+        self.examples = list(examples)
+        self.cumulative = np.cumsum(shares / shares.sum())
+        self.length, self.start = length, start
+        self.size, self.strength, self.seed = size, strength, seed
+        self.cache: OrderedDict[int, Pixels] = OrderedDict()
+        self.cached = 0
+
+    def __len__(self) -> int:
+        return self.length - self.start
+
+    def _image(self, index: int) -> Pixels:
+        image = self.cache.get(index)
+        if image is None:
+            image = read_image(str(self.examples[index].path))
+            if image is None:
+                raise OSError(f"{self.examples[index].path}: not a readable image")
+            self.cache[index] = image
+            self.cached += image.nbytes
+            while self.cached > CACHE_BYTES and len(self.cache) > 1:
+                self.cached -= self.cache.popitem(last=False)[1].nbytes
+        return image
+
+    def _load(self, index: int) -> Loaded:
+        example = self.examples[index]
+        return Loaded(self._image(index), example.boxes, example.classes, example.weights, example.complete)
+
+    def indices(self, place: int, random: np.random.Generator) -> list[int]:
+        """Return which examples make up the sample at `place`."""
+        count = 4 if random.random() < self.strength.mosaic else 1
+        return [int(i) for i in np.searchsorted(self.cumulative, random.random(count), side="right").clip(max=len(self.examples) - 1)]
+
+    def __getitem__(self, item: int) -> Sample:
+        place = self.start + item
+        random = np.random.default_rng((self.seed, place))
+        sources = [self._load(i) for i in self.indices(place, random)]
+        return compose(sources, *self.size, self.strength, random)
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Return `samples` as one padded batch."""
+    boxes = max(1, max(len(s.boxes) for s in samples))
+    regions = max(len(s.regions) for s in samples)
+    classes = samples[0].complete.shape[1]
+    batch = Batch(
+        torch.from_numpy(np.stack([np.ascontiguousarray(s.image[:, :, ::-1].transpose(2, 0, 1)) for s in samples])),
+        torch.zeros(len(samples), boxes, 4),
+        torch.full((len(samples), boxes), -1, dtype=torch.int64),
+        torch.zeros(len(samples), boxes),
+        torch.zeros(len(samples), regions, 4),
+        torch.zeros(len(samples), regions, classes, dtype=torch.bool),
+    )
+    for i, s in enumerate(samples):
+        n, r = len(s.boxes), len(s.regions)
+        batch.boxes[i, :n] = torch.from_numpy(s.boxes)
+        batch.classes[i, :n] = torch.from_numpy(s.classes)
+        batch.weights[i, :n] = torch.from_numpy(s.weights)
+        batch.regions[i, :r] = torch.from_numpy(s.regions)
+        batch.complete[i, :r] = torch.from_numpy(s.complete)
+    return batch

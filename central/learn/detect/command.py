@@ -1,0 +1,141 @@
+"""``wayside-central train detect``: from COCO files to a run folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from central.learn import checkpoint
+from central.learn.data import Example
+from central.learn.data.coco import load
+from central.learn.detect.coco import DatasetError, read
+from central.learn.detect.config import TrainConfig
+from central.learn.detect.train import Run, TrainingError
+from central.learn.models import ModelConfig
+
+DEFAULT_LABELS = "person,two_wheeler,car,bus,truck"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A COCO file, its folder of images, and its share of the samples (relative to the other parts)."""
+
+    truth: Path
+    images: Path
+    share: float
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``COCO.json:IMAGES[:SHARE]``. Raises DatasetError."""
+        fields = text.split(":")
+        try:
+            share = float(fields[2]) if len(fields) == 3 else 1.0
+        except ValueError:
+            share = 0.0
+        if len(fields) not in (2, 3) or not share > 0:
+            raise DatasetError(f"{text}: give COCO.json:IMAGES or COCO.json:IMAGES:SHARE, the share above 0")
+        return cls(Path(fields[0]), Path(fields[1]), share)
+
+
+def gather(parts: list[Part], labels: tuple[str, ...]) -> tuple[list[Example], NDArray[np.float64]]:
+    """Return the examples of all `parts` and how often each is drawn. Raises DatasetError."""
+    found: list[Example] = []
+    shares: list[float] = []
+    for part in parts:
+        own = load(part.truth, part.images, labels)
+        if not own:
+            raise DatasetError(f"{part.truth}: no labelled image in it")
+        missing = [e.path for e in own if not e.path.is_file()]
+        if missing:
+            raise DatasetError(f"{missing[0]}: no such image ({len(missing)} of {len(own)} of {part.truth} are missing)")
+        found += own
+        shares += [part.share / len(own)] * len(own)
+    return found, np.array(shares)
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Read ``HxW``. Raises DatasetError."""
+    try:
+        height, width = (int(v) for v in text.lower().split("x"))
+    except ValueError:
+        raise DatasetError(f"input size {text!r}: give HEIGHTxWIDTH, for example 288x512") from None
+    return height, width
+
+
+def train_detect(
+    train: Annotated[list[str], typer.Option(help="COCO.json:IMAGES[:SHARE]; may be given several times")],
+    out: Annotated[Path, typer.Option(help="Run folder; a run that was interrupted there goes on")],
+    val: Annotated[list[str] | None, typer.Option(help="COCO.json:IMAGES to watch the run on")] = None,
+    size: Annotated[str, typer.Option(help="tiny, nano, small or medium")] = "nano",
+    input_size: Annotated[str, typer.Option("--input", help="HEIGHTxWIDTH, multiples of 32")] = "288x512",
+    labels: Annotated[str, typer.Option(help="Class names, in order, separated by commas")] = DEFAULT_LABELS,
+    steps: int = 6000,
+    batch: int = 16,
+    rate: float = 2e-3,
+    augment: Annotated[str, typer.Option(help="none, light or full")] = "full",
+    start: Annotated[Path | None, typer.Option(help="Weights (safetensors) to start from")] = None,
+    seed: int = 0,
+    workers: int = 1,
+    evaluate_every: int = 500,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
+) -> None:
+    """Train a detector from COCO files.
+
+    Example: wayside-central train detect --train train.json:images --val val.json:images --steps 3000 --out runs/first
+    """
+    try:
+        names = tuple(n.strip() for n in labels.split(","))
+        height, width = size_of(input_size)
+        config = TrainConfig(
+            model=ModelConfig(size=size, labels=names, tags=names, height=height, width=width),
+            steps=steps, batch=batch, rate=rate, augment=augment, seed=seed, workers=workers,  # type: ignore[arg-type]
+            evaluate_every=evaluate_every,
+        )  # fmt: skip
+        examples, shares = gather([Part.parse(p) for p in train], names)
+        watched = gather([Part.parse(p) for p in val], names)[0] if val else []
+        weights = checkpoint.read(start)[0] if start else None
+        run = Run(config, examples, watched, out, shares, weights)
+        result = run.run(_Progress())
+    except (DatasetError, checkpoint.CheckpointError, TrainingError, ValueError, OSError) as error:
+        print(f"wayside-central: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    answer: dict[str, Any] = {"out": str(out), "steps": steps, "seconds": round(result.seconds, 1)}
+    if result.quick:
+        answer |= {"ap50": result.quick.ap50, "per_class": result.quick.per_class}
+    print(json.dumps(answer) if as_json else f"done: {answer}")
+
+
+class _Progress:
+    """A progress bar on standard error; plain lines where that is not a terminal."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"), console=self.console,
+        )  # fmt: skip
+        self.task = self.bar.add_task("training", note="")
+        self.best = ""
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        if "ap50" in row:
+            self.best = f" AP50 {row['ap50']:.3f}"
+        note = f"loss {row['loss']:.3f}{self.best} {row['eta_s']:.0f} s left"
+        if not self.console.is_terminal:
+            if "ap50" in row or row["step"] % 200 == 0:
+                print(f"step {row['step']}/{row['steps']} {note}", file=sys.stderr, flush=True)
+            return
+        if not self.bar.live.is_started:
+            self.bar.start()
+        self.bar.update(self.task, completed=row["step"], total=row["steps"], note=note)
+        if row["step"] >= row["steps"]:
+            self.bar.stop()

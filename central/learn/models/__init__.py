@@ -1,0 +1,14 @@
+"""The networks. `build` makes one from a `ModelConfig`; every family gives the same raw outputs.
+
+    image -> backbone (strides 8, 16, 32) -> neck -> heads: boxes, blur, embedding, tags
+"""
+
+from central.learn.models.config import SIZES, ModelConfig
+from central.learn.models.network import Network, Raw
+
+__all__ = ["SIZES", "ModelConfig", "Network", "Raw", "build"]
+
+
+def build(config: ModelConfig) -> Network:
+    """Return a freshly initialised network for `config`. Seed torch beforehand for a repeatable one."""
+    return Network(config)
