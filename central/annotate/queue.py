@@ -97,7 +97,9 @@ async def _take_turn(session: AsyncSession, answer: Answer, state: Literal["labe
         .returning(Frame.id)
     )
     if result.first() is None:
-        raise Conflict(await load(session, answer.frame))
+        current = await load(session, answer.frame)
+        session.expunge_all()  # what is shown must outlive the transaction, which is rolled back
+        raise Conflict(current)
     return answer.revision + 1
 
 

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
-from central.api import errors
+from central.api import errors, ui
+from central.api.context import Centre
+from central.api.guards import Guards
 from central.api.routes import events, frames, health, nodes, overview, packs, profile, releases, rounds, session
 from edge import __version__
 
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (session, overview, nodes, frames, profile, rounds, packs, releases, events, health)
+OpenCentre = Callable[[], AbstractAsyncContextManager[Centre]]
 
 
-def create_app() -> FastAPI:
-    """Return the application."""
+def create_app(open_centre: OpenCentre | None = None, dist: Path = ui.DIST) -> FastAPI:
+    """Return the application. `open_centre` gives what the routes work with, from start to stop; `dist` is the UI."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if open_centre is None:
+            raise RuntimeError("this application can only describe itself; give it a centre to serve")
+        async with open_centre() as centre:
+            app.state.centre = centre
+            yield
+
     app = FastAPI(
         title="Wayside",
         version=__version__,
@@ -23,11 +38,15 @@ def create_app() -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
+        lifespan=lifespan,
     )
     api = APIRouter(prefix=PREFIX)
     for module in ROUTERS:
         api.include_router(module.router)
     app.include_router(api)
+    ui.install(app, dist)
     errors.install(app)
+    app.add_middleware(Guards)
     return app

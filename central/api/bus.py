@@ -1,4 +1,4 @@
-"""Who is told when something changes: every open event stream of this process.
+"""The changes of this process as one stream per listener.
 
 A subscriber that does not keep up loses nothing that matters: kinds that wait already are not queued twice, and each
 only says "ask again".
@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import get_args
 
-from central.api.schemas import EventKind
-
-KINDS = frozenset(get_args(EventKind))
+from central.notify import Notifier
 
 
 class Subscriber:
@@ -36,28 +33,12 @@ class Subscriber:
         return kinds
 
 
-class Bus:
-    """Tells every subscriber of changes. `publish` only from the event loop's thread."""
-
-    def __init__(self) -> None:
-        self._subscribers: set[Subscriber] = set()
-
-    def __len__(self) -> int:
-        return len(self._subscribers)
-
-    def publish(self, kind: str) -> None:
-        """Tell everybody that something of `kind` changed."""
-        if kind not in KINDS:
-            raise ValueError(f"no event kind {kind!r}; there are {', '.join(sorted(KINDS))}")
-        for subscriber in self._subscribers:
-            subscriber.add(kind)
-
-    @contextmanager
-    def subscribe(self) -> Iterator[Subscriber]:
-        """Listen while the block lasts."""
-        subscriber = Subscriber()
-        self._subscribers.add(subscriber)
-        try:
-            yield subscriber
-        finally:
-            self._subscribers.discard(subscriber)
+@contextmanager
+def subscribe(notifier: Notifier) -> Iterator[Subscriber]:
+    """Listen while the block lasts."""
+    subscriber = Subscriber()
+    stop = notifier.listen(subscriber.add)
+    try:
+        yield subscriber
+    finally:
+        stop()

@@ -11,10 +11,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from central.annotate.boxes import MAX_BOXES
 from protocols.messages import IDENTITY, MAX_LABEL, MAX_TEXT, SHA256_HEX
 
-MAX_BOXES: Final = 500
-"""Boxes that a person may put on one frame; far above any real street, low enough to stay one small transaction."""
 MAX_PASSWORD: Final = 200
 """Characters; argon2 would hash any length, and take as long as the sender likes."""
 MIN_PASSWORD: Final = 10
@@ -186,6 +185,7 @@ class FrameView(View):
     site: str
     camera: str
     name: str = Field("", description="File name, for a frame that came from a folder of images.")
+    index: int = Field(0, description="Position in its source, counted from 0 since the source was opened.")
     time: datetime
     width: int
     height: int

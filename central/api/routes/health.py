@@ -1,12 +1,20 @@
-"""Whether the centre lives, can work, and how it fares. For machines: no login."""
+"""Whether the centre lives, can work, and how it fares. For machines."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from central.api import schemas as s
-from central.api.errors import documented
+from central.api.access import whoever
+from central.api.context import Centre, CentreDep
+from central.api.errors import ApiError, documented
+from central.api.summary import camera_rows, totals
+from central.settings import is_loopback
+from edge import __version__
 
 router = APIRouter(tags=["health"])
 
@@ -14,16 +22,57 @@ router = APIRouter(tags=["health"])
 @router.get("/health")
 async def health() -> s.HealthView:
     """The process answers."""
-    raise NotImplementedError
+    return s.HealthView(status="ok", version=__version__)
+
+
+async def _database(centre: Centre) -> str:
+    try:
+        async with centre.database.read() as session:
+            await session.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        return f"{type(error).__name__}; see the log"
+    return ""
 
 
 @router.get("/ready", responses={503: {"model": s.HealthView}})
-async def ready(response: Response) -> s.HealthView:
-    """The database, the blobs and the broker are there; 503 while one is not."""
-    raise NotImplementedError
+async def ready(response: Response, centre: CentreDep) -> s.HealthView:
+    """The database and the broker are there; 503 while one is not."""
+    checks = {"database": await _database(centre), "broker": "; ".join(centre.fleet.problems())}
+    well = not any(checks.values())
+    response.status_code = 200 if well else 503
+    return s.HealthView(status="ok" if well else "failing", version=__version__, checks=checks)
+
+
+async def _metrics(centre: Centre) -> bytes:
+    registry = CollectorRegistry()
+
+    def gauge(name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"wayside_{name}", text, labels, registry=registry)
+
+    async with centre.database.read() as session:
+        counts, cameras = await totals(session), await camera_rows(session)
+    stored = gauge("frames_stored", "Frames by state.", "state")
+    stored.labels("pending").set(counts.pending)
+    stored.labels("labelled").set(counts.labelled)
+    stored.labels("all").set(counts.frames)
+    gauge("frames_stored_bytes", "Bytes of all stored images.").set(counts.bytes)
+    gauge("labels_confirmed", "Confirmed boxes.").set(counts.labels)
+    gauge("rounds", "Rounds so far.").set(counts.rounds)
+    fps = gauge("camera_fps", "Frames assessed per second.", "node", "camera")
+    latency = gauge("camera_latency_p95_seconds", "From capture to decision.", "node", "camera")
+    online = gauge("node_online", "1 while the node is online.", "node")
+    for node, camera in cameras:
+        online.labels(node.name).set(node.state == "online")
+        if camera is not None:
+            fps.labels(node.name, camera.name).set(camera.health.get("fps", 0.0))
+            latency.labels(node.name, camera.name).set(camera.health.get("latency_p95_ms", 0.0) / 1000)
+    return generate_latest(registry)
 
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=documented(403))
-async def metrics() -> str:
-    """Prometheus metrics; from this machine only, or with a login."""
-    raise NotImplementedError
+async def metrics(request: Request, centre: CentreDep) -> Response:
+    """Prometheus metrics: from this machine, or with a login."""
+    near = request.client is not None and is_loopback(request.client.host) and not centre.settings.behind_tls
+    if not near and await whoever(request, centre) is None:
+        raise ApiError(403, "forbidden", "metrics are for this machine, or with a bearer token")
+    return Response(await _metrics(centre), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
 from central.api import schemas as s
-from central.api.errors import documented
+from central.api import views
+from central.api.access import Engineer, Viewer
+from central.api.context import CentreDep, FleetError
+from central.api.errors import ApiError, documented, not_found
+from central.store.models import Pack, Release
+from protocols.pack import PackError, open_folder
 
 router = APIRouter(prefix="/releases", tags=["releases"])
 
 
 @router.get("", responses=documented(401))
-async def releases() -> list[s.ReleaseView]:
-    """All releases, newest first."""
-    raise NotImplementedError
+async def releases(
+    _: Viewer, centre: CentreDep, limit: Annotated[int, Query(ge=1, le=s.MAX_PAGE)] = 50
+) -> list[s.ReleaseView]:
+    """The last releases, newest first."""
+    query = select(Release).order_by(Release.number.desc()).limit(limit).options(selectinload(Release.nodes))
+    async with centre.database.read() as session:
+        return [views.release(row) for row in await session.scalars(query)]
 
 
-@router.post("", status_code=201, responses=documented(401, 403, 404, 422))
-async def release(body: s.ReleaseBody) -> s.ReleaseView:
+@router.post("", status_code=201, responses=documented(401, 403, 404, 422, 503))
+async def release(body: s.ReleaseBody, person: Engineer, centre: CentreDep) -> s.ReleaseView:
     """Offer a pack to every node. Releasing an earlier pack again is how to go back to it."""
-    raise NotImplementedError
+    async with centre.database.read() as session:
+        known = await session.get(Pack, body.pack)
+    if known is None:
+        raise not_found(f"pack {body.pack[:12]}")
+    try:
+        pack = await asyncio.to_thread(open_folder, centre.settings.packs / known.address)
+        number = await centre.fleet.release(pack, person.name, body.notes)
+    except PackError as error:
+        raise ApiError(422, "bad_pack", str(error)) from None
+    except FleetError as error:
+        raise ApiError(503, "unavailable", str(error)) from None
+    async with centre.database.read() as session:
+        row = await session.get_one(Release, number, options=[selectinload(Release.nodes)])
+        return views.release(row)

@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from sqlalchemy import select
 
 from central.api import schemas as s
-from central.api.errors import documented
+from central.api import views
+from central.api.access import Engineer, Viewer
+from central.api.context import Centre, CentreDep
+from central.api.errors import ApiError, documented, not_found
+from central.jobs import JobError
+from central.jobs import rounds as jobs
+from central.store.models import Round
 
 router = APIRouter(prefix="/rounds", tags=["rounds"])
+RoundId = Annotated[str, Path(max_length=36)]
+
+
+async def _view(centre: Centre, round_id: str) -> s.RoundView:
+    async with centre.database.read() as session:
+        row = await session.get(Round, round_id)
+    if row is None:
+        raise not_found(f"round {round_id}")
+    return views.round_(row)
 
 
 @router.get("", responses=documented(401))
-async def rounds() -> list[s.RoundView]:
-    """All rounds, newest first."""
-    raise NotImplementedError
+async def rounds(
+    _: Viewer, centre: CentreDep, limit: Annotated[int, Query(ge=1, le=s.MAX_PAGE)] = 50
+) -> list[s.RoundView]:
+    """The last rounds, newest first."""
+    async with centre.database.read() as session:
+        rows = await session.scalars(select(Round).order_by(Round.created.desc(), Round.id.desc()).limit(limit))
+        return [views.round_(row) for row in rows]
 
 
-@router.post("", status_code=201, responses=documented(401, 403, 409, 422))
-async def start(body: s.RoundBody) -> s.RoundView:
+@router.post("", status_code=201, responses=documented(401, 403, 409, 422, 503))
+async def start(body: s.RoundBody, person: Engineer, centre: CentreDep) -> s.RoundView:
     """Start a round in the background. One runs at a time: 409 while it does."""
-    raise NotImplementedError
+    options = body.model_dump(exclude_none=True)
+    try:
+        round_id = await jobs.start(
+            centre.database, centre.jobs, centre.notifier, centre.settings.data, person.name, options
+        )
+    except jobs.RoundBusy as error:
+        raise ApiError(409, "busy", str(error), {"round": error.round_id}) from None
+    except JobError as error:
+        raise ApiError(503, "unavailable", str(error)) from None
+    return await _view(centre, round_id)
 
 
 @router.get("/{round_id}", responses=documented(401, 404))
-async def one(round_id: str) -> s.RoundView:
+async def one(round_id: RoundId, _: Viewer, centre: CentreDep) -> s.RoundView:
     """One round."""
-    raise NotImplementedError
+    return await _view(centre, round_id)
 
 
 @router.post("/{round_id}/cancel", responses=documented(401, 403, 404, 409))
-async def cancel(round_id: str) -> s.RoundView:
+async def cancel(round_id: RoundId, _: Engineer, centre: CentreDep) -> s.RoundView:
     """Stop a running round."""
-    raise NotImplementedError
+    await _view(centre, round_id)
+    if not await jobs.cancel(centre.database, centre.jobs, round_id):
+        raise ApiError(409, "over", f"round {round_id} does not run any more")
+    return await _view(centre, round_id)

@@ -2,33 +2,77 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+import math
 
+from fastapi import APIRouter, Request, Response
+
+from central.api import passwords
 from central.api import schemas as s
-from central.api.errors import documented
+from central.api.access import COOKIE, Viewer, open_session
+from central.api.context import CentreDep
+from central.api.errors import ApiError, documented
+from central.store.models import Session, User
 
 router = APIRouter(prefix="/session", tags=["session"])
 
 
 @router.post("", responses=documented(401, 422, 429))
-async def log_in(body: s.Login, response: Response) -> s.SessionToken:
+async def log_in(body: s.Login, request: Request, response: Response, centre: CentreDep) -> s.SessionToken:
     """Start a session: sets the cookie `wayside_session` and returns the same token for `Authorization: Bearer`."""
-    raise NotImplementedError
+    address = request.client.host if request.client else ""
+    wait = math.ceil(centre.gate.wait(body.name, address))
+    if wait > 0:
+        raise ApiError(
+            429, "too_many", f"too many wrong passwords; try again in {wait} s", headers={"Retry-After": str(wait)}
+        )
+    async with centre.database.read() as reading:
+        user = await reading.get(User, body.name)
+    if not await passwords.matches(user, body.password.get_secret_value()) or user is None:
+        centre.gate.failed(body.name, address)
+        raise ApiError(401, "wrong_password", "name or password is wrong")
+    centre.gate.passed(body.name, address)
+    hours = centre.settings.session_hours
+    async with centre.database.write() as session:
+        token = await open_session(session, user.name, hours)
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(hours * 3600),
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=centre.settings.behind_tls,
+    )
+    return s.SessionToken.model_validate({"name": user.name, "role": user.role, "token": token})
 
 
 @router.get("", responses=documented(401))
-async def who_am_i() -> s.SessionView:
+async def who_am_i(person: Viewer) -> s.SessionView:
     """Say who is logged in."""
-    raise NotImplementedError
+    return s.SessionView(name=person.name, role=person.role)
 
 
 @router.delete("", status_code=204, responses=documented(401, 403))
-async def log_out() -> None:
+async def log_out(person: Viewer, response: Response, centre: CentreDep) -> None:
     """End the session."""
-    raise NotImplementedError
+    async with centre.database.write() as session:
+        row = await session.get(Session, person.token_sha256)
+        if row is not None:
+            await session.delete(row)
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=centre.settings.behind_tls)
 
 
 @router.put("/password", status_code=204, responses=documented(401, 403, 422))
-async def change_password(body: s.PasswordChange) -> None:
+async def change_password(body: s.PasswordChange, person: Viewer, centre: CentreDep) -> None:
     """Choose a new password; every other session of this person ends."""
-    raise NotImplementedError
+    async with centre.database.read() as reading:
+        user = await reading.get(User, person.name)
+    if not await passwords.matches(user, body.old.get_secret_value()):
+        raise ApiError(403, "wrong_password", "the old password is wrong")
+    try:
+        new = passwords.check_password(body.new.get_secret_value(), person.name)
+    except passwords.UserError as error:
+        raise ApiError(422, "bad_password", str(error)) from None
+    hashed = await passwords.hash_password(new)
+    async with centre.database.write() as session:
+        await passwords.set_password(session, person.name, hashed, keep_session=person.token_sha256)

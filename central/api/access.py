@@ -1,0 +1,149 @@
+"""Who asks, and what they may do.
+
+    POST /session -> gate (too many failures?) -> argon2 -> random token; its SHA-256 is kept
+    request       -> bearer token or cookie -> Person -> role of the route
+                     cookie and unsafe method -> header X-Wayside: 1, which no foreign page can send
+
+A route states its role by its parameter: ``person: Annotator``. Roles contain one another in the order of `ROLES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Final, cast, get_args
+
+from fastapi import Depends, Request
+from fastapi.security.utils import get_authorization_scheme_param
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from central.api.context import Centre, CentreDep
+from central.api.errors import ApiError
+from central.api.schemas import Role
+from central.store.models import Session, User
+from protocols.messages import utc_now
+
+COOKIE: Final = "wayside_session"
+CSRF_HEADER: Final = "X-Wayside"
+TOKEN_BYTES: Final = 32
+MAX_TOKEN: Final = 200
+"""Characters of a token that is looked at; ours have 43."""
+MAX_SESSIONS: Final = 50
+"""Open sessions of one user; the oldest ends when another one starts."""
+MAX_FAILURES: Final = 5
+"""Wrong passwords for one name from one address before the gate closes."""
+MAX_FAILURES_ADDRESS: Final = 30
+"""Wrong passwords from one address, whatever the names."""
+GATE_S: Final = 300.0
+"""Seconds for which a wrong password counts."""
+GATE_ENTRIES: Final = 10_000
+"""Names and addresses that the gate remembers; the oldest is forgotten first."""
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks. `token_sha256` names the session."""
+
+    name: str
+    role: Role
+    token_sha256: str
+
+
+class LoginGate:
+    """Counts wrong passwords per key and says how long to wait. `clock` returns seconds, never decreasing."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[tuple[str, ...], list[float]] = OrderedDict()
+
+    def _recent(self, key: tuple[str, ...]) -> list[float]:
+        horizon = self._clock() - GATE_S
+        return [at for at in self._failures.get(key, ()) if at > horizon]
+
+    def wait(self, name: str, address: str) -> float:
+        """Return the seconds until another attempt is let through; 0 now."""
+        for key, limit in (((name, address), MAX_FAILURES), ((address,), MAX_FAILURES_ADDRESS)):
+            recent = self._recent(key)
+            if len(recent) >= limit:
+                return recent[-limit] + GATE_S - self._clock()
+        return 0.0
+
+    def failed(self, name: str, address: str) -> None:
+        """Note a wrong password."""
+        for key in ((name, address), (address,)):
+            self._failures[key] = [*self._recent(key), self._clock()][-MAX_FAILURES_ADDRESS:]
+            self._failures.move_to_end(key)
+        while len(self._failures) > GATE_ENTRIES:
+            self._failures.popitem(last=False)
+
+    def passed(self, name: str, address: str) -> None:
+        """Forget the wrong passwords of somebody who then knew it."""
+        self._failures.pop((name, address), None)
+
+
+def digest(token: str) -> str:
+    """Return what is kept of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def open_session(session: AsyncSession, user: str, hours: float) -> str:
+    """Start a session of `user` in the open write transaction and return its token. Ended ones are cleared away."""
+    now = utc_now()
+    await session.execute(delete(Session).where(Session.expires <= now))
+    newest = select(Session.token_sha256).where(Session.user == user).order_by(Session.created.desc())
+    surplus = list(await session.scalars(newest.offset(MAX_SESSIONS - 1)))
+    if surplus:
+        await session.execute(delete(Session).where(Session.token_sha256.in_(surplus)))
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    session.add(Session(token_sha256=digest(token), user=user, expires=now + timedelta(hours=hours)))
+    return token
+
+
+def _token(request: Request) -> tuple[str, bool]:
+    """Return the token that came with `request`, and whether it was the browser that added it."""
+    scheme, bearer = get_authorization_scheme_param(request.headers.get("authorization"))
+    if scheme.lower() == "bearer" and bearer:
+        return bearer[:MAX_TOKEN], False
+    return request.cookies.get(COOKIE, "")[:MAX_TOKEN], True
+
+
+async def whoever(request: Request, centre: Centre) -> Person | None:
+    """Return who asks, None where nobody is logged in. Raises ApiError for what a foreign page could have sent."""
+    token, by_browser = _token(request)
+    if not token:
+        return None
+    key = digest(token)
+    async with centre.database.read() as session:
+        query = select(Session, User).join(User, User.name == Session.user).where(Session.token_sha256 == key)
+        row = (await session.execute(query)).first()
+    if row is None or row[0].expires <= utc_now() or row[1].disabled:
+        return None
+    if by_browser and request.method not in SAFE and request.headers.get(CSRF_HEADER) != "1":
+        raise ApiError(403, "csrf", f"send the header {CSRF_HEADER}: 1 with a request that changes something")
+    return Person(row[1].name, cast(Role, row[1].role), key)
+
+
+def _require(role: Role) -> Callable[[Request, Centre], Awaitable[Person]]:
+    async def check(request: Request, centre: CentreDep) -> Person:
+        person = await whoever(request, centre)
+        if person is None:
+            raise ApiError(401, "not_logged_in", "log in first; the session may have ended", headers={"WWW-Authenticate": "Bearer"})
+        if ROLES.index(person.role) < ROLES.index(role):
+            raise ApiError(403, "forbidden", f"this needs the role {role}; {person.name} has {person.role}")
+        return person
+
+    return check
+
+
+Viewer = Annotated[Person, Depends(_require("viewer"))]
+Annotator = Annotated[Person, Depends(_require("annotator"))]
+Engineer = Annotated[Person, Depends(_require("engineer"))]
+Admin = Annotated[Person, Depends(_require("admin"))]

@@ -1,0 +1,66 @@
+"""What the routes work with: one `Centre` per process, put together by `central.api.app`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from central.annotate.profile import Profile
+from central.api.thumbnails import Thumbnails
+from central.jobs import Jobs
+from central.notify import Notifier
+from central.settings import Settings
+from central.store.blobs import Blobs
+from central.store.database import Database
+from protocols.messages import Command, Reply
+from protocols.pack import Pack
+
+if TYPE_CHECKING:
+    from central.api.access import LoginGate
+
+
+class FleetError(Exception):
+    """Something that cannot be asked of the nodes. The text says which, and why."""
+
+
+class Fleet(Protocol):
+    """The nodes, as seen through the broker."""
+
+    async def command(self, node: str, command: Command) -> Reply:
+        """Ask something of `node`. Raises FleetError where it does not answer in time."""
+        ...
+
+    async def release(self, pack: Pack, by: str, notes: str) -> int:
+        """Offer `pack` to every node and return the number of the release. Raises FleetError."""
+        ...
+
+    def problems(self) -> Sequence[str]:
+        """Return what is wrong with the connection, in words; empty where nothing is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Everything that a route may need."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    profile: Profile
+    jobs: Jobs
+    fleet: Fleet
+    gate: LoginGate
+    notifier: Notifier
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)
+
+
+def current(request: Request) -> Centre:
+    """Return the centre that this request belongs to."""
+    centre: Centre = request.app.state.centre
+    return centre
+
+
+CentreDep = Annotated[Centre, Depends(current)]

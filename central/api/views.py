@@ -1,0 +1,158 @@
+"""Rows of the database as what the API shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import cast
+
+from central.annotate.profile import Profile
+from central.api import schemas as s
+from central.store import models as m
+
+
+def box(row: m.Annotation) -> s.BoxView:
+    """Return the view of an annotation."""
+    return s.BoxView(
+        id=str(row.id),
+        box=(row.x1, row.y1, row.x2, row.y2),
+        label=row.label,
+        score=row.score,
+        source=row.source,
+        confirmed=row.confirmed,
+    )
+
+
+def frame(row: m.Frame) -> s.FrameView:
+    """Return the view of a frame whose annotations are loaded."""
+    selection = row.selection
+    return s.FrameView(
+        id=row.id,
+        node=row.node,
+        site=row.site,
+        camera=row.camera,
+        name=row.name,
+        index=row.index,
+        time=row.captured_at,
+        width=row.width,
+        height=row.height,
+        bytes=row.size_bytes,
+        pack=row.pack,
+        state=cast(s.FrameState, row.state),
+        value=row.value,
+        reason=str(selection.get("reason", "")),
+        policy=str(selection.get("policy", "")),
+        probability=float(selection.get("probability", 0.0)),
+        assessment=s.AssessmentView.model_validate(
+            {k: v for k, v in row.assessment.items() if k in s.AssessmentView.model_fields}
+        ),
+        revision=row.revision,
+        boxes=[box(a) for a in row.annotations],
+        complete_for=list(row.complete_for),
+    )
+
+
+def history(row: m.LabelRevision) -> s.HistoryView:
+    """Return the view of one answer."""
+    return s.HistoryView(
+        revision=row.revision,
+        at=row.at,
+        by=row.author,
+        action=row.state,
+        boxes=[s.BoxBody(box=tuple(b["box"]), label=b["label"]) for b in row.boxes],
+        complete_for=list(row.complete_for),
+    )
+
+
+def camera(row: m.Camera) -> s.CameraView:
+    """Return the view of a camera."""
+    health = row.health
+    return s.CameraView(
+        camera=row.name,
+        source=row.source,
+        width=row.width,
+        height=row.height,
+        last_frame_id=row.last_frame_id,
+        last_frame_at=row.last_frame_at,
+        **{
+            name: health[name]
+            for name in ("state", "detail", "fps", "frames", "selected", "latency_p95_ms", "blur", "uncertainty")
+            if name in health
+        },
+    )
+
+
+def node(row: m.Node) -> s.NodeView:
+    """Return the view of a node whose cameras are loaded."""
+    update = row.update
+    return s.NodeView(
+        node=row.name,
+        site=row.site,
+        state=cast(s.NodeState, row.state),
+        since=row.since,
+        version=row.version,
+        backend=row.backend,
+        pack=row.pack,
+        release=row.release,
+        update=s.UpdateView(
+            step=update["step"], progress=update.get("progress", 0.0), reason=update.get("reason", "")
+        )
+        if update
+        else None,
+        spool_frames=row.spool_frames,
+        spool_bytes=row.spool_bytes,
+        temperature_c=row.temperature_c,
+        cameras=[camera(c) for c in row.cameras],
+    )
+
+
+def round_(row: m.Round) -> s.RoundView:
+    """Return the view of a round."""
+    names = s.RoundView.model_fields
+    return s.RoundView.model_validate({name: getattr(row, name) for name in names})
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def pack(row: m.Pack, running: Mapping[str, Sequence[str]]) -> s.PackView:
+    """Return the view of a pack; `running` has the nodes by the pack that they run."""
+    return s.PackView(
+        address=row.address,
+        name=row.name,
+        size_bytes=row.size_bytes,
+        labels=list(row.labels),
+        created=_time(row.created) or row.registered,
+        parent=row.parent,
+        metrics=dict(row.metrics),
+        running_on=list(running.get(row.address, ())),
+    )
+
+
+def release(row: m.Release) -> s.ReleaseView:
+    """Return the view of a release whose nodes are loaded."""
+    return s.ReleaseView(
+        number=row.number,
+        pack=row.pack,
+        name=row.name,
+        at=row.at,
+        by=row.by,
+        notes=row.notes,
+        nodes=[
+            s.ReleaseNodeView(node=n.node, step=n.step, progress=n.progress, reason=n.reason, at=n.at)
+            for n in row.nodes
+        ],
+    )
+
+
+def profile(value: Profile) -> s.ProfileView:
+    """Return the view of the project's profile."""
+    return s.ProfileView(
+        name=value.name,
+        labels=[s.LabelView(name=x.name, color=x.color, key=x.key) for x in value.labels],
+        tags=[s.TagView(name=x.name, group=x.group, title=x.title) for x in value.tags],
+    )

@@ -1,0 +1,78 @@
+"""The other end of a job: ``python -m central.jobs.worker FD`` in a process of its own.
+
+    stdin    one JSON line {"function", "args"}; stays open, and its end means that the server is gone
+    FD       reports as JSON lines, the last one {"result": ...} or {"error": ...}
+    stdout, stderr   the log
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import IO, Any, Final
+
+PACKAGE: Final = "central."
+"""Only functions of ours may be named: the name of a function comes from a database."""
+ORPHANED: Final = 3
+"""Exit status where the server went away."""
+NICENESS: Final = 5
+"""The server comes first: people wait for it."""
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """Return the function ``package.module:name``. Raises ValueError where it is not one of ours."""
+    module, _, attribute = name.partition(":")
+    if not module.startswith(PACKAGE) or not attribute or attribute.startswith("_"):
+        raise ValueError(f"{name!r} is not the name of a job; use {PACKAGE}module:function")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"job {name!r} cannot be run here: {error}") from None
+    if not callable(function):
+        raise ValueError(f"{name!r} is not a function")
+    return function  # type: ignore[no-any-return]
+
+
+def _end_with(server: IO[str]) -> None:
+    """End this process when `server` closes: nobody would hear of its result."""
+    while server.readline():
+        pass
+    os._exit(ORPHANED)
+
+
+def _run(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    # A process boundary: whatever a job raises becomes the one line that people see, and its trace goes to the log.
+    try:
+        return {"result": resolve(request["function"])(**request["args"], report=report) or {}}
+    except Exception as error:
+        traceback.print_exc()
+        text = str(error).strip() or type(error).__name__
+        return {"error": " ".join(text.split())[:2000]}
+
+
+def main(argv: list[str]) -> int:
+    """Run the job that standard input describes and report on the file descriptor ``argv[1]``."""
+    os.nice(NICENESS)
+    request = json.loads(sys.stdin.readline())
+    lock = threading.Lock()
+    with os.fdopen(int(argv[1]), "w", encoding="utf-8") as pipe:
+
+        def send(message: Mapping[str, Any]) -> None:
+            with lock:
+                pipe.write(json.dumps(message) + "\n")
+                pipe.flush()
+
+        threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True, name="server-watch").start()
+        answer = _run(request, lambda step: send({"report": step}))
+        send(answer)
+    sys.stdout.flush()
+    os._exit(1 if "error" in answer else 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

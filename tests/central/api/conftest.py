@@ -1,0 +1,121 @@
+"""A centre in memory: real SQLite, blobs in memory, no broker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+
+from central.annotate import profile
+from central.api import passwords
+from central.api.access import LoginGate, open_session
+from central.api.app import create_app
+from central.api.context import Centre, FleetError
+from central.jobs.process import ProcessJobs
+from central.notify import Notifier
+from central.settings import Settings
+from central.store import blobs, database, migrations
+from central.store.models import Annotation, Camera, Frame, Node, User
+from protocols.messages import Command, Reply
+from protocols.pack import Pack
+
+JPEG = b"\xff\xd8\xff\xe0 a small picture \xff\xd9"
+ROLES = ("viewer", "annotator", "engineer", "admin")
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class FakeFleet:
+    """Nodes that answer what a test told them to."""
+
+    replies: dict[str, Reply] = field(default_factory=dict)
+    asked: list[tuple[str, Command]] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+
+    async def command(self, node: str, command: Command) -> Reply:
+        self.asked.append((node, command))
+        if node not in self.replies:
+            raise FleetError(f"node {node}: no answer within 4 s")
+        return self.replies[node]
+
+    async def release(self, pack: Pack, by: str, notes: str) -> int:
+        raise FleetError("no broker")
+
+    def problems(self) -> Sequence[str]:
+        return self.trouble
+
+
+@dataclass
+class World:
+    """The centre, the application, and ways to be somebody."""
+
+    centre: Centre
+    app: FastAPI
+    fleet: FakeFleet
+    tokens: dict[str, str]
+
+    def client(self, role: str | None = None, **headers: str) -> httpx.AsyncClient:
+        if role is not None:
+            headers["Authorization"] = f"Bearer {self.tokens[role]}"
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://centre/api/v1", headers=headers)
+
+    async def add_frame(self, number: int = 1, value: float = 0.5, **columns: object) -> str:
+        frame = frame_id(number)
+        async with self.centre.database.write() as session:
+            if await session.get(Node, "n1") is None:
+                session.add(Node(name="n1", site="north", state="online"))
+                await session.flush()
+                session.add(Camera(node="n1", name="c1", source="street:", health={"state": "watching", "fps": 5.0}))
+            values = {
+                "node": "n1", "site": "north", "camera": "c1", "boot": "b1", "sequence": number,
+                "captured_at": datetime(2026, 1, 1, tzinfo=UTC), "width": 640, "height": 360, "size_bytes": len(JPEG),
+                "sha256": f"{number:064x}", "blob": f"frames/{frame}.jpg", "value": value,
+                "assessment": {"uncertainty": 0.4, "reasons": {"uncertainty": "two classes alike"}},
+                "selection": {"keep": True, "probability": 0.2, "reason": "uncertain", "policy": "budget"},
+            }  # fmt: skip
+            session.add(Frame(id=frame, **(values | columns)))
+            await session.flush()
+            session.add(Annotation(frame=frame, x1=1, y1=2, x2=30, y2=40, label="car", source="node", score=0.7))
+        await self.centre.blobs.put([(f"frames/{frame}.jpg", JPEG)])
+        return frame
+
+
+def frame_id(number: int) -> str:
+    """Return the id of test frame `number`; they sort by it."""
+    return f"{number:08x}-0000-7000-8000-000000000000"
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A centre with one user per role, each logged in."""
+    settings = Settings(data=tmp_path)
+    db = database.connect(settings.database)
+    await migrations.migrate(db.engine)
+    hashed = await passwords.hash_password(PASSWORD)
+    tokens = {}
+    async with db.write() as session:
+        session.add_all(User(name=role, role=role, password=hashed) for role in ROLES)
+        await session.flush()
+        for role in ROLES:
+            tokens[role] = await open_session(session, role, 1.0)
+    fleet, jobs = FakeFleet(), ProcessJobs(db, tmp_path / "jobs")
+    store = blobs.connect("memory:", tmp_path / "blobs")
+    centre = Centre(settings, db, store, profile.load("street"), jobs, fleet, LoginGate(), Notifier())
+
+    @asynccontextmanager
+    async def open_centre() -> AsyncIterator[Centre]:
+        yield centre
+
+    app = create_app(open_centre, tmp_path / "dist")
+    async with app.router.lifespan_context(app):
+        yield World(centre, app, fleet, tokens)
+    await jobs.close()
+    await db.close()
