@@ -7,7 +7,7 @@ and what the model said, and returns a number with its reason in words, or None 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edge.runtime import Inference
 from edge.sources import Frame
@@ -30,6 +30,15 @@ class Score(Protocol):
 
     def assess(self, frame: Frame, inference: Inference, labels: tuple[str, ...]) -> Verdict | None:
         """Return the verdict on `frame`, or None. Called once per frame, in order. Must not modify the image."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A score that also wants to know which frames were selected."""
+
+    def selected(self, inference: Inference) -> None:
+        """Take in a frame that was kept."""
         ...
 
 

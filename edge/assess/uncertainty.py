@@ -1,0 +1,83 @@
+"""Doubt: which class, whether there is anything at all, and where its sides are.
+
+Per detection: entropy in bits over (the classes, nothing), at most 1, raised by the box spread relative to the box.
+Over the frame: half the greatest doubt, half a saturating sum, so that many doubtful objects outweigh one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.assess import Score, Verdict
+from edge.runtime import Detections, Inference
+from edge.sources import Frame
+
+SPREAD_SHARE = 0.5
+"""Doubt that spread alone can cause, of 1."""
+WIDE = 0.25
+"""Spread relative to the box side that counts as knowing nothing of it."""
+CROWD = 3.0
+"""Summed doubt at which the saturating half is at 63 %."""
+DOUBTFUL = 0.7
+"""Doubt above which an object is called doubtful: a best class below about 0.8."""
+
+
+def entropy(scores: NDArray[np.float32], classes: NDArray[np.float32] | None) -> NDArray[np.float64]:
+    """Return bits of doubt, 0..1, of detections with best scores ``[N]`` and class probabilities ``[N, C]`` or None."""
+    known = scores[:, None] if classes is None else classes
+    weights = np.clip(np.column_stack([known, 1.0 - known.max(axis=1)]).astype(np.float64), 1e-9, 1.0)
+    share = weights / weights.sum(axis=1, keepdims=True)
+    return np.asarray(np.minimum(1.0, -(share * np.log2(share)).sum(axis=1)), np.float64)
+
+
+def spread(detections: Detections) -> NDArray[np.float64]:
+    """Return the doubt about the sides, 0..1, ``[N]``; zero where the pack gives no spread."""
+    if detections.spread is None:
+        return np.zeros(len(detections))
+    size = np.maximum(detections.boxes[:, 2:] - detections.boxes[:, :2], 1.0)
+    relative = detections.spread / np.column_stack([size, size])
+    return np.asarray(np.clip(relative.mean(axis=1) / WIDE, 0.0, 1.0), np.float64)
+
+
+class Uncertainty:
+    """Stateless. Implements `Score`."""
+
+    def assess(self, frame: Frame, inference: Inference, labels: tuple[str, ...]) -> Verdict | None:
+        """Return the doubt of the frame, 0..1. Zero where nothing was detected: nothing was doubted."""
+        found = inference.detections
+        if not len(found):
+            return Verdict(0.0)
+        classes = inference.class_scores
+        doubt = 1.0 - (1.0 - entropy(found.scores, classes)) * (1.0 - SPREAD_SHARE * spread(found))
+        worst = int(doubt.argmax())
+        value = 0.5 * float(doubt[worst]) + 0.5 * (1.0 - float(np.exp(-doubt.sum() / CROWD)))
+        count = int((doubt > DOUBTFUL).sum())
+        reason = (
+            f"{count} of {len(found)} objects doubtful, most of all {_what(worst, inference, labels)}" if count else ""
+        )
+        return Verdict(value, reason)
+
+
+def _what(index: int, inference: Inference, labels: tuple[str, ...]) -> str:
+    found, classes = inference.detections, inference.class_scores
+    name = labels[int(found.classes[index])]
+    if classes is not None and classes.shape[1] > 1:
+        second = int(np.argsort(classes[index])[-2])
+        if second != int(found.classes[index]) and classes[index, second] > 0.5 * found.scores[index]:
+            return f"a {name} that may be a {labels[second]}"
+    return f"a {name} ({found.scores[index]:.0%})"
+
+
+class UncertaintyKind:
+    """The member of `edge.assess` for doubt."""
+
+    name = "uncertainty"
+    field = "uncertainty"
+
+    def create(self) -> Score:
+        """Return a fresh score."""
+        return Uncertainty()
+
+
+SCORE = UncertaintyKind()
