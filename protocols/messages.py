@@ -23,20 +23,22 @@ IDENTITY = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """Names of nodes and cameras. Excludes ``+ # /`` so that a name can never widen a subscription."""
 
 SHA256_HEX = r"^[0-9a-f]{64}$"
+_END = r"(?!\n)"
+"""After ``$``: Python's also matches before a newline at the end."""
 MAX_DETECTIONS = 1000
 """Detections in one message; a frame with more is cut to its best ones by the node."""
 MAX_LABEL = 64
 MAX_TEXT = 2000
 """Characters of any free text (reasons, errors)."""
 
-Identity = Annotated[str, Meta(pattern=IDENTITY, max_length=64)]
-Digest = Annotated[str, Meta(pattern=SHA256_HEX)]
+Identity = Annotated[str, Meta(pattern=IDENTITY + _END, max_length=64)]
+Digest = Annotated[str, Meta(pattern=SHA256_HEX + _END)]
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
 Count = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Label = Annotated[str, Meta(min_length=1, max_length=MAX_LABEL)]
-FrameId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+FrameId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$" + _END)]
 Box = tuple[float, float, float, float]
 
 Step = Literal[
@@ -235,7 +237,7 @@ class Fetch(Message, frozen=True, kw_only=True):
     """A node asks for a part of a file. Answered by ``Chunk`` messages with the same ``request``."""
 
     request: Label
-    name: Annotated[str, Meta(pattern=r"^[a-z]+/[A-Za-z0-9_.-]{1,128}$")]
+    name: Annotated[str, Meta(pattern=r"^[a-z]+/[A-Za-z0-9_.-]{1,128}$" + _END)]
     """``packs/<sha256>``, for instance."""
     offset: Count
     length: Annotated[int, Meta(ge=1, le=4 * 1024 * 1024)]

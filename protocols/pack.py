@@ -143,7 +143,7 @@ def decode_manifest(data: bytes) -> Manifest:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise PackError(f"{MANIFEST}: {str(error)[:300]}") from None
     names = set(manifest.files)
-    bad = sorted(n for n in names if not _NAME.match(n) or n == MANIFEST)
+    bad = sorted(n for n in names if not _NAME.fullmatch(n) or n == MANIFEST)
     if bad:
         raise PackError(f"{MANIFEST}: file name {bad[0]!r} is not allowed")
     if len(names) > MAX_FILES or sum(e.size for e in manifest.files.values()) > MAX_PACK:

@@ -65,14 +65,14 @@ class Address(NamedTuple):
 
 def check_prefix(prefix: str) -> str:
     """Return `prefix`, or raise TopicError unless it is one to eight plain levels."""
-    if not _PREFIX.match(prefix):
+    if not _PREFIX.fullmatch(prefix):
         raise TopicError(f"topic prefix {prefix!r}: use letters, digits, '_', '.', '-' and single slashes")
     return prefix
 
 
 def check_identity(name: str) -> str:
     """Return `name`, or raise TopicError unless it may stand in a topic level."""
-    if not _IDENTITY.match(name):
+    if not _IDENTITY.fullmatch(name):
         raise TopicError(f"name {name!r}: use 1 to 64 letters, digits, '_', '.' or '-', beginning with a letter or digit")
     return name
 
