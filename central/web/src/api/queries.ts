@@ -1,0 +1,79 @@
+/** What the pages ask of the API, and how often while no event says that it changed. */
+import { useMutation, useQuery, useQueryClient, type QueryKey } from '@tanstack/react-query';
+import { ApiError, request } from './client';
+import { useLive } from './live';
+import type { FrameView, Overview, PackView, ProfileView, QueueView, ReleaseView, RoundView, SessionView } from './schema';
+
+/** Milliseconds between polls: rarely while events arrive, often while they do not. */
+const CALM = 15_000;
+const BUSY = 3_000;
+
+export const keys = {
+  session: ['session'],
+  overview: ['overview'],
+  queue: ['queue'],
+  profile: ['profile'],
+  rounds: ['rounds'],
+  packs: ['packs'],
+  releases: ['releases'],
+} as const satisfies Record<string, QueryKey>;
+
+function usePolled<T>(key: QueryKey, path: string) {
+  const live = useLive();
+  return useQuery<T, ApiError>({
+    queryKey: key,
+    queryFn: () => request<T>('GET', path),
+    refetchInterval: live ? CALM : BUSY,
+  });
+}
+
+export const useOverview = () => usePolled<Overview>(keys.overview, '/overview');
+export const useRounds = () => usePolled<RoundView[]>(keys.rounds, '/rounds');
+export const usePacks = () => usePolled<PackView[]>(keys.packs, '/packs');
+export const useReleases = () => usePolled<ReleaseView[]>(keys.releases, '/releases');
+export const useQueue = () => usePolled<QueueView>(keys.queue, '/queue?limit=20');
+
+export function useProfile() {
+  return useQuery<ProfileView, ApiError>({
+    queryKey: keys.profile,
+    queryFn: () => request<ProfileView>('GET', '/profile'),
+    staleTime: Infinity,
+  });
+}
+
+/** Who is logged in; null when nobody is. */
+export function useSession() {
+  return useQuery<SessionView | null, ApiError>({
+    queryKey: keys.session,
+    staleTime: Infinity,
+    queryFn: async () => {
+      try {
+        return await request<SessionView>('GET', '/session');
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 401) return null;
+        throw error;
+      }
+    },
+  });
+}
+
+export const getFrame = (id: string) => request<FrameView>('GET', `/frames/${encodeURIComponent(id)}`);
+
+/** A change at the centre; on success what it touches is asked for again. */
+export function useChange<Body, Result>(send: (body: Body) => Promise<Result>, touched: readonly QueryKey[]) {
+  const client = useQueryClient();
+  return useMutation<Result, ApiError, Body>({
+    mutationFn: send,
+    onSuccess: async () => {
+      await Promise.all(touched.map((queryKey) => client.invalidateQueries({ queryKey })));
+    },
+  });
+}
+
+const RANK = { viewer: 0, annotator: 1, engineer: 2, admin: 3 } as const;
+
+/** Whether the person's role is at least `least`. The centre decides; this only keeps dead buttons away. */
+export function useMay(least: keyof typeof RANK): boolean {
+  const session = useSession();
+  return session.data ? RANK[session.data.role] >= RANK[least] : false;
+}

@@ -1,0 +1,106 @@
+/** Which key does what, in one list: the handler and the help both read it. */
+
+export interface KeyHelp {
+  readonly keys: readonly string[];
+  readonly does: string;
+}
+
+export const HELP: readonly { readonly title: string; readonly rows: readonly KeyHelp[] }[] = [
+  {
+    title: 'Frame',
+    rows: [
+      { keys: ['Enter'], does: 'accept all boxes and go on' },
+      { keys: ['S'], does: 'skip this frame' },
+      { keys: ['P'], does: 'back to the frame before' },
+      { keys: ['C'], does: 'looked for all classes, or none' },
+      { keys: ['Z', 'Shift Z'], does: 'undo, redo' },
+    ],
+  },
+  {
+    title: 'Boxes',
+    rows: [
+      { keys: ['1', '…', '9'], does: 'label of the selected box, or of the next one' },
+      { keys: ['D'], does: 'draw mode; a drag on free ground draws too' },
+      { keys: ['N'], does: 'new box in the middle' },
+      { keys: ['Tab', 'Shift Tab'], does: 'next, previous box' },
+      { keys: ['Delete', 'Backspace'], does: 'delete the selected box' },
+      { keys: ['← ↑ ↓ →'], does: 'move by 1 pixel, with Shift by 10' },
+      { keys: ['Alt ← ↑ ↓ →'], does: 'resize by 1 pixel, with Shift by 10' },
+      { keys: ['Esc'], does: 'deselect; again: leave the picture, Tab then walks the page' },
+    ],
+  },
+  {
+    title: 'View',
+    rows: [
+      { keys: ['+', '−', 'wheel'], does: 'zoom' },
+      { keys: ['0'], does: 'fit to window' },
+      { keys: ['Space drag'], does: 'pan' },
+      { keys: ['H'], does: 'hide or show boxes' },
+      { keys: ['?'], does: 'this help' },
+    ],
+  },
+];
+
+export type Command =
+  | { readonly do: 'accept' | 'skip' | 'previous' | 'drop' | 'undo' | 'redo' | 'draw' | 'new' | 'leave' | 'hide' | 'help' | 'looked' | 'fit' | 'pan' }
+  | { readonly do: 'zoom'; readonly factor: number }
+  | { readonly do: 'cycle'; readonly by: 1 | -1 }
+  | { readonly do: 'nudge' | 'stretch'; readonly dx: number; readonly dy: number }
+  | { readonly do: 'label'; readonly label: string };
+
+export interface Pressed {
+  readonly key: string;
+  readonly shiftKey: boolean;
+  readonly altKey: boolean;
+  readonly ctrlKey: boolean;
+  readonly metaKey: boolean;
+}
+
+const ARROWS: Record<string, readonly [number, number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+const ZOOM = 1.25;
+const FAR = 10;
+
+const PLAIN: Record<string, Command> = {
+  enter: { do: 'accept' },
+  delete: { do: 'drop' },
+  backspace: { do: 'drop' },
+  escape: { do: 'leave' },
+  s: { do: 'skip' },
+  p: { do: 'previous' },
+  d: { do: 'draw' },
+  n: { do: 'new' },
+  h: { do: 'hide' },
+  c: { do: 'looked' },
+  '?': { do: 'help' },
+  '0': { do: 'fit' },
+  ' ': { do: 'pan' },
+  '+': { do: 'zoom', factor: ZOOM },
+  '=': { do: 'zoom', factor: ZOOM },
+  '-': { do: 'zoom', factor: 1 / ZOOM },
+};
+
+/** What `event` asks for, or null for a key that is not ours. Keys of labels come from the profile. */
+export function command(event: Pressed, labels: readonly { readonly name: string; readonly key: string }[]): Command | null {
+  const key = event.key.toLowerCase();
+  if (event.ctrlKey || event.metaKey) {
+    if (key === 'z') return { do: event.shiftKey ? 'redo' : 'undo' };
+    return key === 'y' ? { do: 'redo' } : null;
+  }
+  const arrow = ARROWS[event.key];
+  if (arrow) {
+    const by = event.shiftKey ? FAR : 1;
+    return { do: event.altKey ? 'stretch' : 'nudge', dx: arrow[0] * by, dy: arrow[1] * by };
+  }
+  if (event.altKey) return null;
+  if (key === 'z') return { do: event.shiftKey ? 'redo' : 'undo' };
+  if (key === 'tab') return { do: 'cycle', by: event.shiftKey ? -1 : 1 };
+  const plain = PLAIN[key];
+  if (plain) return plain;
+  const label = labels.find((l) => l.key !== '' && l.key.toLowerCase() === key);
+  return label ? { do: 'label', label: label.name } : null;
+}
