@@ -89,6 +89,10 @@ class AssessorLike(Protocol):
         """Return what the scores say."""
         ...
 
+    def selected(self, inference: Inference) -> None:
+        """Note that the frame just assessed is kept."""
+        ...
+
 
 class RedactorLike(Protocol):
     """What one camera hides."""
@@ -187,6 +191,7 @@ class Camera:
         self._count(detections)
         if not selection.keep:
             return image, None
+        self._assessor.selected(inference)
         embedding = inference.embedding
         numbers = None if embedding is None or len(embedding) > MAX_EMBEDDING else [float(v) for v in embedding]
         quality = self.policy.jpeg_quality

@@ -30,7 +30,7 @@ def read(data: Path, name: str) -> str | None:
         text = (data / name).read_text(encoding="ascii", errors="replace").strip()
     except OSError:
         return None
-    return text if _ADDRESS.match(text) else None
+    return text if _ADDRESS.fullmatch(text) else None
 
 
 def open_current(data: Path) -> Pack | None:
@@ -64,5 +64,5 @@ def tidy(data: Path, keep: set[str]) -> None:
     if not folder.is_dir():
         return
     for item in folder.iterdir():
-        if _ADDRESS.match(item.name) and item.name not in keep:
+        if _ADDRESS.fullmatch(item.name) and item.name not in keep:
             shutil.rmtree(item, ignore_errors=True)
