@@ -24,6 +24,8 @@ from protocols.files import sync_folder
 
 CHUNK: Final = 256 * 1024
 """Bytes that a streamed read holds at a time."""
+_LAST_MS: Final = 253_402_300_799_000
+"""The end of the year 9999, where `datetime` ends; a node's clock may be anywhere."""
 _KEY = re.compile(r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")
 
 
@@ -39,9 +41,12 @@ class Blob:
     chunks: AsyncIterator[bytes]
 
 
-def frame_key(frame: str, received: datetime) -> str:
-    """Return the key of the image of `frame`. `received` spreads the frames over folders, one per UTC day."""
-    return f"frames/{received.astimezone(UTC):%Y-%m-%d}/{frame}.jpg"
+def frame_key(frame: str) -> str:
+    """Return the key of the image of `frame` (a UUIDv7): always the same one, in a folder per UTC day of capture."""
+    milliseconds = int(frame.replace("-", "")[:12], 16)
+    if milliseconds > _LAST_MS:
+        return f"frames/unknown/{frame}.jpg"
+    return f"frames/{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d}/{frame}.jpg"
 
 
 def _check(key: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     return blobs.connect(urls[request.param], tmp_path / "blobs")
 
 
-def test_frame_key__by_day() -> None:
-    assert blobs.frame_key("f", datetime(2026, 3, 4, 23, tzinfo=UTC)) == "frames/2026-03-04/f.jpg"
+@pytest.mark.parametrize(
+    ("frame", "day"),
+    [
+        ("019cbb5c-7a80-7000-8000-000000000000", "2026-03-05"),
+        ("00000000-0000-7000-8000-000000000000", "1970-01-01"),
+        ("ffffffff-ffff-7000-8000-000000000000", "unknown"),
+    ],
+)
+def test_frame_key__by_day_of_the_id(frame: str, day: str) -> None:
+    assert blobs.frame_key(frame) == f"frames/{day}/{frame}.jpg"
 
 
 @pytest.mark.asyncio

@@ -1,0 +1,232 @@
+"""From the link to the tables: two queues, each emptied in batches by one task.
+
+    link -> deliver -> frames   -> decode beside the loop -> store -> receipts, one per node and batch
+                    -> control  -> status, health, alerts, update steps: one transaction per batch
+                    -> fetch and reply, at once: they touch no table
+
+The queues have no bound of their own: the link's Gate counts their bytes, and `done` gives them back. What fails is
+tried again one by one, so that one message that can never be stored does not take others with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from central.ingest import frames, presence
+from central.link import Publisher, Received
+from central.notify import Notifier
+from central.releases import tracking
+from central.store.blobs import BlobError, Blobs
+from central.store.database import Database
+from protocols import codec
+from protocols.messages import AnyMessage, Event, Fetch, Health, Receipt, Reply, Status, Update, utc_now
+
+log = structlog.get_logger("central.ingest")
+
+BATCH: Final = 64
+"""Frames in one commit: enough that its fsync hardly counts, few enough that a receipt takes a fraction of a second."""
+BATCH_BYTES: Final = 16 * 1024 * 1024
+CONTROL_BATCH: Final = 256
+PAUSE_S: Final = 1.0
+"""After the store failed as a whole (a full disk, a database that is away), before the next batch is tried."""
+STORE_ERRORS: Final = (BlobError, SQLAlchemyError, OSError, OverflowError)
+COMPLAINTS: Final = 10_000
+"""Nodes whose first bad message was logged; beyond it they are only counted."""
+
+
+class Answers(Protocol):
+    """Where messages go that touch no table."""
+
+    def ask(self, node: str, fetch: Fetch) -> None:
+        """A node asks for a part of a file."""
+        ...
+
+    def answer(self, node: str, reply: Reply) -> None:
+        """A node answers a command."""
+        ...
+
+
+@dataclass
+class IngestCounters:
+    """What came in since the start."""
+
+    frames: int = 0
+    """Stored for the first time."""
+    bytes: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    """Frames that are not what they say, or cannot be stored."""
+    malformed: int = 0
+    """Other messages that are no message of their channel, or from another node."""
+    failed: int = 0
+    """Times that the store failed as a whole."""
+
+
+def _names(message: AnyMessage, received: Received) -> bool:
+    """Whether `message` comes from where its topic says."""
+    if isinstance(message, Event) and message.camera != received.camera:
+        return False
+    return getattr(message, "node", received.node) == received.node
+
+
+class Consumer:
+    """Takes what the link delivers. `done` is called once for each message; `greet` for each node that is online."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        publisher: Publisher,
+        answers: Answers,
+        notify: Notifier,
+        done: Callable[[Received], None] = lambda _: None,
+        greet: Callable[[str, str], Awaitable[None]] | None = None,
+    ) -> None:
+        self.counters = IngestCounters()
+        self._database, self._blobs, self._publisher = database, blobs, publisher
+        self._answers, self._notify, self._done, self._greet = answers, notify, done, greet
+        self._frames: asyncio.Queue[Received] = asyncio.Queue()
+        self._control: asyncio.Queue[Received] = asyncio.Queue()
+        self._complained: set[str] = set()
+
+    def deliver(self, received: Received) -> None:
+        """Take `received`. Never blocks and never raises."""
+        if received.channel == "frames":
+            self._frames.put_nowait(received)
+        elif received.channel in ("fetch", "reply"):
+            self._pass_on(received)
+            self._done(received)
+        else:
+            self._control.put_nowait(received)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_frames(), name="ingest-frames")
+            group.create_task(self._run_control(), name="ingest-control")
+
+    def _complain(self, node: str, reason: str) -> None:
+        """Say it once per node: whoever sends garbage must not fill the log as well."""
+        if node not in self._complained and len(self._complained) < COMPLAINTS:
+            self._complained.add(node)
+            log.warning("a message was refused; more of this node's are only counted", node=node, reason=reason)
+
+    def _decode(self, received: Received) -> AnyMessage | None:
+        try:
+            message = codec.decode(received.channel, received.payload)
+        except codec.CodecError as error:
+            self.counters.malformed += 1
+            self._complain(received.node, str(error))
+            return None
+        if not _names(message, received):
+            self.counters.malformed += 1
+            self._complain(received.node, f"{received.channel}: names another node or camera than its topic")
+            return None
+        return message
+
+    def _pass_on(self, received: Received) -> None:
+        message = self._decode(received)
+        if isinstance(message, Fetch):
+            self._answers.ask(received.node, message)
+        elif isinstance(message, Reply):
+            self._answers.answer(received.node, message)
+
+    # frames
+
+    async def _run_frames(self) -> None:
+        while True:
+            batch = [await self._frames.get()]
+            size = batch[0].size
+            while len(batch) < BATCH and size < BATCH_BYTES and not self._frames.empty():
+                batch.append(self._frames.get_nowait())
+                size += batch[-1].size
+            try:
+                await self._store(batch)
+            finally:
+                for received in batch:
+                    self._done(received)
+
+    async def _store(self, batch: Sequence[Received]) -> None:
+        checked = await asyncio.to_thread(frames.decode, batch)
+        try:
+            stored = await frames.store(self._database, self._blobs, checked)
+        except STORE_ERRORS as error:
+            if len(batch) > 1:
+                for received in batch:
+                    await self._store([received])
+                return
+            self.counters.failed += 1
+            log.error("a frame could not be stored; its node keeps it", reason=str(error)[:300])
+            await asyncio.sleep(PAUSE_S)
+            return
+        self._count(checked, stored)
+        for node, ids in stored.receipts.items():
+            if ids:
+                self._publisher.publish("receipts", node, Receipt(ids=ids))
+        if stored.new:
+            self._notify.emit("frame")
+
+    def _count(self, checked: frames.Checked, stored: frames.Stored) -> None:
+        receipts = sum(map(len, stored.receipts.values()))
+        self.counters.frames += stored.new
+        self.counters.bytes += sum(len(message.image) for message in checked.frames)
+        self.counters.duplicates += receipts - stored.new
+        self.counters.refused += len(stored.refused)
+        for node, reason in stored.refused:
+            self._complain(node, reason)
+
+    # everything else
+
+    async def _run_control(self) -> None:
+        while True:
+            batch = [await self._control.get()]
+            while len(batch) < CONTROL_BATCH and not self._control.empty():
+                batch.append(self._control.get_nowait())
+            try:
+                messages = [m for m in map(self._decode, batch) if m is not None]
+                await self._note(messages)
+            finally:
+                for received in batch:
+                    self._done(received)
+
+    async def _note(self, messages: Sequence[AnyMessage]) -> None:
+        if not messages:
+            return
+        try:
+            async with self._database.write() as session:
+                for message in messages:
+                    await _apply(session, message)
+        except STORE_ERRORS as error:
+            if len(messages) > 1:
+                for message in messages:
+                    await self._note([message])
+                return
+            self.counters.failed += 1
+            log.error("a message could not be kept", kind=type(messages[0]).__name__, reason=str(error)[:300])
+            return
+        self._notify.emit("node")
+        if any(isinstance(m, Update) for m in messages):
+            self._notify.emit("update")
+            self._notify.emit("release")
+        for message in messages:
+            if self._greet is not None and isinstance(message, Status) and message.state == "online":
+                await self._greet(message.node, message.boot)
+
+
+async def _apply(session: AsyncSession, message: AnyMessage) -> None:
+    now = utc_now()
+    if isinstance(message, Status):
+        await tracking.apply_running(session, await presence.apply_status(session, message, now), now)
+    elif isinstance(message, Health):
+        await presence.apply_health(session, message, now)
+    elif isinstance(message, Event):
+        await presence.apply_event(session, message, now)
+    elif isinstance(message, Update):
+        await tracking.apply_update(session, message, now)

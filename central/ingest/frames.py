@@ -1,0 +1,185 @@
+"""A batch of frames into the store: images, then rows, then (by the caller) receipts.
+
+    received -> decoded and checked -> not stored yet? -> blobs (durable) -> rows (committed) -> receipts
+
+Killed anywhere in between, nothing is lost and nothing is there twice: without a receipt the node sends the frame
+again, the key of its image is always the same, and its row is known by id and by (node, boot, sequence).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from central.ingest.inspect import RefusedError, check
+from central.ingest.value import value
+from central.link import Received
+from central.store.blobs import Blobs, frame_key
+from central.store.database import Database
+from central.store.models import Annotation, Camera, Frame, Node
+from protocols import codec
+from protocols.messages import Detection, FrameMessage, utc_now
+
+
+@dataclass
+class Checked:
+    """The frames of a batch that may be stored, and why the others may not: (node, reason)."""
+
+    frames: list[FrameMessage] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Stored:
+    """What came of a batch: ids to acknowledge by node, how many of them are new, and who was refused and why."""
+
+    receipts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    new: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+def decode(batch: Iterable[Received]) -> Checked:
+    """Decode and check `batch`. Pure and slow (hashing), so run it beside the event loop."""
+    result = Checked()
+    for received in batch:
+        try:
+            message = codec.decode("frames", received.payload)
+            if isinstance(message, FrameMessage):
+                check(message, received.node)
+                result.frames.append(message)
+        except (codec.CodecError, RefusedError) as error:
+            result.refused.append((received.node, str(error)))
+    return result
+
+
+def pack_embedding(embedding: Sequence[float] | None) -> bytes | None:
+    """Return `embedding` as little-endian float32, or None."""
+    return None if embedding is None else struct.pack(f"<{len(embedding)}f", *embedding)
+
+
+def _row(message: FrameMessage, received: datetime) -> Frame:
+    plain = msgspec.to_builtins
+    return Frame(
+        id=message.id, node=message.node, site=message.site, camera=message.camera, name=message.name,
+        index=message.index, boot=message.boot, sequence=message.sequence, captured_at=message.time,
+        received_at=received, width=message.width, height=message.height, size_bytes=len(message.image),
+        sha256=message.sha256, blob=frame_key(message.id), pack=message.pack, value=value(message.assessment),
+        assessment=plain(message.assessment), selection=plain(message.selection),
+        detections=plain(message.detections), redactions=plain(message.redactions),
+        embedding=pack_embedding(message.embedding),
+    )  # fmt: skip
+
+
+def _proposal(frame: str, detection: Detection, created: datetime) -> dict[str, Any]:
+    x1, y1, x2, y2 = detection.box
+    return {
+        "frame": frame, "x1": x1, "y1": y1, "x2": x2, "y2": y2, "label": detection.label, "source": "node",
+        "score": detection.score, "created": created,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Frames that are stored: their hashes by id, and by (node, boot, sequence)."""
+
+    by_id: dict[str, tuple[str, str]]
+    by_place: dict[tuple[str, str, int], str]
+
+    def verdict(self, message: FrameMessage) -> bool | None:
+        """True: stored already. False: not. None: something else has its id or its place."""
+        held = self.by_id.get(message.id)
+        if held is not None:
+            return True if held == (message.node, message.sha256) else None
+        place = self.by_place.get((message.node, message.boot, message.sequence))
+        return False if place is None else (True if place == message.sha256 else None)
+
+    def add(self, message: FrameMessage) -> None:
+        self.by_id[message.id] = (message.node, message.sha256)
+        self.by_place[message.node, message.boot, message.sequence] = message.sha256
+
+
+async def _known(session: AsyncSession, frames: Sequence[FrameMessage]) -> _Known:
+    columns = (Frame.id, Frame.node, Frame.boot, Frame.sequence, Frame.sha256)
+    places = [(f.node, f.boot, f.sequence) for f in frames]
+    rows = [
+        *await session.execute(select(*columns).where(Frame.id.in_([f.id for f in frames]))),
+        *await session.execute(select(*columns).where(tuple_(Frame.node, Frame.boot, Frame.sequence).in_(places))),
+    ]
+    return _Known({r.id: (r.node, r.sha256) for r in rows}, {(r.node, r.boot, r.sequence): r.sha256 for r in rows})
+
+
+def _sort(frames: Sequence[FrameMessage], known: _Known, stored: Stored) -> list[FrameMessage]:
+    """Return the new ones among `frames`; note in `stored` who gets a receipt and who is refused."""
+    new = []
+    for message in frames:
+        verdict = known.verdict(message)
+        if verdict is None:
+            stored.refused.append((message.node, "another frame has this id, or this boot and sequence"))
+            continue
+        stored.receipts[message.node].append(message.id)
+        if not verdict:
+            known.add(message)
+            new.append(message)
+    return new
+
+
+async def _ensure_cameras(session: AsyncSession, frames: Sequence[FrameMessage]) -> None:
+    """Make rows for nodes and cameras that sent frames before they said who they are, and note the newest frame."""
+    for message in frames:
+        if await session.get(Node, message.node) is None:
+            session.add(Node(name=message.node, site=message.site))
+            await session.flush()
+        camera = await session.get(Camera, (message.node, message.camera))
+        if camera is None:
+            camera = Camera(node=message.node, name=message.camera, width=message.width, height=message.height)
+            session.add(camera)
+        if camera.last_frame_at is None or message.time >= camera.last_frame_at:
+            camera.last_frame_id, camera.last_frame_at = message.id, message.time
+
+
+async def _insert(session: AsyncSession, frames: Sequence[FrameMessage]) -> None:
+    await _ensure_cameras(session, frames)
+    now = utc_now()
+    session.add_all([_row(message, now) for message in frames])
+    await session.flush()
+    proposals = [_proposal(m.id, d, now) for m in frames for d in m.detections]
+    if proposals:
+        await session.execute(Annotation.__table__.insert(), [{**_DEFAULTS, **p} for p in proposals])  # type: ignore[attr-defined]
+
+
+_DEFAULTS = {"confirmed": False, "revision": 0, "author": None}
+
+
+async def store(database: Database, blobs: Blobs, checked: Checked) -> Stored:
+    """Store what is new in `checked` and return who gets a receipt. When this returns, all of it is durable.
+
+    Raises BlobError or an error of the database; then nothing may be acknowledged, and the nodes send it again.
+    """
+    stored = Stored(refused=list(checked.refused))
+    if not checked.frames:
+        return stored
+    async with database.read() as session:
+        known = await _known(session, checked.frames)
+    new = _sort(checked.frames, known, stored)
+    if not new:
+        return stored
+    await blobs.put([(frame_key(message.id), message.image) for message in new])
+    again = Stored()
+    async with database.write() as session:
+        # Another process may have stored some of them since; whatever it was, it decides.
+        fresh = _sort(new, await _known(session, new), again)
+        await _insert(session, fresh)
+    stored.new = len(fresh)
+    stored.refused += again.refused
+    late = {m.id for m in new} - {i for ids in again.receipts.values() for i in ids}
+    for node, ids in stored.receipts.items():
+        stored.receipts[node] = [i for i in ids if i not in late]
+    return stored

@@ -1,0 +1,100 @@
+"""What nodes say about themselves, into the tables. Everything here may come twice, late, or never."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from central.store.models import Camera, Node, NodeEvent, NodeState
+from protocols.messages import CameraInfo, Event, Health, Status
+
+
+async def known_node(session: AsyncSession, name: str, now: datetime) -> Node:
+    """Return the row of node `name`, made where it is the first time that anything comes from it; seen at `now`."""
+    node = await session.get(Node, name)
+    if node is None:
+        node = Node(name=name, since=now, first_seen=now, cameras=[])
+        session.add(node)
+        await session.flush()
+    node.last_seen = now
+    return node
+
+
+async def _known_camera(session: AsyncSession, node: str, name: str) -> Camera:
+    camera = await session.get(Camera, (node, name))
+    if camera is None:
+        camera = Camera(node=node, name=name)
+        session.add(camera)
+    return camera
+
+
+def _change(session: AsyncSession, node: Node, state: NodeState, now: datetime, detail: str = "") -> None:
+    if node.state == state:
+        return
+    node.state, node.since = state, now
+    session.add(NodeEvent(node=node.name, at=now, kind="status", detail=detail or state))
+
+
+async def _describe(session: AsyncSession, node: str, info: CameraInfo) -> None:
+    camera = await _known_camera(session, node, info.camera)
+    camera.source = info.source
+    camera.width, camera.height = info.width or camera.width, info.height or camera.height
+
+
+async def apply_status(session: AsyncSession, status: Status, now: datetime) -> Node:
+    """Note the presence of a node and return its row.
+
+    The last will of an earlier run may arrive after the birth of the next one, so `offline` counts only for the run
+    (`boot`) that the node is known to be in.
+    """
+    node = await known_node(session, status.node, now)
+    if status.state == "offline" and node.boot not in ("", status.boot):
+        return node
+    _change(session, node, status.state, now)
+    node.boot = status.boot
+    if status.state == "online":
+        node.site, node.version, node.backend = status.site, status.version, status.backend
+        node.pack, node.release = status.pack, status.release
+    for info in status.cameras:
+        await _describe(session, node.name, info)
+    return node
+
+
+async def apply_health(session: AsyncSession, health: Health, now: datetime) -> None:
+    """Note how a node fares. Whoever reports is online, whatever a late last will said."""
+    node = await known_node(session, health.node, now)
+    _change(session, node, "online", now, "online: it reports again")
+    node.boot, node.uptime_s, node.temperature_c = health.boot, health.uptime_s, health.temperature_c
+    node.pack = health.pack or node.pack
+    node.spool_frames, node.spool_bytes = health.spool_frames, health.spool_bytes
+    node.spool_quota_bytes, node.evicted = health.spool_quota_bytes, health.evicted
+    node.sent, node.sent_bytes = health.sent, health.sent_bytes
+    for each in health.cameras:
+        camera = await _known_camera(session, node.name, each.camera)
+        camera.health = {name: getattr(each, name) for name in each.__struct_fields__ if name != "camera"}
+        camera.health_at = now
+
+
+async def apply_event(session: AsyncSession, event: Event, now: datetime) -> None:
+    """Keep alerts. Counts are for whoever listens to the broker; they are not kept."""
+    await known_node(session, event.node, now)
+    if event.kind == "alert":
+        detail = f"{event.alert or 'alert'} {'raised' if event.raised else 'cleared'}"
+        data = msgspec.to_builtins(event)
+        session.add(NodeEvent(node=event.node, camera=event.camera, at=now, kind="alert", detail=detail, data=data))
+
+
+async def silence(session: AsyncSession, after: timedelta, now: datetime) -> list[str]:
+    """Mark as offline, and return, the nodes that claim to be online but said nothing for `after`.
+
+    A broker tells of a death by the last will only when it notices it itself; the embedded one never does for a node
+    that is frozen rather than gone.
+    """
+    query = select(Node).where(Node.state == "online", Node.last_seen < now - after)
+    gone = list((await session.execute(query)).scalars())
+    for node in gone:
+        _change(session, node, "offline", now, f"offline: nothing heard for {after.total_seconds():.0f} s")
+    return [node.name for node in gone]

@@ -1,0 +1,68 @@
+"""How far each node is with the release that it was offered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from central.ingest.presence import known_node
+from central.releases.offers import newest
+from central.store.models import Node, NodeEvent, Release, ReleaseNode
+from protocols.messages import Update
+
+COMMITTED = "committed"
+TERMINAL = frozenset({COMMITTED, "rolled-back"})
+
+
+async def apply_update(session: AsyncSession, update: Update, now: datetime) -> None:
+    """Note a step of an update. The same step twice is one step; only changes of step become events."""
+    node = await known_node(session, update.node, now)
+    before = node.update or {}
+    node.update = msgspec.to_builtins(update)
+    if update.step == COMMITTED:
+        node.pack, node.release = update.pack, update.release
+    if (before.get("release"), before.get("step")) != (update.release, update.step):
+        detail = f"release {update.release}: {update.step}" + (f" ({update.reason})" if update.reason else "")
+        data = msgspec.to_builtins(update)
+        session.add(NodeEvent(node=update.node, at=now, kind="update", detail=detail[:2000], data=data))
+    release = await session.get(Release, update.release)
+    if release is None:
+        return
+    row = await _row(session, release.number, update.node)
+    row.step, row.progress, row.reason, row.at = update.step, update.progress, update.reason, now
+    if update.step in TERMINAL:
+        await finish(session, now)
+
+
+async def apply_running(session: AsyncSession, node: Node, now: datetime) -> None:
+    """Note that `node`, which just said which pack it runs, runs the newest release, where it does."""
+    release = await newest(session)
+    if release is None or node.state != "online":
+        return
+    row = await _row(session, release.number, node.name)
+    if node.pack == release.pack and row.step != COMMITTED:
+        row.step, row.progress, row.reason, row.at = COMMITTED, 1.0, "", now
+        await finish(session, now)
+
+
+async def _row(session: AsyncSession, release: int, node: str) -> ReleaseNode:
+    row = await session.get(ReleaseNode, (release, node))
+    if row is None:
+        row = ReleaseNode(release=release, node=node)
+        session.add(row)
+        await session.flush()
+    return row
+
+
+async def finish(session: AsyncSession, now: datetime) -> None:
+    """Note when every node that is online runs the newest release."""
+    release = await newest(session)
+    if release is None or release.finished is not None:
+        return
+    await session.flush()
+    packs = set(await session.scalars(select(Node.pack).where(Node.state == "online")))
+    if packs == {release.pack}:
+        release.finished = now

@@ -1,0 +1,205 @@
+"""The centre at work, without its face: broker, link, ingest and releases, started and stopped as one.
+
+service = await start(settings)        the API reads `service.database` and `service.blobs`, listens to
+...                                    `service.notify`, and asks for the methods below
+await service.stop()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import structlog
+
+from central.broker import Broker, BrokerSettings, start_broker
+from central.ingest import presence
+from central.ingest.consumer import Consumer
+from central.link import Link
+from central.notify import Notifier
+from central.releases import offers, registry
+from central.releases.offers import Offers
+from central.releases.transfer import Transfer
+from central.store import blobs as blob_store
+from central.store import database as database_store
+from central.store.blobs import Blobs
+from central.store.database import Database
+from central.store.migrations import migrate
+from central.store.models import Release
+from protocols.messages import Command, Fetch, Reply, utc_now
+from protocols.pack import Pack
+
+log = structlog.get_logger("central.service")
+
+SWEEP_S: Final = 5.0
+"""Between looks for nodes that fell silent."""
+ONLINE_AFTER_S: Final = 100.0
+"""Seconds of silence, where the settings do not say: three health messages and some."""
+COMMAND_S: Final = 5.0
+AGAIN_S: Final = 1.0
+"""Before a part that failed is started again."""
+
+
+class ServiceSettings(BrokerSettings, Protocol):
+    """What of the centre's settings matters here."""
+
+    @property
+    def database_url(self) -> Any:
+        """URL of the database (text or a secret), or None for ``central.db`` in the data folder."""
+        ...
+
+    @property
+    def blob_url(self) -> str | None:
+        """URL of the blob store, or None for ``blobs/`` in the data folder."""
+        ...
+
+
+@dataclass
+class Service:
+    """The running centre. Made by `start`."""
+
+    data: Path
+    database: Database
+    blobs: Blobs
+    broker: Broker
+    notify: Notifier
+    link: Link
+    offers: Offers
+    transfer: Transfer
+    consumer: Consumer
+    silent_after: timedelta
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _again: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def packs(self) -> Path:
+        """Folder of the registered packs."""
+        return self.data / "packs"
+
+    async def stop(self) -> None:
+        """End everything that `start` started; what was received and not stored is sent again by its node."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.link.stop()
+        await self.broker.stop()
+        await self.database.close()
+
+    async def register(self, pack: Pack) -> Pack:
+        """Take `pack` into the registry. Raises PackError or OSError."""
+        kept = await registry.register(self.database, self.packs, pack)
+        self.notify.emit("release")
+        return kept
+
+    async def release(self, pack: str, by: str, notes: str = "") -> Release:
+        """Release the registered pack with address `pack` to every node. Raises ReleaseError."""
+        made = await offers.create(self.database, pack, by, notes)
+        self.offers.forget()
+        await self.offers.tell_all()
+        self.notify.emit("release")
+        return made
+
+    async def command(
+        self,
+        node: str,
+        action: Literal["snapshot", "pause", "resume", "restart"],
+        camera: str = "",
+        timeout: float = COMMAND_S,
+    ) -> Reply:
+        """Ask `node` to do `action` and return its answer. Raises LinkError where there is none within `timeout` s."""
+        return await self.link.request(node, Command(id=uuid.uuid4().hex, action=action, camera=camera), timeout)
+
+    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Keep `work` running until the service stops."""
+        self._tasks.append(asyncio.create_task(_keep(work, name), name=name))
+
+    async def sweep(self) -> None:
+        """Look for silent nodes, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            async with self.database.write() as session:
+                gone = await presence.silence(session, self.silent_after, utc_now())
+            if gone:
+                log.warning("nodes fell silent", nodes=gone)
+                self.notify.emit("node")
+
+    def greet_all(self) -> None:
+        """Tell every node again what counts: the broker may have been replaced."""
+        self.offers.forget()
+        self._again.set()
+
+    async def tell(self) -> None:
+        """Tell every node what counts, each time that `greet_all` asked for it, until cancelled."""
+        while True:
+            await self._again.wait()
+            self._again.clear()
+            await self.offers.tell_all()
+
+
+async def _keep(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:
+            # A boundary: one part that fails, for whatever reason, must not end the centre in silence.
+            log.exception("a part of the centre failed; starting it again", part=name)
+        await asyncio.sleep(AGAIN_S)
+
+
+class _Answers:
+    """Joins what the consumer passes on to the two that answer it."""
+
+    link: Link
+    transfer: Transfer
+
+    def ask(self, node: str, fetch: Fetch) -> None:
+        self.transfer.ask(node, fetch)
+
+    def answer(self, node: str, reply: Reply) -> None:
+        self.link.answer(node, reply)
+
+
+def _secret(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value.get_secret_value())
+
+
+def _wire(settings: ServiceSettings, database: Database, blobs: Blobs, broker: Broker) -> Service:
+    notify, answers = Notifier(), _Answers()
+    link = Link(broker.centre, settings.prefix, lambda r: service.consumer.deliver(r), lambda: service.greet_all())
+    made = Offers(database, link)
+    answers.link, answers.transfer = link, Transfer(settings.data / "packs", link)
+    consumer = Consumer(database, blobs, link, answers, notify, link.done, made.greet)
+    after = timedelta(seconds=getattr(settings, "online_after_s", ONLINE_AFTER_S))
+    service = Service(
+        settings.data, database, blobs, broker, notify, link, made, answers.transfer, consumer, after
+    )  # fmt: skip
+    return service
+
+
+async def start(settings: ServiceSettings) -> Service:
+    """Start the centre as `settings` say and return it; the link connects in the background.
+
+    Raises DatabaseError, BlobError, BrokerError or LinkError with one line that says what to do.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with contextlib.AsyncExitStack() as undo:
+        url = _secret(settings.database_url) or database_store.sqlite_url(settings.data / "central.db")
+        database = database_store.connect(url)
+        undo.push_async_callback(database.close)
+        await migrate(database.engine)
+        blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")
+        broker = await start_broker(settings)
+        service = _wire(settings, database, blobs, broker)
+        await service.link.start()
+        service.spawn(service.consumer.run, "ingest")
+        service.spawn(service.transfer.run, "transfer")
+        service.spawn(service.sweep, "sweep")
+        service.spawn(service.tell, "offers")
+        undo.pop_all()
+        return service
