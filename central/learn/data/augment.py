@@ -5,6 +5,7 @@ Everything draws from one `numpy` generator, so a sample is a function of its se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,12 @@ MIN_SIDE: Final = 3.0
 """Input pixels; a smaller box cannot be learned from."""
 MIN_VISIBLE: Final = 0.35
 """Share of a box that must remain in view for it to count."""
+MOST_ZOOM: Final = 4.0
+"""Largest zoom in or out, relative to the fit, when objects are brought to a size."""
+PASTED: Final = (10.0, 72.0)
+"""Sides of pasted objects, input pixels: those that street cameras see."""
+PASTED_GROWTH: Final = 1.5
+"""A pasted object is magnified at most so much, or it would be all blur."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,10 @@ class Strength:
     night: float = 0.0
     degrade: float = 0.0
     """Probability of blur, noise or compression."""
+    sizes: tuple[float, float] | None = None
+    """Input pixels: half of the sources are zoomed so that their median object has a side from this range."""
+    paste: int = 0
+    """Most objects of other images that are put into one sample."""
 
 
 NONE: Final = Strength()
@@ -72,18 +83,31 @@ class Loaded:
     complete: NDArray[np.bool_]
 
 
+def _zoom(source: Loaded, fit: float, strength: Strength, random: Generator) -> float:
+    """Return the scale of `source`: around `fit`, or such that its objects get a side from `strength.sizes`."""
+    if strength.sizes is None or not len(source.boxes) or random.random() < 0.5:
+        return fit * float(np.exp(random.uniform(*np.log(strength.scale))))
+    sides = np.sqrt(np.prod(source.boxes[:, 2:] - source.boxes[:, :2], axis=1))
+    wanted = float(np.exp(random.uniform(*np.log(strength.sizes))) / np.median(sides))
+    return min(max(wanted, fit / MOST_ZOOM), fit * MOST_ZOOM)
+
+
+def _reach(window: int, drawn: float, shift: float) -> float:
+    """Return how far the middle may move: enough to show any part of a large image, or to put a small one anywhere."""
+    return max(shift * window, abs(drawn - window) / 2) if shift else 0.0
+
+
 def _placement(
-    image: Pixels, window: tuple[int, int, int, int], strength: Strength, random: Generator
+    source: Loaded, window: tuple[int, int, int, int], strength: Strength, random: Generator
 ) -> NDArray[np.float64]:
-    """Return the 2x3 matrix that puts `image` into `window` (xyxy of the canvas), scaled, shifted and flipped."""
+    """Return the 2x3 matrix that puts `source` into `window` (xyxy of the canvas), scaled, shifted and flipped."""
     left, top, right, bottom = window
-    height, width = image.shape[:2]
-    fit = min((right - left) / width, (bottom - top) / height)
-    zoom = fit * float(np.exp(random.uniform(*np.log(strength.scale))))
+    height, width = source.image.shape[:2]
+    zoom = _zoom(source, min((right - left) / width, (bottom - top) / height), strength, random)
     stretch = float(np.exp(random.uniform(-strength.aspect, strength.aspect)))
     sx, sy = zoom * stretch, zoom / stretch
-    cx = (left + right) / 2 + random.uniform(-strength.shift, strength.shift) * (right - left)
-    cy = (top + bottom) / 2 + random.uniform(-strength.shift, strength.shift) * (bottom - top)
+    cx = (left + right) / 2 + random.uniform(-1, 1) * _reach(right - left, sx * width, strength.shift)
+    cy = (top + bottom) / 2 + random.uniform(-1, 1) * _reach(bottom - top, sy * height, strength.shift)
     flipped = -1.0 if random.random() < strength.flip else 1.0
     return np.array([[sx * flipped, 0, cx - sx * flipped * width / 2], [0, sy, cy - sy * height / 2]])
 
@@ -93,7 +117,7 @@ def _warp(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
     """Draw `source` into `window` of `canvas`; return its visible boxes, their classes and weights."""
     left, top, right, bottom = window
-    matrix = _placement(source.image, window, strength, random)
+    matrix = _placement(source, window, strength, random)
     image, scale = source.image, abs(matrix[0, 0])
     if scale < 0.6:  # bilinear sampling would skip source pixels: average first
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
@@ -126,14 +150,66 @@ def _windows(height: int, width: int, strength: Strength, random: Generator, cou
     return [(0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)]
 
 
-def compose(sources: list[Loaded], height: int, width: int, strength: Strength, random: Generator) -> Sample:
-    """Return one training input of ``[height, width]`` from one source or (a mosaic) from four."""
+def _cut(donor: Loaded, random: Generator) -> tuple[Pixels, NDArray[np.float32]] | None:
+    """Return the only object of `donor` at a random size, with the mask ``[h, w, 1]`` that fades its rim out."""
+    height, width = donor.image.shape[:2]
+    x1, y1, x2, y2 = (round(float(v)) for v in donor.boxes[0].clip(0, [width, height, width, height]))
+    if min(x2 - x1, y2 - y1) < MIN_SIDE:
+        return None
+    scale = float(np.exp(random.uniform(*np.log(PASTED)))) / float(np.sqrt((x2 - x1) * (y2 - y1)))
+    scale = min(scale, PASTED_GROWTH)
+    w, h = max(4, round((x2 - x1) * scale)), max(4, round((y2 - y1) * scale))
+    crop = np.asarray(cv2.resize(donor.image[y1:y2, x1:x2], (w, h), interpolation=cv2.INTER_AREA), np.uint8)
+    if random.random() < 0.5:
+        crop = crop[:, ::-1]
+    rim = [np.minimum(np.arange(n) + 0.5, n - np.arange(n) - 0.5) / (0.12 * n) for n in (h, w)]
+    mask = np.minimum(rim[0], 1)[:, None] * np.minimum(rim[1], 1)
+    return crop, mask[:, :, None].astype(np.float32)
+
+
+def _paste(canvas: Pixels, taken: NDArray[np.float32], donor: Loaded, random: Generator) -> NDArray[np.float32] | None:
+    """Put the object of `donor` on `canvas` clear of the boxes `taken` ``[N, 4]``; return its box, None without room."""
+    cut = _cut(donor, random)
+    if cut is None:
+        return None
+    crop, mask = cut
+    (h, w), (height, width) = crop.shape[:2], canvas.shape[:2]
+    if h >= height or w >= width:
+        return None
+    for _ in range(5):
+        x, y = int(random.integers(width - w)), int(random.integers(height - h))
+        apart = (taken[:, 0] >= x + w) | (taken[:, 2] <= x) | (taken[:, 1] >= y + h) | (taken[:, 3] <= y)
+        if apart.all():
+            place = canvas[y : y + h, x : x + w]
+            place[:] = (place * (1 - mask) + crop * mask).astype(np.uint8)
+            return np.array([[x, y, x + w, y + h]], np.float32)
+    return None
+
+
+def compose(
+    sources: list[Loaded],
+    height: int,
+    width: int,
+    strength: Strength,
+    random: Generator,
+    donors: Sequence[Loaded] = (),
+) -> Sample:
+    """Return one training input of ``[height, width]`` from one source or (a mosaic) from four.
+
+    Each of `donors` has one object, which is pasted where it hides nothing.
+    """
     canvas = np.full((height, width, 3), PAD, np.uint8)
     windows = _windows(height, width, strength, random, len(sources))
     parts = [_warp(source, canvas, w, strength, random) for source, w in zip(sources, windows, strict=True)]
+    boxes = np.concatenate([p[0] for p in parts]).reshape(-1, 4)
+    for donor in donors:
+        box = _paste(canvas, boxes, donor, random)
+        if box is not None:
+            boxes = np.concatenate((boxes, box))
+            parts.append((box, donor.classes, donor.weights))
     return Sample(
         image=photometric(canvas, strength, random),
-        boxes=np.concatenate([p[0] for p in parts]).reshape(-1, 4),
+        boxes=boxes,
         classes=np.concatenate([p[1] for p in parts]),
         weights=np.concatenate([p[2] for p in parts]),
         regions=np.array(windows, np.float32),

@@ -23,6 +23,8 @@ CACHE_BYTES: Final = 1_500_000_000
 """Decoded images that one process keeps; beyond it, the oldest are decoded again when needed."""
 MAX_PIXELS: Final = 64_000_000
 """An image of more pixels is refused before it is decoded."""
+MIN_DONOR: Final = 16.0
+"""Pixels: an object with a shorter side shows too little to be pasted elsewhere."""
 
 
 class Batch(NamedTuple):
@@ -68,6 +70,7 @@ class Stream(Dataset[Sample]):
         self.cumulative = np.cumsum(shares / shares.sum())
         self.length, self.start = length, start
         self.size, self.strength, self.seed = size, strength, seed
+        self.objects = _by_class(self.examples) if strength.paste else []
         self.cache: OrderedDict[int, Pixels] = OrderedDict()
         self.cached = 0
 
@@ -95,11 +98,31 @@ class Stream(Dataset[Sample]):
         count = 4 if random.random() < self.strength.mosaic else 1
         return [int(i) for i in np.searchsorted(self.cumulative, random.random(count), side="right").clip(max=len(self.examples) - 1)]
 
+    def _donors(self, random: np.random.Generator) -> list[Loaded]:
+        """Return objects to paste: each class is as likely as any other."""
+        found = []
+        for _ in range(int(random.integers(self.strength.paste + 1)) if self.objects else 0):
+            own = self.objects[int(random.integers(len(self.objects)))]
+            index, box = own[int(random.integers(len(own)))]
+            whole, only = self._load(index), slice(box, box + 1)
+            found.append(Loaded(whole.image, whole.boxes[only], whole.classes[only], whole.weights[only], whole.complete))
+        return found
+
     def __getitem__(self, item: int) -> Sample:
         place = self.start + item
         random = np.random.default_rng((self.seed, place))
         sources = [self._load(i) for i in self.indices(place, random)]
-        return compose(sources, *self.size, self.strength, random)
+        return compose(sources, *self.size, self.strength, random, self._donors(random))
+
+
+def _by_class(examples: Sequence[Example]) -> list[list[tuple[int, int]]]:
+    """Return, per class that has any, the (example, box) of all objects large enough to be shown elsewhere."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for index, example in enumerate(examples):
+        sides = (example.boxes[:, 2:] - example.boxes[:, :2]).min(axis=1, initial=np.inf)
+        for box in np.flatnonzero(sides >= MIN_DONOR):
+            found.setdefault(int(example.classes[box]), []).append((index, int(box)))
+    return [found[label] for label in sorted(found)]
 
 
 def collate(samples: list[Sample]) -> Batch:

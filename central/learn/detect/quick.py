@@ -116,3 +116,21 @@ def _confuse(image: Found, confusion: NDArray[np.int64]) -> None:
             confusion[true, -1] += 1
     for label in classes[~used]:
         confusion[-1, label] += 1
+
+
+def best_threshold(found: Sequence[Found], default: float, fewest: int = 20) -> float:
+    """Return the score (0.15..0.6) that gives the best F1 over all classes; `default` with fewer than `fewest` objects."""
+    if sum(len(image.true_classes) for image in found) < fewest:
+        return default
+    labels = sorted({int(c) for image in found for c in image.true_classes})
+    parts = [_matches(image, label) for image in found for label in labels]
+    hits, scores = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    count = sum(p[2] for p in parts)
+    best, chosen = -1.0, default
+    for threshold in np.arange(0.15, 0.601, 0.025):
+        sure = scores >= threshold
+        right = int(hits[sure].sum())
+        f1 = 2 * right / max(1, int(sure.sum()) + count)
+        if f1 > best:
+            best, chosen = f1, float(threshold)
+    return round(chosen, 3)

@@ -1,0 +1,230 @@
+"""A round: snapshot -> training -> export -> evaluation -> a registered pack.
+
+It runs in a process of its own, never touches what the server holds in memory, and every step of it leaves files in
+``rounds/<id>/``: a round that was killed goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+import edge
+from central import settings
+from central.annotate import profile
+from central.learn import prototypes, snapshot
+from central.learn.data import Example
+from central.learn.detect.config import TrainConfig
+from central.learn.detect.evaluate import Report, evaluate
+from central.learn.detect.quick import best_threshold, detect
+from central.learn.detect.train import Run
+from central.learn.models import ModelConfig, Network
+from central.learn.snapshot import Frozen
+from central.learn.start import StartError, network_from, read_pack
+from central.releases.registry import register
+from central.store import blobs as blob_store
+from central.store import database as databases
+from central.store.database import Database
+from central.store.models import Release
+from edge.runtime import packs
+from edge.runtime.model import Model
+from export.build import Ingredients, build, noise_frames, parity_inputs
+from protocols import files
+from protocols.pack import MANIFEST, Pack, PackError, open_folder
+
+EPOCHS: Final = 20
+BATCH: Final = 8
+MIN_STEPS: Final = 80
+MAX_STEPS: Final = 2000
+RATE: Final = 6e-4
+"""A third of what training from scratch uses: old knowledge should bend, not break."""
+NEW_SHARE: Final = 0.5
+"""Share of the samples that are frames labelled since the pack that the round starts from; the rest is replay."""
+TRAINING_SPAN: Final = (0.05, 0.85)
+"""Part of a round's progress that is its training."""
+
+Tell = Callable[[dict[str, Any]], None]
+T = TypeVar("T")
+
+
+class RoundError(Exception):
+    """A round that cannot be run. The text says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a round needs to know before it trains."""
+
+    folder: Path
+    frozen: Frozen
+    seen: frozenset[str]
+    """Frames that the pack it starts from was trained on."""
+    parent: Pack
+    labels: tuple[str, ...]
+    epochs: int
+    seed: int
+
+    @property
+    def images(self) -> Path:
+        """Where the images of the snapshot lie."""
+        return self.folder / "images"
+
+
+def run_round(data: Path, round_id: str, options: dict[str, Any], report: Tell) -> dict[str, Any]:
+    """Run the round `round_id` on the centre's folder `data` and return what changed: pack, AP before and after.
+
+    `options`: ``epochs`` (passes over the labelled frames), ``seed``. Raises RoundError and whatever the disk raises.
+    """
+    begun = time.monotonic()
+    settled = settings.load(data=data)
+    report({"state": "training", "progress": 0.0, "detail": "freezing a snapshot of the labels"})
+    plan = _with_database(settled, lambda db: _plan(db, settled, round_id, options))
+    training = snapshot.examples(plan.frozen.training, plan.images, plan.labels)
+    boxes = sum(int((e.weights > 0).sum()) for e in training)
+    report(
+        {"frames": len(plan.frozen.items), "labels": boxes, "snapshot": plan.frozen.address, "parent": plan.parent.address,
+         "progress": TRAINING_SPAN[0], "detail": f"training on {len(training)} frames with {boxes} boxes"}
+    )  # fmt: skip
+    network, stages = _train(plan, training, report)
+    report({"state": "exporting", "progress": TRAINING_SPAN[1], "eta_s": None, "detail": "exporting and proving the pack"})
+    mark = time.monotonic()
+    pack = _export(plan, network, training)
+    stages["export_s"] = time.monotonic() - mark
+    report({"state": "evaluating", "progress": 0.9, "detail": "comparing with the pack before, on held-back frames"})
+    mark = time.monotonic()
+    before, after = _judge(plan, plan.parent), _judge(plan, pack)
+    stages["evaluate_s"] = time.monotonic() - mark
+    kept = _with_database(settled, lambda db: register(db, settled.packs, pack))
+    result = _result(plan, kept, before, after)
+    stages["total_s"] = time.monotonic() - begun
+    files.write_atomic(plan.folder / "report.json", json.dumps({**result, "stages": stages}, indent=1).encode())
+    return result
+
+
+def _with_database(settled: settings.Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+    async def run() -> T:
+        database = databases.connect(settled.database)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def _plan(database: Database, settled: settings.Settings, round_id: str, options: dict[str, Any]) -> Plan:
+    folder = settled.data / "rounds" / round_id
+    labels = tuple(label.name for label in profile.load(settled.profile).labels)
+    frozen = await snapshot.freeze(database)
+    if not any(item.labels or item.complete_for for item in frozen.training):
+        raise RoundError(
+            f"nothing to learn from: {len(frozen.items)} labelled frames, {len(frozen.training)} of them for training; label more"
+        )
+    store = blob_store.connect(settled.blob_url, settled.data / "blobs")
+    await snapshot.fetch_images(store, frozen.items, folder / "images")
+    parent = await _parent(database, settled)
+    seen = await snapshot.frames_of(database, parent.manifest.snapshot)
+    return Plan(
+        folder, frozen, frozenset(seen), parent, labels, int(options.get("epochs") or EPOCHS), int(options.get("seed") or 0)
+    )
+
+
+async def _parent(database: Database, settled: settings.Settings) -> Pack:
+    """Return the pack of the newest release that training can start from; else the base pack."""
+    async with database.read() as session:
+        addresses = list(await session.scalars(select(Release.pack).order_by(Release.number.desc())))
+    for address in addresses:
+        try:
+            pack = open_folder(settled.packs / address)
+            await asyncio.to_thread(read_pack, pack)
+        except (PackError, StartError):
+            continue
+        return pack
+    try:
+        return packs.find(packs.BASE, settled.packs)
+    except PackError as error:
+        raise RoundError(f"no pack to start from: {error}") from None
+
+
+def _shares(plan: Plan) -> NDArray[np.float64]:
+    """Return how often each training frame is drawn: half the samples are new frames, half replay."""
+    new = np.array([item.frame not in plan.seen for item in plan.frozen.training])
+    if new.all() or not new.any():
+        return np.ones(len(new))
+    return np.asarray(np.where(new, NEW_SHARE / new.sum(), (1 - NEW_SHARE) / (~new).sum()), np.float64)
+
+
+def _train(plan: Plan, training: list[Example], report: Tell) -> tuple[Network, dict[str, float]]:
+    start = network_from(plan.parent, plan.labels)
+    model: ModelConfig = start.config
+    steps = min(MAX_STEPS, max(MIN_STEPS, plan.epochs * len(training) // BATCH))
+    config = TrainConfig(
+        model=model, steps=steps, batch=BATCH, rate=RATE, warmup=steps // 10, augment="light", freeze_norms=True,
+        average=0.99, evaluate_every=0, save_every=50, seed=plan.seed, workers=1 if (os.cpu_count() or 1) > 1 else 0,
+    )  # fmt: skip
+    run = Run(config, training, [], plan.folder / "train", _shares(plan), start.state_dict())
+
+    def follow(row: dict[str, Any]) -> None:
+        low, high = TRAINING_SPAN
+        done = row["step"] / row["steps"]
+        report(
+            {"state": "training", "progress": low + (high - low) * done, "eta_s": row["eta_s"],
+             "detail": f"step {row['step']} of {row['steps']}, loss {row['loss']:.2f}"}
+        )  # fmt: skip
+
+    result = run.run(follow)
+    return result.network, {"train_s": result.seconds}
+
+
+def _export(plan: Plan, network: Network, training: list[Example]) -> Pack:
+    folder = plan.folder / "pack"
+    if (folder / MANIFEST).exists():
+        return open_folder(folder)
+    config = network.config
+    manifest = plan.parent.manifest
+    threshold = manifest.score_threshold
+    if plan.frozen.judging:
+        held = snapshot.examples(plan.frozen.judging, plan.images, plan.labels)
+        threshold = best_threshold(detect(network, held, next(network.parameters()).device), threshold)
+    about = Ingredients(
+        name=f"{manifest.name.split('+')[0]}+{plan.folder.name}", size=config.size, labels=config.labels, tags=config.tags,
+        config=msgspec.to_builtins(config), height=config.height, width=config.width,
+        score_threshold=threshold, nms_iou=manifest.nms_iou, parent=plan.parent.address,
+        snapshot=plan.frozen.address, producer=f"wayside {edge.__version__}",
+    )  # fmt: skip
+    inputs = parity_inputs(plan.parent) or noise_frames(3, config.height, config.width)
+    covered = prototypes.choose(prototypes.embeddings(network, training))
+    return build(network, about, folder, inputs, covered)
+
+
+def _judge(plan: Plan, pack: Pack) -> Report | None:
+    """Return how `pack` does on the held-back frames, None where no person has answered any."""
+    judging = plan.frozen.judging
+    if not judging or not any(item.labels for item in judging):
+        return None
+    with Model(pack, "auto", threads=max(1, (os.cpu_count() or 2) // 2)) as model:
+        return evaluate(model, plan.images, snapshot.truth(judging, plan.labels))
+
+
+def _result(plan: Plan, pack: Pack, before: Report | None, after: Report | None) -> dict[str, Any]:
+    held = len(plan.frozen.judging)
+    if before is None or after is None or after.ap50 is None:
+        detail = "done; no held-back frame with a person's labels to judge it by"
+    else:
+        detail = f"AP50 {before.ap50 or 0:.3f} before, {after.ap50:.3f} after, on {held} held-back frames"
+    return {
+        "pack": pack.address, "detail": detail, "held_back": held,
+        "ap_before": before and before.ap, "ap_after": after and after.ap,
+        "ap50_before": before and before.ap50, "ap50_after": after and after.ap50,
+    }  # fmt: skip
