@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from edge.runtime import Detections, Float, RuntimeFault
@@ -55,8 +57,34 @@ def corners(cx: Float, cy: Float, width: Float, height: Float) -> Float:
     return np.stack([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2], axis=1).astype(np.float32)
 
 
-def cells(height: int, width: int, stride: int) -> tuple[Float, Float]:
-    """Return column and row index, each ``[N]`` row by row, of the grid of a `height` x `width` input at `stride`."""
-    rows, columns = -(-height // stride), -(-width // stride)
-    y, x = np.mgrid[:rows, :columns]
-    return x.ravel().astype(np.float32), y.ravel().astype(np.float32)
+def softmax(values: Float) -> Float:
+    """Return `values` turned into shares that add up to 1 along the last axis."""
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+
+
+@lru_cache(maxsize=8)
+def _cells(height: int, width: int, strides: tuple[int, ...]) -> tuple[Float, Float, Float]:
+    columns, rows, sizes = [], [], []
+    for stride in strides:
+        y, x = np.mgrid[: -(-height // stride), : -(-width // stride)]
+        columns.append(x.ravel())
+        rows.append(y.ravel())
+        sizes.append(np.full(x.size, stride))
+    found = [np.concatenate(part).astype(np.float32) for part in (columns, rows, sizes)]
+    for array in found:
+        array.flags.writeable = False
+    return found[0], found[1], found[2]
+
+
+def levels(manifest: Manifest, count: int, family: str) -> tuple[Float, Float, Float]:
+    """Return column, row and stride, each ``[N]``, of the cells of a pyramid of three or four strides from 8 on.
+
+    Which it is follows from the `count` of cells. Raises RuntimeFault where neither fits the input.
+    """
+    height, width = manifest.input.height, manifest.input.width
+    for strides in ((8, 16, 32), (8, 16, 32, 64)):
+        found = _cells(height, width, strides)
+        if len(found[0]) == count:
+            return found
+    raise RuntimeFault(f"{family}: {count} cells do not fit an input of {height}x{width} at strides 8, 16, 32 (64)")

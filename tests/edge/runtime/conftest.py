@@ -32,7 +32,7 @@ def model_bytes(outputs: dict[str, np.ndarray], input_type: int = TensorProto.UI
         helper.make_node("ReduceMean", ["pixels"], ["mean"], keepdims=0),
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
     ]
-    weights = [numpy_helper.from_array(np.float32(0), "zero")]
+    weights = [numpy_helper.from_array(np.zeros((), np.float32), "zero")]
     shown = [helper.make_tensor_value_info("mean", TensorProto.FLOAT, [])]
     for name, value in outputs.items():
         array = np.asarray(value, np.float32)
