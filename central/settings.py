@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(
         None, description="mqtt://[USER:PASSWORD@]HOST[:PORT] or mqtts://...; without it, a broker of our own on this machine."
     )
-    broker_port: Port = Field(1883, description="Port of our own broker, on loopback.")
+    broker_port: int = Field(1883, ge=0, le=65535, description="Port of our own broker, on loopback; 0 takes a free one.")
     prefix: str = Field(topics.DEFAULT_PREFIX, description="First levels of every MQTT topic.")
     host: str = Field("127.0.0.1", min_length=1, max_length=255, description="Address that the UI and the API listen on.")
     port: Port = Field(8080, description="Port that the UI and the API listen on.")

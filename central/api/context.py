@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from fastapi import Depends, Request
 
@@ -15,11 +15,14 @@ from central.notify import Notifier
 from central.settings import Settings
 from central.store.blobs import Blobs
 from central.store.database import Database
-from protocols.messages import Command, Reply
+from protocols.messages import Reply
 from protocols.pack import Pack
 
 if TYPE_CHECKING:
     from central.api.access import LoginGate
+
+
+Action = Literal["snapshot", "pause", "resume", "restart"]
 
 
 class FleetError(Exception):
@@ -29,12 +32,16 @@ class FleetError(Exception):
 class Fleet(Protocol):
     """The nodes, as seen through the broker."""
 
-    async def command(self, node: str, command: Command) -> Reply:
+    async def command(self, node: str, action: Action, camera: str = "") -> Reply:
         """Ask something of `node`. Raises FleetError where it does not answer in time."""
         ...
 
-    async def release(self, pack: Pack, by: str, notes: str) -> int:
-        """Offer `pack` to every node and return the number of the release. Raises FleetError."""
+    async def register(self, pack: Pack) -> None:
+        """Take `pack` into the registry. Raises PackError, OSError."""
+        ...
+
+    async def release(self, address: str, by: str, notes: str) -> int:
+        """Offer the registered pack at `address` to every node; return the number of the release. Raises FleetError."""
         ...
 
     def problems(self) -> Sequence[str]:

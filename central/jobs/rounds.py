@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -21,9 +22,11 @@ from central.notify import Notifier
 from central.store.database import Database
 from central.store.models import Job, Round, RoundState
 from protocols.messages import MAX_TEXT, utc_now
+from protocols.pack import Pack, PackError, open_folder
 
 FUNCTION: Final = "central.jobs.rounds:run"
 OVER: Final = ("done", "failed")
+Register = Callable[[Pack], Awaitable[None]]
 REPORTED: Final = frozenset(
     {"detail", "frames", "labels", "snapshot", "parent", "pack", "eta_s"}
     | {"ap_before", "ap_after", "ap50_before", "ap50_after"}
@@ -78,8 +81,27 @@ async def create(session: AsyncSession, by: str, epochs: int | None) -> Round:
     return row
 
 
+async def _adopt(data: Path, step: Mapping[str, Any], register: Register) -> Mapping[str, Any]:
+    """Take the pack of a round that ended into the registry and return `step`, or a failure where that is refused."""
+    address = (step.get("result") or {}).get("pack")
+    if step["state"] != "done" or not address:
+        return step
+    folder = Path(step["result"].get("folder") or data / "packs" / address)
+    try:
+        await register(await asyncio.to_thread(open_folder, folder))
+    except (PackError, OSError) as error:
+        return {"state": "failed", "detail": f"its pack cannot be registered: {error}"}
+    return step
+
+
 async def start(
-    database: Database, jobs: Jobs, notifier: Notifier, data: Path, by: str, options: Mapping[str, Any]
+    database: Database,
+    jobs: Jobs,
+    notifier: Notifier,
+    data: Path,
+    by: str,
+    options: Mapping[str, Any],
+    register: Register,
 ) -> str:
     """Start a round in the background and return its id. Raises RoundBusy, JobError."""
     async with database.write() as session:
@@ -91,7 +113,7 @@ async def start(
         notifier.emit("round")
 
     async def listen(kind: Literal["report", "end"], step: Mapping[str, Any]) -> None:
-        values = ending(step) if kind == "end" else columns(step)
+        values = ending(await _adopt(data, step, register)) if kind == "end" else columns(step)
         if values:
             await change(**values)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Response
@@ -14,7 +13,7 @@ from central.api.errors import ApiError, documented, not_found
 from central.api.thumbnails import is_jpeg
 from central.store.blobs import BlobError
 from central.store.models import Camera, Frame, Node
-from protocols.messages import IDENTITY, Command
+from protocols.messages import IDENTITY
 
 router = APIRouter(prefix="/nodes", tags=["nodes"])
 JPEG: Final[dict[int | str, dict[str, Any]]] = {
@@ -40,7 +39,7 @@ async def _stored(centre: Centre, frame: str | None) -> bytes | None:
 async def _live(centre: Centre, node: str, camera: str) -> bytes | None:
     """Return what the camera sees now, None where its node does not say."""
     try:
-        reply = await centre.fleet.command(node, Command(id=secrets.token_hex(8), action="snapshot", camera=camera))
+        reply = await centre.fleet.command(node, "snapshot", camera)
     except FleetError:
         return None
     return reply.image if reply.ok and is_jpeg(reply.image) else None
@@ -69,9 +68,8 @@ async def command(node: Identity, body: s.CommandBody, _: Engineer, centre: Cent
         known = await session.get(Node, node)
     if known is None:
         raise not_found(f"node {node}")
-    asked = Command(id=secrets.token_hex(8), action=body.action, camera=body.camera or "")
     try:
-        reply = await centre.fleet.command(node, asked)
+        reply = await centre.fleet.command(node, body.action, body.camera or "")
     except FleetError as error:
         raise ApiError(503, "no_answer", str(error)) from None
     return s.CommandResult(ok=reply.ok, detail=reply.detail)

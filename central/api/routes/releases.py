@@ -38,8 +38,9 @@ async def release(body: s.ReleaseBody, person: Engineer, centre: CentreDep) -> s
     if known is None:
         raise not_found(f"pack {body.pack[:12]}")
     try:
-        pack = await asyncio.to_thread(open_folder, centre.settings.packs / known.address)
-        number = await centre.fleet.release(pack, person.name, body.notes)
+        # Every file is read and hashed again: what is offered to a city must be whole.
+        await asyncio.to_thread(open_folder, centre.settings.packs / known.address)
+        number = await centre.fleet.release(known.address, person.name, body.notes)
     except PackError as error:
         raise ApiError(422, "bad_pack", str(error)) from None
     except FleetError as error:

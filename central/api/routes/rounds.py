@@ -44,7 +44,13 @@ async def start(body: s.RoundBody, person: Engineer, centre: CentreDep) -> s.Rou
     options = body.model_dump(exclude_none=True)
     try:
         round_id = await jobs.start(
-            centre.database, centre.jobs, centre.notifier, centre.settings.data, person.name, options
+            centre.database,
+            centre.jobs,
+            centre.notifier,
+            centre.settings.data,
+            person.name,
+            options,
+            centre.fleet.register,
         )
     except jobs.RoundBusy as error:
         raise ApiError(409, "busy", str(error), {"round": error.round_id}) from None

@@ -20,10 +20,11 @@ from central.api.app import create_app
 from central.api.context import Centre, FleetError
 from central.jobs.process import ProcessJobs
 from central.notify import Notifier
+from central.releases import offers
 from central.settings import Settings
 from central.store import blobs, database, migrations
 from central.store.models import Annotation, Camera, Frame, Node, User
-from protocols.messages import Command, Reply
+from protocols.messages import Reply
 from protocols.pack import Pack
 
 JPEG = b"\xff\xd8\xff\xe0 a small picture \xff\xd9"
@@ -35,18 +36,25 @@ PASSWORD = "correct horse battery"
 class FakeFleet:
     """Nodes that answer what a test told them to."""
 
+    database: database.Database
     replies: dict[str, Reply] = field(default_factory=dict)
-    asked: list[tuple[str, Command]] = field(default_factory=list)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    released: list[tuple[str, str, str]] = field(default_factory=list)
+    registered: list[Pack] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
 
-    async def command(self, node: str, command: Command) -> Reply:
-        self.asked.append((node, command))
+    async def command(self, node: str, action: str, camera: str = "") -> Reply:
+        self.asked.append((node, action, camera))
         if node not in self.replies:
             raise FleetError(f"node {node}: no answer within 4 s")
         return self.replies[node]
 
-    async def release(self, pack: Pack, by: str, notes: str) -> int:
-        raise FleetError("no broker")
+    async def register(self, pack: Pack) -> None:
+        self.registered.append(pack)
+
+    async def release(self, address: str, by: str, notes: str) -> int:
+        self.released.append((address, by, notes))
+        return (await offers.create(self.database, address, by, notes)).number
 
     def problems(self) -> Sequence[str]:
         return self.trouble
@@ -106,7 +114,7 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         await session.flush()
         for role in ROLES:
             tokens[role] = await open_session(session, role, 1.0)
-    fleet, jobs = FakeFleet(), ProcessJobs(db, tmp_path / "jobs")
+    fleet, jobs = FakeFleet(db), ProcessJobs(db, tmp_path / "jobs")
     store = blobs.connect("memory:", tmp_path / "blobs")
     centre = Centre(settings, db, store, profile.load("street"), jobs, fleet, LoginGate(), Notifier())
 

@@ -1,0 +1,52 @@
+"""A whole centre from its settings: the service, jobs, chores, and what the routes need, started and stopped as one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from central import service as services
+from central.annotate import auto, profile
+from central.api import passwords
+from central.api.access import LoginGate
+from central.api.chores import Chores
+from central.api.context import Centre
+from central.api.fleet import ServiceFleet
+from central.jobs import rounds
+from central.jobs.process import INTERRUPTED, ProcessJobs
+from central.service import Service
+from central.settings import Settings
+
+
+async def _assemble(settings: Settings, service: Service, project: profile.Profile) -> tuple[Centre, ProcessJobs]:
+    jobs = ProcessJobs(service.database, settings.data / "jobs")
+    await jobs.recover()
+    await rounds.recover(service.database, INTERRUPTED)
+    fleet = ServiceFleet(service, settings.snapshot_timeout_s)
+    gate = LoginGate()
+    return Centre(settings, service.database, service.blobs, project, jobs, fleet, gate, service.notify), jobs
+
+
+@asynccontextmanager
+async def open_centre(
+    settings: Settings, on_first_password: Callable[[str], None] = lambda _password: None
+) -> AsyncIterator[Centre]:
+    """Start the centre that `settings` describe, for as long as the block lasts.
+
+    `on_first_password` gets the one-time password of `admin` where nobody could log in yet; it is kept nowhere.
+    Raises ProfileError, DatabaseError, BlobError, BrokerError, LinkError, OSError.
+    """
+    project = profile.load(settings.profile)
+    async with AsyncExitStack() as stack:
+        service = await services.start(settings)
+        stack.push_async_callback(service.stop)
+        centre, jobs = await _assemble(settings, service, project)
+        stack.push_async_callback(jobs.close)
+        password = await passwords.first_admin(service.database)
+        if password is not None:
+            on_first_password(password)
+        service.spawn(Chores(centre, service.offers.tell_all).run(), "chores")
+        if settings.auto_review:
+            review = auto.run(service.database, service.notify, project.label_names, settings.auto_confidence)
+            service.spawn(review, "review by nobody")
+        yield centre

@@ -1,0 +1,92 @@
+"""What the centre does by itself while it serves.
+
+    releases    notices releases that another process made (a command beside the server) and tells the nodes
+    proposals   has waiting frames proposed anew by the released pack, whenever some are out of date
+    auto        reviews in place of people, where the settings say so
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from central.annotate import proposals
+from central.api.context import Centre
+from central.jobs import JobError
+from central.jobs.rounds import OVER
+from central.releases.offers import newest
+from central.store.models import Round
+
+_log = structlog.get_logger(__name__)
+LOOK_S: Final = 2.0
+"""Seconds between two looks at which release counts."""
+PROPOSE_S: Final = 30.0
+"""Seconds between two runs of proposals: each opens the pack in a process of its own."""
+
+
+class Chores:
+    """The state of what is done again and again. `tell_all` publishes the newest release to every node."""
+
+    def __init__(self, centre: Centre, tell_all: Callable[[], Awaitable[None]]) -> None:
+        self._centre, self._tell_all = centre, tell_all
+        self._number: int | None = None
+        self._proposing = False
+
+    async def releases(self) -> str | None:
+        """Return the address of the released pack; tell the nodes where it was released by somebody else."""
+        async with self._centre.database.read() as session:
+            release = await newest(session)
+        number = 0 if release is None else release.number
+        if self._number is not None and number != self._number:
+            await self._tell_all()
+            self._centre.notifier.emit("release")
+        self._number = number
+        return None if release is None else release.pack
+
+    async def proposals(self, pack: str) -> bool:
+        """Start a job that renews the proposals with `pack`; False where there is nothing to do, or no time for it."""
+        centre = self._centre
+        folder = centre.settings.packs / pack
+        async with centre.database.read() as session:
+            busy = await session.scalar(select(Round.id).where(Round.state.not_in(OVER)))
+            count = await proposals.outdated(session, pack)
+        if self._proposing or busy is not None or not count or not folder.is_dir():
+            return False
+        args = {"pack": str(folder), "names": list(centre.profile.label_names)}
+        secrets = {
+            "database_url": centre.settings.database,
+            "blob_url": centre.settings.blob_url,
+            "blob_folder": str(centre.settings.data / "blobs"),
+        }
+        self._proposing = True
+        try:
+            await centre.jobs.submit(proposals.FUNCTION, args, self._heard, secrets)
+        except JobError:
+            self._proposing = False
+            raise
+        return True
+
+    async def _heard(self, kind: Literal["report", "end"], step: Mapping[str, Any]) -> None:
+        self._centre.notifier.emit("frame")
+        if kind == "end":
+            self._proposing = False
+            if step["state"] == "failed":
+                _log.warning("proposals failed", reason=step.get("detail"))
+
+    async def run(self) -> None:
+        """Do what there is to do, for ever."""
+        since = PROPOSE_S
+        while True:
+            try:
+                pack = await self.releases()
+                if pack is not None and since >= PROPOSE_S and self._centre.settings.propose:
+                    since = 0.0 if await self.proposals(pack) else since
+            except (SQLAlchemyError, JobError, OSError) as error:
+                _log.warning("a chore failed; trying again", error=str(error)[:300])
+            await asyncio.sleep(LOOK_S)
+            since += LOOK_S

@@ -1,0 +1,41 @@
+"""The nodes through the running service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from central.api.context import Action, FleetError
+from central.link import LinkError
+from central.releases.offers import ReleaseError
+from central.service import Service
+from protocols.messages import Reply
+from protocols.pack import Pack
+
+
+class ServiceFleet:
+    """The fleet that `service` is connected to; `timeout_s` is how long a command may take, seconds."""
+
+    def __init__(self, service: Service, timeout_s: float) -> None:
+        self._service, self._timeout_s = service, timeout_s
+
+    async def command(self, node: str, action: Action, camera: str = "") -> Reply:
+        """Ask something of `node`. Raises FleetError where it does not answer in time."""
+        try:
+            return await self._service.command(node, action, camera, self._timeout_s)
+        except LinkError as error:
+            raise FleetError(str(error)) from None
+
+    async def register(self, pack: Pack) -> None:
+        """Take `pack` into the registry. Raises PackError, OSError."""
+        await self._service.register(pack)
+
+    async def release(self, address: str, by: str, notes: str) -> int:
+        """Offer the registered pack at `address` to every node. Raises FleetError."""
+        try:
+            return (await self._service.release(address, by, notes)).number
+        except ReleaseError as error:
+            raise FleetError(str(error)) from None
+
+    def problems(self) -> Sequence[str]:
+        """Say that there is no connection, where there is none."""
+        return () if self._service.link.connected else ("no connection to the broker; trying again",)
