@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from central import service as services
 from central.annotate import auto, profile
@@ -45,8 +46,9 @@ async def open_centre(
         password = await passwords.first_admin(service.database)
         if password is not None:
             on_first_password(password)
-        service.spawn(Chores(centre, service.offers.tell_all).run(), "chores")
+        service.spawn(Chores(centre, service.offers.tell_all).run, "chores")
         if settings.auto_review:
-            review = auto.run(service.database, service.notify, project.label_names, settings.auto_confidence)
+            known, confidence = project.label_names, settings.auto_confidence
+            review = partial(auto.run, service.database, service.notify, known, confidence)
             service.spawn(review, "review by nobody")
         yield centre

@@ -1,0 +1,149 @@
+"""``wayside-central``: the centre's commands.
+
+Exit status: 0 done, 1 done and the answer is no, 2 wrong use or wrong input. Progress and errors go to standard error,
+one line each; with ``--json`` the last line of standard output is one JSON object. What a command needs is imported
+when it runs, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from central.commands import data, fleet, learn, users
+from central.commands.common import Data, Json, fail, load, plain_errors
+from edge import __version__
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="The centre: labels from frames, models from labels, releases from models.",
+)  # fmt: skip
+broker = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The broker.")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"wayside-central {__version__}")
+        raise typer.Exit(0)
+
+
+@app.callback()
+def entry(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """The centre."""
+
+
+@app.command()
+def serve(
+    data: Data = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless --behind-tls.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the UI and the API.")] = None,
+    behind_tls: Annotated[bool | None, typer.Option("--behind-tls", help="A proxy in front speaks TLS.")] = None,
+    broker_url: Annotated[str | None, typer.Option(help="mqtt[s]://[USER:PASSWORD@]HOST[:PORT]; else one of our own.")] = None,
+    broker_port: Annotated[int | None, typer.Option(help="Port of our own broker, on loopback.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="First levels of every topic.")] = None,
+    profile: Annotated[str | None, typer.Option(help="What the project labels: street, medical, or a YAML file.")] = None,
+    auto_review: Annotated[bool | None, typer.Option("--auto-review", help="Nobody reviews: confident proposals count.")] = None,
+) -> None:
+    """Run the centre: ingest, UI and API, until it is told to stop. The first start prints a password for admin.
+
+    Example: wayside-central serve --data /var/lib/wayside --port 8080
+    """
+    from central.annotate.profile import ProfileError
+    from central.broker import BrokerError
+    from central.commands import serve as command
+    from central.link import LinkError
+    from central.store.blobs import BlobError
+
+    with plain_errors(ProfileError, BrokerError, LinkError, BlobError):
+        settings = load(
+            data=data, host=host, port=port, behind_tls=behind_tls, broker_url=broker_url, broker_port=broker_port,
+            prefix=prefix, profile=profile, auto_review=auto_review,
+        )  # fmt: skip
+        command.run(settings)
+
+
+@app.command()
+def demo(
+    video: Annotated[str | None, typer.Option(help="Cameras of your own: paths or RTSP URLs, separated by commas.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="COCO file that answers in place of a person.")] = None,
+    auto: Annotated[bool, typer.Option("--auto", help="Nobody reviews: confident proposals count.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Once round the loop, without a browser, then end.")] = False,
+    data: Data = None,
+    port: Annotated[int | None, typer.Option(help="Port of the UI and the API.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the whole loop on this machine: broker, centre and two nodes.
+
+    Example: wayside-central demo --video gate.mp4,rtsp://10.0.0.5/stream
+    """
+    try:
+        from central import demo as command  # type: ignore[attr-defined,unused-ignore]
+    except ImportError:
+        _absent("demo")
+    with plain_errors():
+        settings = load(data=data, port=port)
+        status = command.run(settings=settings, video=video, truth=truth, auto=auto, once=once, as_json=as_json)
+    raise typer.Exit(int(status or 0))
+
+
+app.command("evaluate", context_settings=learn.PASS_ON)(learn.evaluate)
+app.command("import")(data.import_)
+app.command("export")(data.export)
+app.command("round")(learn.round_)
+app.command("release")(fleet.release)
+app.add_typer(learn.train, name="train")
+app.add_typer(fleet.nodes, name="node")
+app.add_typer(users.app, name="user")
+app.add_typer(broker, name="broker")
+
+
+def _absent(name: str) -> None:
+    fail(f"{name}: not there yet in version {__version__}; see the changelog for what is")
+
+
+def _promise(target: typer.Typer, name: str, does: str, path: str = "") -> None:
+    """Add a command that later versions have."""
+
+    def absent(context: typer.Context) -> None:
+        _absent(f"{path}{name}")
+
+    absent.__doc__ = f"{does} (not there yet)."
+    settings: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
+    target.command(name, context_settings=settings)(absent)
+
+
+for _name, _does in (
+    ("annotate", "Propose labels with teachers"),
+    ("rollout", "Take a release through the fleet in waves"),
+    ("backup", "Save everything that the centre keeps"),
+    ("restore", "Bring back what was saved"),
+    ("keys", "Make and rotate the signing keys"),
+):
+    _promise(app, _name, _does)
+for _name, _does in (
+    ("ssl", "Pre-train the backbone without labels"),
+    ("blur", "Train the blur rank from pairs"),
+    ("tags", "Train tags from partial labels"),
+    ("discover", "Find boxes from tags"),
+):
+    _promise(learn.train, _name, _does, "train ")
+for _name, _does in (("add", "Enrol a node"), ("revoke", "Shut a node out")):
+    _promise(fleet.nodes, _name, _does, "node ")
+_promise(broker, "config", "Print the configuration of a broker with our access rules", "broker ")
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""``release`` and ``node``: packs to the nodes, and who they are."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from central.api import views
+from central.commands.common import CommandError, Data, Json, load, plain_errors, result, store
+from central.releases import offers, registry
+from central.releases.offers import ReleaseError
+from central.settings import Settings
+from central.store.database import Database
+from central.store.models import Node
+from edge.runtime import packs
+from protocols.pack import PackError
+
+nodes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The nodes.")
+
+
+async def _address(database: Database, settings: Settings, text: str) -> str:
+    """Return the address of the pack that `text` names, registered where it is a file. Raises PackError."""
+    known = await registry.resolve(database, text)
+    if known is not None:
+        return known
+    settings.packs.mkdir(parents=True, exist_ok=True)
+    opened = await asyncio.to_thread(packs.find, text, settings.packs)
+    return (await registry.register(database, settings.packs, opened)).address
+
+
+def release(
+    pack: Annotated[str, typer.Argument(help="A registered pack's address or name, a folder, a .wpack file, or base.")],
+    notes: Annotated[str, typer.Option(help="What the nodes' people should know.")] = "",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Offer a pack to every node. A centre that runs tells them within seconds; else it does when it starts.
+
+    Example: wayside-central release base --notes "back to the first one"
+    """
+
+    async def work(settings: Settings) -> dict[str, Any]:
+        async with store(settings) as database:
+            address = await _address(database, settings, pack)
+            made = await offers.create(database, address, getpass.getuser()[:64], notes)
+        return {"number": made.number, "pack": made.pack, "name": made.name, "at": made.at.isoformat()}
+
+    with plain_errors(PackError, ReleaseError):
+        done = asyncio.run(work(load(data=data)))
+    result(done, as_json, f"release {done['number']}: {done['name']} ({done['pack'][:12]})")
+
+
+@nodes.command("list")
+def list_nodes(data: Data = None, as_json: Json = False) -> None:
+    """List the nodes and what they run.
+
+    Example: wayside-central node list --json
+    """
+
+    async def work(settings: Settings) -> list[dict[str, Any]]:
+        query = select(Node).order_by(Node.site, Node.name).options(selectinload(Node.cameras))
+        async with store(settings) as database, database.read() as session:
+            return [views.node(row).model_dump(mode="json") for row in await session.scalars(query)]
+
+    with plain_errors(CommandError):
+        found = asyncio.run(work(load(data=data)))
+    lines = [
+        f"{n['site']:<16} {n['node']:<24} {n['state']:<8} {(n['pack'] or '-')[:12]:<12} {len(n['cameras'])} cameras"
+        for n in found
+    ]
+    result({"nodes": found}, as_json, "\n".join(lines) or "no node yet")

@@ -1,0 +1,108 @@
+"""``round``, ``evaluate`` and ``train``: learning in the foreground. What they need is imported when they run."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from sqlalchemy import update
+
+from central.commands.common import CommandError, Data, Json, load, plain_errors, result, say, store
+from central.jobs import rounds
+from central.jobs.rounds import RoundBusy
+from central.releases import registry
+from central.settings import Settings
+from central.store.database import Database
+from central.store.models import Round
+from protocols.messages import utc_now
+from protocols.pack import PackError, open_folder
+
+PASS_ON: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+"""Context settings of a command whose options another module knows."""
+train = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train one part of the model.")
+
+
+def delegate(context: typer.Context, place: str, program: str) -> None:
+    """Run the command function at `place` (``module:name``) with the arguments that `context` was given."""
+    module, _, name = place.partition(":")
+    try:
+        function: Callable[..., None] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        with plain_errors():
+            raise CommandError(f"{program}: {error.name} is not installed; pip install 'wayside[central]'") from None
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(function)
+    app(args=context.args, prog_name=f"wayside-central {program}")
+
+
+def evaluate(context: typer.Context) -> None:
+    """Measure a pack on labelled images: COCO AP, by size, class and camera.
+
+    Example: wayside-central evaluate --pack base --images street/images --coco street/val.json
+    """
+    delegate(context, "central.learn.detect.evaluate_command:evaluate_command", "evaluate")
+
+
+@train.command("detect", context_settings=PASS_ON)
+def train_detect(context: typer.Context) -> None:
+    """Train a detector from COCO files.
+
+    Example: wayside-central train detect --train train.json:images --val val.json:images --out runs/first
+    """
+    delegate(context, "central.learn.detect.command:train_detect", "train detect")
+
+
+async def _change(database: Database, round_id: str, values: dict[str, Any]) -> None:
+    async with database.write() as session:
+        await session.execute(update(Round).where(Round.id == round_id).values(**values))
+
+
+async def _round(settings: Settings, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Run a round in this process, its row kept as if it ran at the server. Returns its id and result."""
+    console = Console(stderr=True, highlight=False)
+    async with store(settings) as database:
+        async with database.write() as session:
+            round_id = (await rounds.create(session, getpass.getuser()[:64], options.get("epochs"))).id
+        await _change(database, round_id, {"started": utc_now()})
+        loop = asyncio.get_running_loop()
+
+        def report(step: dict[str, Any]) -> None:
+            values = rounds.columns(step)
+            if values:
+                asyncio.run_coroutine_threadsafe(_change(database, round_id, values), loop).result()
+            console.print(f"{round_id} {step.get('state', '')} {step.get('progress', 0.0):.0%} {step.get('detail', '')}")
+
+        # A process boundary: whatever ends the round must be written to its row before it is told.
+        try:
+            done = await asyncio.to_thread(rounds.run, str(settings.data), round_id, options, report)
+            if done.get("pack"):
+                folder = Path(done.get("folder") or settings.packs / done["pack"])
+                await registry.register(database, settings.packs, open_folder(folder))
+        except BaseException as error:
+            why = str(error) or type(error).__name__
+            await _change(database, round_id, rounds.ending({"state": "failed", "detail": why}))
+            raise
+        await _change(database, round_id, rounds.ending({"state": "done", "result": done}))
+        return round_id, done
+
+
+def round_(
+    epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Passes over the data; chosen by the round where absent.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Learn from all labels so far: snapshot, training, evaluation, export. Nothing is released by it.
+
+    Example: wayside-central round --epochs 4 --json
+    """
+    options = {} if epochs is None else {"epochs": epochs}
+    with plain_errors(RoundBusy, PackError, ValueError, RuntimeError, ImportError):
+        round_id, done = asyncio.run(_round(load(data=data), options))
+    say(f"round {round_id} is done")
+    result({"round": round_id, **done}, as_json, f"pack {done.get('pack')}")

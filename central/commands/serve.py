@@ -1,0 +1,117 @@
+"""``serve``: the centre and its face in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+import uvicorn
+from rich.console import Console
+from rich.panel import Panel
+
+from central.api.app import create_app
+from central.api.centre import open_centre
+from central.api.context import Centre
+from central.commands.common import CommandError
+from central.settings import Settings
+
+BACKLOG: Final = 512
+"""Connections that wait to be accepted."""
+GRACE_S: Final = 2
+"""Seconds that open event streams get to end."""
+
+
+def set_up_logs() -> None:
+    """Log to standard error, one line per event; traces without the values of variables, which may be secrets."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return a socket that listens where `settings` say. Raises CommandError."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    server = socket.socket(family, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        server.bind((settings.host, settings.port))
+        server.listen(BACKLOG)
+    except OSError as error:
+        server.close()
+        why = {
+            errno.EADDRINUSE: "in use by another program; end it, or give another --port",
+            errno.EACCES: "not allowed for this user; give a --port above 1023",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise CommandError(f"port {settings.port} on {settings.host}: {why}") from None
+    return server
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are ours: the first one ends it, and what it serves ends with it in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # as in uvicorn
+        """Leave the signals alone."""
+        yield
+
+
+def make_server(centre: Centre) -> uvicorn.Server:
+    """Return the HTTP server of a running `centre`."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Centre]:
+        yield centre
+
+    config = uvicorn.Config(
+        create_app(opened), lifespan="on", log_config=None, log_level="critical", access_log=False,
+        server_header=False, timeout_graceful_shutdown=GRACE_S, proxy_headers=False,
+    )  # fmt: skip
+    return _Server(config)
+
+
+async def serve(settings: Settings, on_password: Callable[[str], None], on_ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM. Raises CommandError and what `open_centre` raises."""
+    with contextlib.closing(listen(settings)) as sock:
+        async with open_centre(settings, on_password) as centre:
+            server = make_server(centre)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, setattr, server, "should_exit", True)
+            on_ready()
+            await server.serve(sockets=[sock])
+
+
+def announce(settings: Settings, password: str | None) -> None:
+    """Tell the person where the UI is, and the one-time password where there is one."""
+    console = Console(stderr=True, highlight=False)
+    lines = [f"UI and API   {settings.url}", f"Data         {settings.data}"]
+    if password is not None:
+        lines += ["", "Log in as    admin", f"Password     {password}", "It is shown this once; choose your own in the UI."]
+    console.print(Panel("\n".join(lines), title="Wayside", expand=False))
+
+
+def run(settings: Settings) -> None:
+    """The command."""
+    set_up_logs()
+    first: list[str] = []
+    asyncio.run(serve(settings, first.append, lambda: announce(settings, first[0] if first else None)))
