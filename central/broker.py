@@ -39,6 +39,8 @@ HOST: Final = "127.0.0.1"
 START_S: Final = 20.0
 """Until a broker of ours accepts connections; Python on a busy small machine needs seconds."""
 STOP_S: Final = 5.0
+PORT_S: Final = 3.0
+"""Until a port that is taken counts as taken: the broker of a centre that was just killed needs a moment to end."""
 RESTART_S: Final = 1.0
 """Pause before a broker that died is started again."""
 ITERATIONS: Final = 101
@@ -284,6 +286,17 @@ async def start_broker(settings: BrokerSettings) -> Broker:
 
 async def start_own(kind: Kind, folder: Path, port: int, prefix: str = topics.DEFAULT_PREFIX) -> Broker:
     """Start a broker of ours on loopback `port` (0: a free one) with its files in `folder`. Raises BrokerError."""
-    broker = Broker(kind, BrokerAddress(HOST, free_port(port)), folder, prefix)
+    broker = Broker(kind, BrokerAddress(HOST, await _wait_port(port)), folder, prefix)
     await broker.start()
     return broker
+
+
+async def _wait_port(port: int) -> int:
+    deadline = asyncio.get_running_loop().time() + PORT_S
+    while True:
+        try:
+            return free_port(port)
+        except BrokerError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(0.1)

@@ -280,7 +280,8 @@ def test_broker__ends_with_a_killed_centre(kind: str, tmp_path: Path) -> None:
     pytest.fail("the broker outlived its centre")
 
 
-def test_start__port_in_use_names_port_and_option(tmp_path: Path) -> None:
+def test_start__port_in_use_names_port_and_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("central.broker.PORT_S", 0.2)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -1,0 +1,228 @@
+"""Packs kept, offered, handed out in pieces, and tracked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from central.ingest import presence
+from central.releases import offers, registry, tracking
+from central.releases.offers import Offers, ReleaseError
+from central.releases.transfer import MAX_CHUNK, PER_NODE, Transfer, answer
+from central.store import database
+from central.store.database import Database
+from central.store.migrations import migrate
+from central.store.models import Node, Pack, Policy, Release, ReleaseNode
+from protocols import messages as m
+from protocols import pack as packs
+from protocols.messages import Fetch, Status, Update, utc_now
+from protocols.pack import Input, Manifest, PackError
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest_asyncio.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    """A migrated database in a file."""
+    made = database.connect(database.sqlite_url(tmp_path / "test.db"))
+    await migrate(made.engine)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> packs.Pack:
+    """A pack from elsewhere."""
+    manifest = Manifest(name="small", labels=["car", "bus"], input=Input(height=64, width=64), metrics={"ap50": 0.5})
+    return packs.create(tmp_path / "made", manifest, {"model.onnx": os.urandom(3 * MAX_CHUNK // 2)})
+
+
+class Outbox:
+    """Keeps what would be published."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, Any]] = []
+        self.up = True
+
+    def publish(self, channel: str, node: str, message: m.Message) -> bool:
+        if self.up:
+            self.sent.append((channel, node, message))
+        return self.up
+
+
+async def add_nodes(db: Database, *names: str) -> None:
+    for name in names:
+        async with db.write() as session:
+            await presence.apply_status(session, Status(state="online", node=name, boot="b"), utc_now())
+
+
+async def test_register__twice_is_once(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
+    for _ in range(2):
+        kept = await registry.register(db, tmp_path / "packs", pack)
+    assert kept.folder == tmp_path / "packs" / pack.address
+    assert registry.archive_path(tmp_path / "packs", pack.address).read_bytes() == packs.archive(pack)
+    async with db.read() as session:
+        row = await session.get(Pack, pack.address)
+    assert row is not None
+    assert (row.name, row.labels, row.metrics) == ("small", ["car", "bus"], {"ap50": 0.5})
+
+
+async def test_register__damaged_is_refused(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
+    (pack.folder / "model.onnx").write_bytes(b"other")
+    with pytest.raises(PackError):
+        await registry.register(db, tmp_path / "packs", pack)
+
+
+@pytest.mark.parametrize(("text", "found"), [("small", True), ("none", False), ("", False)])
+async def test_resolve__by_name(db: Database, pack: packs.Pack, tmp_path: Path, text: str, found: bool) -> None:
+    await registry.register(db, tmp_path / "packs", pack)
+    assert (await registry.resolve(db, text) == pack.address) is found
+    assert await registry.resolve(db, pack.address[:8]) == pack.address
+    assert await registry.resolve(db, pack.address[:7]) is None
+
+
+async def test_create__numbers_grow_and_unknown_is_refused(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
+    await registry.register(db, tmp_path / "packs", pack)
+    assert [(await offers.create(db, pack.address, "me")).number for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(ReleaseError, match="not registered"):
+        await offers.create(db, "0" * 64, "me")
+
+
+async def test_offers__each_node_once_until_forgotten(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
+    await registry.register(db, tmp_path / "packs", pack)
+    await add_nodes(db, "a", "b")
+    await offers.create(db, pack.address, "me")
+    outbox = Outbox()
+    made = Offers(db, outbox)
+    await made.tell_all()
+    await made.greet("a", "b")
+    assert sorted((c, n) for c, n, _ in outbox.sent) == [(c, n) for c in ("policy", "release") for n in ("a", "b")]
+    made.forget()
+    await made.greet("a", "b")
+    assert len(outbox.sent) == 6
+    await made.greet("a", "b2")
+    assert len(outbox.sent) == 8
+
+
+async def test_offers__not_told_while_the_link_is_down(db: Database) -> None:
+    outbox = Outbox()
+    outbox.up = False
+    made = Offers(db, outbox)
+    await made.greet("a", "b")
+    outbox.up = True
+    await made.greet("a", "b")
+    assert [c for c, *_ in outbox.sent] == ["policy"]
+
+
+async def test_offers__a_nodes_own_policy_before_the_default(db: Database) -> None:
+    async with db.write() as session:
+        session.add_all([Policy(node="*", version=3), Policy(node="a", version=9, frames_per_hour=5.0)])
+    outbox = Outbox()
+    made = Offers(db, outbox)
+    for node in ("a", "b"):
+        await made.greet(node, "boot")
+    assert [(n, p.version, p.frames_per_hour) for _, n, p in outbox.sent] == [("a", 9, 5.0), ("b", 3, 60.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "offset", "says"),
+    [
+        ("packs/" + "0" * 64, 0, "no such pack"),
+        ("packs/..", 0, "no such file"),
+        ("files/x", 0, "no such file"),
+        (None, 10**9, "beyond the end"),
+    ],
+)
+async def test_answer__refuses(
+    db: Database, pack: packs.Pack, tmp_path: Path, name: str | None, offset: int, says: str
+) -> None:
+    await registry.register(db, tmp_path / "packs", pack)
+    chunk = answer(
+        tmp_path / "packs", Fetch(request="r", name=name or f"packs/{pack.address}", offset=offset, length=9)
+    )
+    assert says in chunk.error
+    assert chunk.data == b""
+
+
+async def test_answer__pieces_are_bounded_and_make_the_whole(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
+    await registry.register(db, tmp_path / "packs", pack)
+    data = b""
+    for _ in range(2):
+        chunk = answer(
+            tmp_path / "packs",
+            Fetch(request="r", name=f"packs/{pack.address}", offset=len(data), length=4 * MAX_CHUNK),
+        )
+        assert len(chunk.data) <= MAX_CHUNK
+        data += chunk.data
+    assert data == packs.archive(pack)
+    assert chunk.total == len(data)
+
+
+async def test_transfer__bounds_each_node_and_asks_the_limit(tmp_path: Path) -> None:
+    outbox, asked = Outbox(), list[str]()
+
+    def allow(node: str, _size: int) -> bool:
+        asked.append(node)
+        return node != "slow"
+
+    transfer = Transfer(tmp_path, outbox, allow)
+    for _ in range(PER_NODE + 3):
+        transfer.ask("greedy", Fetch(request="r", name="packs/x", offset=0, length=1))
+    transfer.ask("slow", Fetch(request="r", name="packs/x", offset=0, length=1))
+    task = asyncio.create_task(transfer.run())
+    async with asyncio.timeout(5):
+        while transfer.counters.errors < PER_NODE + 1:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert len(outbox.sent) == PER_NODE
+    assert transfer.counters.dropped == 3 + 1
+    assert set(asked) == {"greedy", "slow"}
+
+
+def step(node: str, what: Any, release: int = 1, pack: str = "0" * 64, reason: str = "") -> Update:
+    return Update(node=node, boot="b", time=utc_now(), release=release, pack=pack, step=what, reason=reason)
+
+
+async def apply(db: Database, *updates: Update) -> None:
+    for update in updates:
+        async with db.write() as session:
+            await tracking.apply_update(session, update, utc_now())
+
+
+async def state(db: Database, node: str) -> tuple[str, str, bool]:
+    async with db.read() as session:
+        row, release = await session.get(ReleaseNode, (1, node)), await session.get(Release, 1)
+    assert row is not None
+    assert release is not None
+    return row.step, row.reason, release.finished is not None
+
+
+async def test_tracking__done_when_every_online_node_runs_it(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
+    await registry.register(db, tmp_path / "packs", pack)
+    await add_nodes(db, "a", "b", "away")
+    async with db.write() as session:
+        (await session.get_one(Node, "away")).state = "offline"
+    await offers.create(db, pack.address, "me")
+    await apply(db, step("a", "fetching", pack=pack.address), step("a", "committed", pack=pack.address))
+    assert await state(db, "a") == ("committed", "", False)
+    await apply(db, step("b", "rolled-back", pack=pack.address, reason="parity"))
+    assert await state(db, "b") == ("rolled-back", "parity", False)
+    running = Status(state="online", node="b", boot="b", pack=pack.address)
+    async with db.write() as session:
+        await tracking.apply_running(session, await presence.apply_status(session, running, utc_now()), utc_now())
+    assert await state(db, "b") == ("committed", "", True)
+
+
+async def test_tracking__unknown_release_changes_only_the_node(db: Database) -> None:
+    await add_nodes(db, "a")
+    await apply(db, step("a", "fetching", release=99))
+    async with db.read() as session:
+        node = await session.get_one(Node, "a")
+    assert node.update is not None
+    assert node.update["release"] == 99
