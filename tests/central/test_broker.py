@@ -214,13 +214,14 @@ def test_broker__will_outside_the_rules_is_not_published(served: Served, client:
 
 
 def test_broker__subscribing_while_it_carries_loses_nothing(client: Callable[..., Client]) -> None:
-    node, centre, other = client("n1"), client(CENTRE), client("n2")
+    node, centre, others = client("n1"), client(CENTRE), [client(f"m{i}") for i in range(8)]
     centre.subscribe(f"{P}/+/frames")
-    for i in range(100):
+    for i in range(160):
         node.paho.publish(f"{P}/n1/frames", str(i), qos=1)
-        other.paho.subscribe(f"{P}/n2/{'policy' if i % 2 else 'release'}", 1)
-        other.paho.unsubscribe(f"{P}/n2/{'release' if i % 2 else 'policy'}")
-    assert sorted(int(centre.next()[1]) for _ in range(100)) == list(range(100))
+        if i % 5 == 0:
+            channel = ("policy", "release", "command", "chunks")[i // 5 % 4]
+            others[i // 20].paho.subscribe(f"{P}/m{i // 20}/{channel}", 1)
+    assert sorted(int(centre.next()[1]) for _ in range(160)) == list(range(160))
 
 
 def test_broker__credentials_are_private_and_stay(served: Served, tmp_path: Path) -> None:
