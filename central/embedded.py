@@ -3,7 +3,7 @@
 It serves on loopback until its standard input ends, so it never outlives the centre that started it. Nobody gets in
 without a password from the credentials file, and everybody sees only the topics of their role (`allowed`).
 
-Traps of amqtt 0.12 that this file works around, each seen in its source and covered by a test:
+Traps of amqtt 0.12 that this file works around, seen in its source; tests cover those that can hurt under our rules:
 - Its own access plugins suspend while it walks its table of subscriptions, so a client that subscribes meanwhile ends
   the walk with an error and the others miss the message. `_topic_filtering` here answers without suspending.
 - It applies no access rule to a last will. Here a will outside the rules is refused at the connection.
@@ -119,7 +119,7 @@ async def serve(port: int, prefix: str, credentials: Path) -> int:
     broker = EmbeddedBroker(port, prefix, Credentials(credentials))
     try:
         await broker.start()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # A process boundary: whatever the library raised, the centre wants one line.
         print(str(error)[:300], file=sys.stderr)
         return FAILED
