@@ -16,6 +16,10 @@ import yaml
 
 MAX_SECRET: Final = 64 * 1024
 """Bytes of a file named by ``${file:...}``."""
+TAGS: Final = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
+)
+"""What a value may be; every other tag would make an object."""
 MAX_DEPTH: Final = 20
 MAX_VALUES: Final = 100_000
 """Values in a file, aliases counted each time: a thousand cameras need 20,000."""
@@ -66,6 +70,10 @@ class Reader:
         self.values += 1
         if len(at) > MAX_DEPTH or self.values > MAX_VALUES:
             raise ValueError("nested too deeply, or too many values")
+        if node.tag not in TAGS:
+            where = f"{self.name}:{node.start_mark.line + 1}: {dotted(at)}"
+            self.errors.append(f"{where}: the tag {node.tag!r} is not allowed")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, at)
         if isinstance(node, yaml.SequenceNode):
