@@ -1,0 +1,230 @@
+"""Assessing without publishing: what `wayside-edge score`, `sharpness` and `bench` do.
+
+Each command has a core that takes an opened model (`score_source`, `sharpness_of`, `bench_source`) and a shell that
+opens the pack and writes the results (`score`, `sharpness`, `bench`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol, TextIO
+
+import cv2
+import numpy as np
+
+from edge.assess import SCORES
+from edge.assess.assessor import Assessor
+from edge.assess.sharpness import sharpness as classical
+from edge.runtime import Inference, RuntimeFault
+from edge.select import Selector
+from edge.select import kinds as policies
+from edge.sources import Frame, Image, Source, SourceError, open_source
+from edge.sources.folder import read_image
+from protocols.messages import Policy, Selection
+
+CAMERA = "camera"
+"""Name of the camera where nobody gave one."""
+METHODS = ("auto", "classical", "pack")
+BLOCK = 20
+"""Frames that the bare loop and the pipeline take in turn: whatever else the machine does meanwhile hits both."""
+WARM_UP = 5
+"""Frames before a benchmark counts: the first passes allocate."""
+SEED = 0
+
+
+class ModelLike(Protocol):
+    """`edge.runtime.model.Model`, as it is used here."""
+
+    labels: tuple[str, ...]
+
+    def infer(self, image: Image, threshold: float | None = None) -> Inference:
+        """Return what the model sees in `image`."""
+        ...
+
+
+def detection_rows(inference: Inference, labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the detections as JSON: ``box`` xyxy in source pixels, ``label``, ``score``, ``spread`` and ``blur`` or None."""
+    found, rows = inference.detections, []
+    for index in range(len(found)):
+        rows.append({
+            "box": [round(float(v), 2) for v in found.boxes[index]],
+            "label": labels[int(found.classes[index])],
+            "score": round(float(found.scores[index]), 5),
+            "spread": None if found.spread is None else [round(float(v), 3) for v in found.spread[index]],
+            "blur": None if found.blur is None else round(float(found.blur[index]), 5),
+        })  # fmt: skip
+    return rows
+
+
+class Clock:
+    """Seconds that the selection counts in: of the recording for files, of this machine for live cameras."""
+
+    def __init__(self, source: Source) -> None:
+        self._recorded = source.recorded and not source.live
+        self._first: Frame | None = None
+
+    def __call__(self, frame: Frame) -> float:
+        """Return the time of `frame`."""
+        self._first = self._first or frame
+        return (frame.time - self._first.time).total_seconds() if self._recorded else frame.monotonic
+
+
+def score_source(
+    source: Source, model: ModelLike, policy: Policy | None = None, seed: int = SEED
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per frame of an opened `source`, with the keys of `wayside-edge score`; ``name`` for folders besides.
+
+    Raises SourceError when the source breaks, RuntimeFault when the model does."""
+    chosen = policy or Policy(version=0)
+    selector: Selector = policies()[chosen.policy].create(chosen, Random(seed))
+    assessor, clock = Assessor(), Clock(source)
+    for frame in source.frames():
+        inference = model.infer(frame.image)
+        assessment = assessor.assess(frame, inference, model.labels)
+        selection = selector.decide(assessment, clock(frame))
+        if selection.keep:
+            assessor.selected(inference)
+        row: dict[str, Any] = {"frame": frame.index, "time": frame.time.isoformat()}
+        if frame.name:
+            row["name"] = frame.name
+        row["detections"] = detection_rows(inference, model.labels)
+        row |= {name: getattr(assessment, name) for name in SCORES}
+        yield row | {"selected": selection.keep, "probability": selection.probability, "reason": selection.reason}
+
+
+def sharpness_of(path: Path, model: ModelLike | None = None, method: str = "auto") -> float:
+    """Return the sharpness of the image in `path`; higher is sharper. The scale depends on the method: see METHODS.
+
+    ``pack`` is the pack's blur rank, negated; ``classical`` is 0..1; ``auto`` is the pack's where it has one. Raises
+    SourceError for an unreadable image, RuntimeFault where the pack cannot tell."""
+    if method not in METHODS:
+        raise RuntimeFault(f"method {method!r}: there are {', '.join(METHODS)}")
+    image = read_image(path)
+    if image is None:
+        missing = "not a readable image" if path.is_file() else "no such file"
+        raise SourceError(f"{path}: {missing}", lasting=True)
+    if method == "classical" or (method == "auto" and model is None):
+        return classical(image)
+    blur = None if model is None else model.infer(image).blur_map
+    if blur is not None and blur.size:
+        return -float(np.mean(blur))
+    if method == "auto":
+        return classical(image)
+    raise RuntimeFault("method 'pack': this needs --pack with a pack that has a blur output")
+
+
+class Pipeline:
+    """What a node does with a frame, without the link: infer, assess, select; encode and write what is selected."""
+
+    def __init__(self, model: ModelLike, policy: Policy, folder: Path, clock: Clock) -> None:
+        self._model, self._folder, self._clock, self._quality = model, folder, clock, policy.jpeg_quality
+        self.assessor = Assessor()
+        self._selector: Selector = policies()[policy.policy].create(policy, Random(SEED))
+        self.selected = 0
+
+    def take(self, frame: Frame) -> Selection:
+        """Take one frame through."""
+        inference = self._model.infer(frame.image)
+        assessment = self.assessor.assess(frame, inference, self._model.labels)
+        selection = self._selector.decide(assessment, self._clock(frame))
+        if selection.keep:
+            self.assessor.selected(inference)
+            self.selected += 1
+            _, data = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+            (self._folder / f"{self.selected % 100}.jpg").write_bytes(data.tobytes())
+        return selection
+
+
+def timed(frames: Iterable[Frame], work: Any) -> tuple[int, float]:
+    """Return how many frames there were and the seconds that reading and `work` took."""
+    start, count = time.perf_counter(), 0
+    for frame in frames:
+        work(frame)
+        count += 1
+    return count, time.perf_counter() - start
+
+
+def bench_source(
+    bare: Source, full: Source, model: ModelLike, limit: int = 300, policy: Policy | None = None
+) -> dict[str, Any]:
+    """Return ``fps`` of the pipeline, ``bare_fps`` of reading and inferring alone, their ``ratio`` and the ``shares`` of the
+    pipeline's time that each score takes. `bare` and `full` are the same source opened twice; they are read in turn.
+    """
+    with tempfile.TemporaryDirectory() as folder, closing(bare), closing(full):
+        pipeline = Pipeline(model, policy or Policy(version=0), Path(folder), Clock(full))
+        left, right = bare.frames(), full.frames()
+        timed(islice(left, WARM_UP), lambda frame: model.infer(frame.image))
+        timed(islice(right, WARM_UP), pipeline.take)
+        pipeline.assessor.seconds = dict.fromkeys(SCORES, 0.0)
+        bare_s = full_s = 0.0
+        frames = counted = 0
+        while frames < limit:
+            size = min(BLOCK, limit - frames)
+            count, seconds = timed(islice(left, size), lambda frame: model.infer(frame.image))
+            bare_s += seconds
+            taken, seconds = timed(islice(right, size), pipeline.take)
+            full_s += seconds
+            frames, counted = frames + taken, counted + count
+            if min(count, taken) < size:
+                break
+    if not frames or not counted:
+        raise SourceError(f"only {WARM_UP} frames or fewer came: too few to measure", lasting=True)
+    fps, bare_fps = frames / full_s, counted / bare_s
+    shares = {name: round(seconds / full_s, 5) for name, seconds in pipeline.assessor.seconds.items()}
+    return {
+        "fps": round(fps, 2), "bare_fps": round(bare_fps, 2), "ratio": round(fps / bare_fps, 4), "shares": shares,
+        "frames": frames, "selected": pipeline.selected,
+    }  # fmt: skip
+
+
+def _model(pack: str) -> Any:
+    from edge.runtime.model import Model  # here, so that the classical score needs no ONNX Runtime
+    from edge.runtime.packs import find
+
+    return Model(find(pack, Path("packs")))
+
+
+def _lines(out: Path | None) -> AbstractContextManager[TextIO]:
+    return nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8")
+
+
+def score(source: str, pack: str, out: Path | None = None, limit: int | None = None) -> dict[str, Any]:
+    """Write a JSON line per frame of `source` to `out` or to standard output; return what was seen in short."""
+    frames = selected = detections = 0
+    with closing(_model(pack)) as model, closing(open_source(source, CAMERA)) as opened, _lines(out) as file:
+        for row in islice(score_source(opened, model), limit):
+            file.write(json.dumps(row) + "\n")
+            frames, selected = frames + 1, selected + row["selected"]
+            detections += len(row["detections"])
+        file.flush()
+    return {"frames": frames, "selected": selected, "detections": detections, "out": None if out is None else str(out)}
+
+
+def sharpness(files: list[Path], pack: str | None = None, method: str = "auto") -> dict[str, Any]:
+    """Print ``score <tab> file`` for each image; return ``scores`` by file. Raises SourceError for the first unreadable one."""
+    scores: dict[str, float] = {}
+    with nullcontext() if pack is None else closing(_model(pack)) as model:
+        for path in files:
+            scores[str(path)] = round(sharpness_of(path, model, method), 6)
+            sys.stdout.write(f"{scores[str(path)]:.6f}\t{path}\n")
+    return {"scores": scores, "method": method, "higher": "sharper"}
+
+
+def bench(source: str, pack: str, limit: int = 300) -> dict[str, Any]:
+    """Measure the pipeline against the bare loop on `source` and print both; return the figures."""
+    with closing(_model(pack)) as model:
+        result = bench_source(open_source(source, CAMERA), open_source(source, CAMERA), model, limit)
+    sys.stderr.write(
+        f"{result['fps']:.1f} frames per second, bare {result['bare_fps']:.1f}, ratio {result['ratio']:.3f}\n"
+    )
+    for name, share in result["shares"].items():
+        sys.stderr.write(f"  {name:20s} {share:7.2%}\n")
+    return result
