@@ -183,6 +183,8 @@ class RedactConfig(Section):
     """Labels whose detections are hidden in what is stored and sent."""
     method: Literal["fill", "blur", "pixelate"] = "pixelate"
     """How the regions of `labels` are hidden; masks are always filled."""
+    part: Literal["box", "head"] = "box"
+    """Which part of such a detection: all of its box, or its upper quarter."""
 
     @field_validator("masks")
     @classmethod
@@ -201,6 +203,8 @@ class RedactOverride(Section):
     """Labels of this camera, instead of the common ones."""
     method: Literal["fill", "blur", "pixelate"] | None = None
     """How the regions of `labels` are hidden."""
+    part: Literal["box", "head"] | None = None
+    """Which part of such a detection."""
 
 
 class CameraConfig(Section):

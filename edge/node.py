@@ -112,7 +112,7 @@ def parts_of(config: NodeConfig, name: str, camera: CameraConfig) -> Parts:
         chosen: Selector = slots.member("edge.select", "POLICY", policy.policy).create(policy, Random())
         return chosen
 
-    return Parts(reader, assessor, Redactor(hidden.masks, hidden.labels, hidden.method), selector)
+    return Parts(reader, assessor, Redactor(hidden.masks, hidden.labels, hidden.method, hidden.part), selector)
 
 
 def build(config: NodeConfig, connector: Connector | None = None) -> Agent:
