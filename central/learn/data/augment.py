@@ -55,7 +55,8 @@ class Strength:
 NONE: Final = Strength()
 LIGHT: Final = Strength(mosaic=0.3, scale=(0.7, 1.5), shift=0.1, flip=0.5, colour=0.4, night=0.03, degrade=0.1)
 FULL: Final = Strength(
-    mosaic=0.6, scale=(0.5, 2.2), shift=0.25, aspect=0.15, flip=0.5, colour=0.8, night=0.1, degrade=0.3
+    mosaic=0.5, scale=(0.6, 2.2), shift=0.25, aspect=0.15, flip=0.5, colour=0.8, night=0.1, degrade=0.3,
+    sizes=(12.0, 72.0), paste=2,
 )
 
 
