@@ -26,9 +26,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from amqtt.broker import Broker  # type: ignore[import-untyped]
-from amqtt.contexts import Action, BrokerConfig, ListenerConfig  # type: ignore[import-untyped]
-from amqtt.session import Session  # type: ignore[import-untyped]
+from amqtt.broker import Broker
+from amqtt.contexts import Action, BrokerConfig, ListenerConfig
+from amqtt.session import Session
 
 from protocols import topics
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.ingest import frames, presence
@@ -36,7 +37,10 @@ BATCH_BYTES: Final = 16 * 1024 * 1024
 CONTROL_BATCH: Final = 256
 PAUSE_S: Final = 1.0
 """After the store failed as a whole (a full disk, a database that is away), before the next batch is tried."""
-STORE_ERRORS: Final = (BlobError, SQLAlchemyError, OSError, OverflowError)
+OUTAGES: Final = (BlobError, OSError, OperationalError, InterfaceError, PoolTimeoutError)
+"""The store as a whole does not work; whatever comes is left to the nodes for a while."""
+POISON: Final = (SQLAlchemyError, OverflowError, ValueError)
+"""Something in this batch cannot be stored, ever; the rest can."""
 COMPLAINTS: Final = 10_000
 """Nodes whose first bad message was logged; beyond it they are only counted."""
 
@@ -157,15 +161,15 @@ class Consumer:
         checked = await asyncio.to_thread(frames.decode, batch)
         try:
             stored = await frames.store(self._database, self._blobs, checked)
-        except STORE_ERRORS as error:
+        except OUTAGES as error:
+            await self._outage(error)
+            return
+        except POISON as error:
             if len(batch) > 1:
                 for received in batch:
                     await self._store([received])
                 return
-            self.counters.failed += 1
-            log.error("a frame could not be stored; its node keeps it", reason=str(error)[:300])
-            await asyncio.sleep(PAUSE_S)
-            return
+            stored = frames.Stored(refused=[(batch[0].node, f"cannot be stored: {str(error)[:200]}")])
         self._count(checked, stored)
         for node, ids in stored.receipts.items():
             if ids:
@@ -173,10 +177,15 @@ class Consumer:
         if stored.new:
             self._notify.emit("frame")
 
+    async def _outage(self, error: Exception) -> None:
+        self.counters.failed += 1
+        log.error("the store does not work; the nodes keep what they sent and send it again", reason=str(error)[:300])
+        await asyncio.sleep(PAUSE_S)
+
     def _count(self, checked: frames.Checked, stored: frames.Stored) -> None:
         receipts = sum(map(len, stored.receipts.values()))
         self.counters.frames += stored.new
-        self.counters.bytes += sum(len(message.image) for message in checked.frames)
+        self.counters.bytes += stored.bytes
         self.counters.duplicates += receipts - stored.new
         self.counters.refused += len(stored.refused)
         for node, reason in stored.refused:
@@ -203,13 +212,16 @@ class Consumer:
             async with self._database.write() as session:
                 for message in messages:
                     await _apply(session, message)
-        except STORE_ERRORS as error:
+        except OUTAGES as error:
+            await self._outage(error)
+            return
+        except POISON as error:
             if len(messages) > 1:
                 for message in messages:
                     await self._note([message])
                 return
-            self.counters.failed += 1
-            log.error("a message could not be kept", kind=type(messages[0]).__name__, reason=str(error)[:300])
+            self.counters.malformed += 1
+            self._complain(getattr(messages[0], "node", "?"), f"cannot be kept: {str(error)[:200]}")
             return
         self._notify.emit("node")
         if any(isinstance(m, Update) for m in messages):

@@ -39,10 +39,11 @@ class Checked:
 
 @dataclass
 class Stored:
-    """What came of a batch: ids to acknowledge by node, how many of them are new, and who was refused and why."""
+    """What came of a batch: ids to acknowledge by node, how many are new, their bytes, and who was refused and why."""
 
     receipts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     new: int = 0
+    bytes: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -131,23 +132,27 @@ def _sort(frames: Sequence[FrameMessage], known: _Known, stored: Stored) -> list
     return new
 
 
-async def _ensure_cameras(session: AsyncSession, frames: Sequence[FrameMessage]) -> None:
+async def _ensure_cameras(session: AsyncSession, frames: Sequence[FrameMessage], now: datetime) -> None:
     """Make rows for nodes and cameras that sent frames before they said who they are, and note the newest frame."""
     for message in frames:
-        if await session.get(Node, message.node) is None:
+        node = await session.get(Node, message.node)
+        if node is None:
             session.add(Node(name=message.node, site=message.site))
             await session.flush()
+        else:
+            node.last_seen = now
         camera = await session.get(Camera, (message.node, message.camera))
         if camera is None:
             camera = Camera(node=message.node, name=message.camera, width=message.width, height=message.height)
             session.add(camera)
-        if camera.last_frame_at is None or message.time >= camera.last_frame_at:
+        last = camera.last_frame_at
+        if last is None or last <= message.time or last > now:  # a clock that was ahead must not freeze the picture
             camera.last_frame_id, camera.last_frame_at = message.id, message.time
 
 
 async def _insert(session: AsyncSession, frames: Sequence[FrameMessage]) -> None:
-    await _ensure_cameras(session, frames)
     now = utc_now()
+    await _ensure_cameras(session, frames, now)
     session.add_all([_row(message, now) for message in frames])
     await session.flush()
     proposals = [_proposal(m.id, d, now) for m in frames for d in m.detections]
@@ -177,7 +182,7 @@ async def store(database: Database, blobs: Blobs, checked: Checked) -> Stored:
         # Another process may have stored some of them since; whatever it was, it decides.
         fresh = _sort(new, await _known(session, new), again)
         await _insert(session, fresh)
-    stored.new = len(fresh)
+    stored.new, stored.bytes = len(fresh), sum(len(message.image) for message in fresh)
     stored.refused += again.refused
     late = {m.id for m in new} - {i for ids in again.receipts.values() for i in ids}
     for node, ids in stored.receipts.items():

@@ -72,6 +72,8 @@ def check(message: FrameMessage, node: str) -> None:
         raise RefusedError(f"names node {message.node}, but came from another")
     if max(message.sequence, message.index) > MAX_COUNT:
         raise RefusedError("sequence or index beyond what can be stored")
+    if message.time.tzinfo is None:
+        raise RefusedError("a time without a zone")
     if not all(map(math.isfinite, _numbers(message))):
         raise RefusedError("a score, a box or the embedding is not a finite number")
     if hashlib.sha256(message.image).hexdigest() != message.sha256:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import datetime
 from typing import Any
 
 import cv2
@@ -77,6 +78,7 @@ NAN, BOX = math.nan, (0.0, 0.0, 1.0, 1.0)
         ({"sha256": "f" * 64}, "hash"),
         ({"height": 47}, "64x48"),
         ({"index": 2**63}, "beyond"),
+        ({"time": datetime(2026, 1, 1)}, "zone"),
         ({"assessment": Assessment(blur=math.inf)}, "finite"),
         ({"detections": [Detection(box=(NAN, 0.0, 1.0, 1.0), label="car", score=0.5)]}, "finite"),
         ({"detections": [Detection(box=BOX, label="car", score=0.5, spread=(1.0, NAN, 1.0, 1.0))]}, "finite"),

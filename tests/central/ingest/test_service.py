@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy import func, select
 
 from central import service as service_module
+from central.flow import Gate
 from central.ingest import frames
 from central.link import LinkError
 from central.service import Service
@@ -161,6 +163,40 @@ async def test_frame__one_that_cannot_be_stored_does_not_take_others_with_it(
         node.send("frames", message)
     ids = await asyncio.to_thread(node.receipts, 4)
     assert set(ids) == {m.id for m in messages} - {messages[2].id}
+    assert centre.consumer.counters.failed == 0
+
+
+async def test_frame__a_clock_that_was_ahead_does_not_freeze_the_picture(
+    centre: Service, join: Any, sound: Any
+) -> None:
+    node, ahead, now = await join("n1"), sound(time=datetime(2038, 1, 19, tzinfo=UTC)), sound(sequence=1)
+    for message in (ahead, now):
+        node.send("frames", message)
+        await asyncio.to_thread(node.receipts, 1)
+    async with centre.database.read() as session:
+        camera = await session.get(Camera, ("n1", "c1"))
+    assert camera is not None
+    assert camera.last_frame_id == now.id
+
+
+async def test_gate__a_slow_store_slows_the_nodes_and_loses_nothing(
+    centre: Service, join: Any, sound: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    centre.link.gate = Gate(limit := 20_000)
+    node, highest, real = await join("n1"), 0, frames.store
+
+    async def slow(*args: Any) -> Any:
+        nonlocal highest
+        highest = max(highest, centre.link.gate.held)
+        await asyncio.sleep(0.05)
+        return await real(*args)
+
+    monkeypatch.setattr(frames, "store", slow)
+    for i in range(60):
+        node.send("frames", sound(sequence=i))
+    ids = await asyncio.to_thread(node.receipts, 60)
+    assert len(set(ids)) == 60
+    assert 0 < highest <= limit
 
 
 async def test_broker__restarted_and_everything_goes_on(centre: Service, join: Any, sound: Any, simulated: Any) -> None:

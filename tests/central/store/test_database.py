@@ -13,7 +13,9 @@ import pytest_asyncio
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.schema import CreateTable
 
 from central.store import database
 from central.store.database import Database, DatabaseError
@@ -134,3 +136,11 @@ async def test_times__naive_is_refused(db: Database) -> None:
 def test_connect__bad_url(url: str, says: str) -> None:
     with pytest.raises(DatabaseError, match=says):
         database.connect(url)
+
+
+def test_models__compile_for_postgresql() -> None:
+    dialect: Any = postgresql.dialect  # its constructor has no types
+    ddl = [str(CreateTable(table).compile(dialect=dialect())) for table in Base.metadata.sorted_tables]
+    assert any("TIMESTAMP WITH TIME ZONE" in text for text in ddl)
+    names = [index.name for table in Base.metadata.sorted_tables for index in table.indexes]
+    assert len(names) == len(set(names)), "PostgreSQL knows one index of a name per schema"
