@@ -7,6 +7,6 @@ const CENTRE = 'http://127.0.0.1:8080';
 export default defineConfig({
   plugins: [react()],
   // The centre forbids inline scripts and data: scripts, so nothing may be inlined.
-  build: { outDir: 'dist', emptyOutDir: true, assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  build: { outDir: 'dist', emptyOutDir: true, assetsInlineLimit: 0, modulePreload: { polyfill: false }, chunkSizeWarningLimit: 700 },
   server: { proxy: { '/api': CENTRE } },
 });

@@ -34,7 +34,9 @@ const client = new QueryClient({
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');
 
-// Variables and classes come from theme.css: the centre forbids styles made at run time.
+// Variables and classes come from theme.css: the centre forbids style elements without its nonce.
+const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? '';
+
 createRoot(root).render(
   <StrictMode>
     <MantineProvider
@@ -43,6 +45,7 @@ createRoot(root).render(
       defaultColorScheme="auto"
       withCssVariables={false}
       withGlobalClasses={false}
+      getStyleNonce={() => nonce}
       deduplicateCssVariables={false}
     >
       <Notifications position="bottom-right" limit={3} autoClose={5_000} />

@@ -17,3 +17,16 @@ export const inkOn = (color: string): string => (luminance(color) > 0.179 ? '#00
 export function colorOf(labels: readonly { readonly name: string; readonly color: string }[], name: string): string {
   return labels.find((l) => l.name === name)?.color ?? FALLBACK;
 }
+
+/** Relative luminance that a line needs to show on a night street. */
+const BRIGHT = 0.35;
+
+/** `color` mixed with white until it is bright enough to be a line over a dark image. */
+export function lifted(color: string): string {
+  const channels = [1, 3, 5].map((from) => Number.parseInt(color.slice(from, from + 2), 16));
+  for (let white = 0; white <= 1; white += 0.05) {
+    const mixed = `#${channels.map((c) => Math.round(c + (255 - c) * white).toString(16).padStart(2, '0')).join('')}`;
+    if (luminance(mixed) >= BRIGHT) return mixed;
+  }
+  return '#ffffff';
+}

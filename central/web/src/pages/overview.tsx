@@ -152,6 +152,7 @@ export function OverviewPage() {
           <code>wayside-edge run --config node.yaml</code>.
         </Empty>
       )}
+      <div className="sites">
       {bySite(data.nodes).map(([site, nodes]) => (
         <section key={site} className="site" aria-label={`Site ${site}`}>
           <h2>
@@ -164,6 +165,7 @@ export function OverviewPage() {
           </div>
         </section>
       ))}
+      </div>
       {data.release && (
         <p className="dim footline" title={clock(data.release.at)}>
           Release {data.release.number} ({short(data.release.pack)}) {ago(data.release.at, now)} by {data.release.by}:{' '}

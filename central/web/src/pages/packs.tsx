@@ -9,8 +9,10 @@ import { ago, bytes, clock, many, percent, short, spoken } from '../lib/format';
 import { tell } from '../lib/tell';
 import { Empty, Problem, State, type Tone } from '../parts/say';
 
-const toneOf = (step: string): Tone => (step === 'committed' ? 'good' : step === 'rolled-back' ? 'bad' : 'busy');
-const wordOf = (step: string): string => (step === 'committed' ? 'running' : step.replace('-', ' '));
+const TONES: Record<string, Tone> = { committed: 'good', 'rolled-back': 'bad', announced: 'idle' };
+const toneOf = (step: string): Tone => TONES[step] ?? 'busy';
+const WORDS: Record<string, string> = { committed: 'running', 'rolled-back': 'went back', announced: 'has not begun' };
+const wordOf = (step: string): string => WORDS[step] ?? step;
 const METRICS = ['ap', 'ap50'];
 
 function metric(name: string, value: number): string {

@@ -21,6 +21,7 @@ const TONES: Record<RoundView['state'], Tone> = {
 const over = (round: RoundView): boolean => round.state === 'done' || round.state === 'failed';
 
 function Change({ name, before, after }: { name: string; before: number | null; after: number | null }) {
+  if (before === null && after === null) return null;
   const text = (v: number | null) => (v === null ? DASH : (v * 100).toFixed(1));
   const gain = before !== null && after !== null ? (after - before) * 100 : null;
   const tone = gain === null || Math.abs(gain) < 0.05 ? 'same' : gain > 0 ? 'up' : 'down';
@@ -28,7 +29,13 @@ function Change({ name, before, after }: { name: string; before: number | null; 
     <div className="change">
       <span className="dim">{name}</span>
       <span className="num">
-        {text(before)} → <strong>{text(after)}</strong>
+        {after === null ? (
+          `${text(before)} before`
+        ) : (
+          <>
+            {text(before)} → <strong>{text(after)}</strong>
+          </>
+        )}
       </span>
       {gain !== null && (
         <span className="gain num" data-tone={tone}>
@@ -65,6 +72,7 @@ function Round({ round, first }: { round: RoundView; first: boolean }) {
         <span className="round-facts dim">
           {many(round.labels, 'label')} on {many(round.frames, 'frame')} · {took(round)}
         </span>
+        {round.state === 'failed' && !open && <span className="round-why">{round.detail.trim().split('\n').at(-1)}</span>}
         <span className="round-ap">
           <Change name="AP" before={round.ap_before} after={round.ap_after} />
           <Change name="AP50" before={round.ap50_before} after={round.ap50_after} />

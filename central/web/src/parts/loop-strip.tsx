@@ -7,7 +7,7 @@ import { State, type Tone } from './say';
 
 const NAMES: Record<LoopStep['step'], { name: string; to: string }> = {
   watch: { name: 'Watch', to: '/' },
-  send: { name: 'Select and send', to: '/' },
+  send: { name: 'Send', to: '/' },
   review: { name: 'Review', to: '/review' },
   train: { name: 'Train', to: '/rounds' },
   release: { name: 'Release', to: '/packs' },
@@ -23,7 +23,7 @@ export function LoopStrip({ steps }: { steps: readonly LoopStep[] }) {
       <ol>
         {steps.map((step, i) => (
           <li key={step.step} data-tone={TONES[step.state]}>
-            <Link to={NAMES[step.step].to} title={step.at ? clock(step.at) : undefined}>
+            <Link to={NAMES[step.step].to} title={[step.detail, step.at && clock(step.at)].filter(Boolean).join(', ')}>
               <span className="loop-name">{NAMES[step.step].name}</span>
               <State tone={TONES[step.state]}>{WORDS[step.state]}</State>
               <span className="loop-detail">{step.detail || (step.at ? ago(step.at) : '\u00a0')}</span>

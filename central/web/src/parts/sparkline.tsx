@@ -22,7 +22,6 @@ export function Sparkline({ name, values, value }: { name: string; values: reado
     <span className="spark" title={`${name} ${text}, last ${values.length} readings`}>
       <span className="dim">{name}</span>
       <svg viewBox={`0 0 ${W} ${H}`} width={W} height={H} aria-hidden preserveAspectRatio="none">
-        <line x1="0" y1={H - 0.5} x2={W} y2={H - 0.5} className="spark-base" />
         {values.length > 1 && <polyline points={points(values, 1, Math.max(12, values.length))} className="spark-line" />}
       </svg>
       <span className="num">{text}</span>

@@ -2,7 +2,7 @@
 import { useEffect, useImperativeHandle, useRef, useState, type Dispatch, type PointerEvent, type Ref } from 'react';
 import { Image as KonvaImage, Label, Layer, Line, Rect, Stage, Tag, Text } from 'react-konva';
 import type { LabelView } from '../../api/schema';
-import { colorOf, inkOn } from '../../lib/color';
+import { colorOf, inkOn, lifted } from '../../lib/color';
 import { selectedBox, sheetOf, type Action, type Editor } from '../../lib/editor';
 import * as geometry from '../../lib/geometry';
 import type { Box, Handle, Point, Size, View } from '../../lib/geometry';
@@ -99,8 +99,8 @@ function BoxShape({ item, view, labels, selected }: { item: SheetBox; view: View
   const dash = item.confirmed ? [] : [6, 4];
   return (
     <>
-      <Rect {...at} stroke="#000000" opacity={0.55} strokeWidth={selected ? 5 : 3.5} />
-      <Rect {...at} stroke={color} strokeWidth={selected ? 3 : 2} dash={dash} />
+      <Rect {...at} stroke="#000000" opacity={0.6} strokeWidth={selected ? 5 : 4} />
+      <Rect {...at} stroke={lifted(color)} strokeWidth={selected ? 3 : 2} dash={dash} />
       {selected && <Rect {...at} fill={color} opacity={0.16} />}
       <Label x={at.x - 1} y={at.y > 16 ? at.y - 16 : at.y} opacity={selected ? 1 : 0.92}>
         <Tag fill={color} />
@@ -146,7 +146,9 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
   const boxes = sheetOf(editor).boxes;
   const reach = REACH / view.scale;
 
-  useEffect(() => onZoom(view.scale), [onZoom, view.scale]);
+  useEffect(() => {
+    onZoom(view.scale);
+  }, [onZoom, view.scale]);
 
   useImperativeHandle(ref, () => ({
     zoom: (factor) => setView(geometry.zoom(view, factor, { x: pane.width / 2, y: pane.height / 2 })),
@@ -154,6 +156,11 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
     focus: () => element?.focus({ preventScroll: true }),
     middle: () => geometry.toFrame(view, { x: pane.width / 2, y: pane.height / 2 }),
   }));
+
+  // Whoever comes to a frame can use the keys at once.
+  useEffect(() => {
+    if (!document.querySelector('[role="dialog"]')) element?.focus({ preventScroll: true });
+  }, [element, frame.id]);
 
   useEffect(() => {
     if (element === null) return;
@@ -269,7 +276,7 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
             order.map((item) => (
               <BoxShape key={item.id} item={item} view={view} labels={labels} selected={item.id === editor.selected} />
             ))}
-          {drawn && <Rect {...onScreen(view, drawn)} stroke={colorOf(labels, editor.label)} strokeWidth={2} />}
+          {drawn && <Rect {...onScreen(view, drawn)} stroke={lifted(colorOf(labels, editor.label))} strokeWidth={2} />}
           {editor.drawing && pointer && !gesture && (
             <>
               <Line points={[0, pointer.y, pane.width, pointer.y]} stroke="#ffffff" opacity={0.6} strokeWidth={1} />

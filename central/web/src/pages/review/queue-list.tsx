@@ -14,7 +14,9 @@ interface Props {
 /** Frames that wait, most valuable first, each with why it was chosen. */
 export function QueueList({ items, pending, current, labels, choose }: Props) {
   const here = useRef<HTMLButtonElement>(null);
-  useEffect(() => here.current?.scrollIntoView({ block: 'nearest' }), [current]);
+  useEffect(() => {
+    here.current?.scrollIntoView({ block: 'nearest' });
+  }, [current]);
   return (
     <aside className="queue" aria-label="Queue">
       <h2>

@@ -61,7 +61,9 @@ export function useDesk(wanted: string | undefined) {
     };
   }, [id]);
 
-  useEffect(() => prefetch(items.filter((f) => f.id !== id).slice(0, AHEAD).map((f) => f.id)), [items, id]);
+  useEffect(() => {
+    prefetch(items.filter((f) => f.id !== id).slice(0, AHEAD).map((f) => f.id));
+  }, [items, id]);
 
   const leave = (left: FrameView) => {
     const at = items.findIndex((f) => f.id === left.id);
