@@ -31,21 +31,23 @@ HALF = 0.25
 """Ratio of energies that counts as half blurred; near a defocus of 1.5 pixels."""
 WINDOW = 1280 * 720
 """Pixels looked at. Of larger pictures, a grid of native-resolution patches of this sum."""
+WINDOW_LIVE = 384 * 288
+"""The same for every frame of a camera, where time counts."""
 PATCHES = 3
 BLURRED = 0.75
 """Above this the reason is worth a word."""
 
 
-def patches(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return `grey`, or PATCHES x PATCHES patches of it side by side where it is larger than WINDOW pixels."""
-    height, width = grey.shape[:2]
-    scale = (WINDOW / (height * width)) ** 0.5
+def patches(image: Image, window: int) -> Image:
+    """Return `image`, or PATCHES x PATCHES patches of it side by side where it is larger than `window` pixels."""
+    height, width = image.shape[:2]
+    scale = (window / (height * width)) ** 0.5
     if scale >= 1.0:
-        return grey
+        return image
     tall, wide = int(height * scale / PATCHES), int(width * scale / PATCHES)
     tops = [int(i * (height - tall) / (PATCHES - 1)) for i in range(PATCHES)]
     lefts = [int(i * (width - wide) / (PATCHES - 1)) for i in range(PATCHES)]
-    return np.vstack([np.hstack([grey[y : y + tall, x : x + wide] for x in lefts]) for y in tops])
+    return np.vstack([np.hstack([image[y : y + tall, x : x + wide] for x in lefts]) for y in tops])
 
 
 def tiles(energy: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -54,10 +56,11 @@ def tiles(energy: NDArray[np.float32]) -> NDArray[np.float32]:
     return cv2.resize(cv2.multiply(energy, energy), size, interpolation=cv2.INTER_AREA).ravel()  # type: ignore[return-value]
 
 
-def sharpness(image: Image) -> float:
+def sharpness(image: Image, window: int = WINDOW) -> float:
     """Return the sharpness of a BGR or grey image, 0..1; higher is sharper, about 0.5 at a defocus of 1.5 pixels."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
-    smooth = cv2.GaussianBlur(patches(grey.astype(np.uint8, copy=False)), (5, 5), SMOOTHING)
+    part = patches(image, window)
+    grey = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY) if part.ndim == 3 else part
+    smooth = cv2.GaussianBlur(grey, (5, 5), SMOOTHING)
     ratios = []
     for x, y in ((1, 0), (0, 1)):
         first = tiles(cv2.Sobel(smooth, cv2.CV_32F, x, y, scale=1 / 8))  # type: ignore[arg-type]
@@ -75,7 +78,7 @@ class Sharpness:
 
     def assess(self, frame: Frame, inference: Inference, labels: tuple[str, ...]) -> Verdict | None:
         """Return one minus the sharpness of the whole frame."""
-        blur = 1.0 - sharpness(frame.image)
+        blur = 1.0 - sharpness(frame.image, WINDOW_LIVE)
         return Verdict(blur, f"the picture is blurred ({blur:.2f} of 1)" if blur > BLURRED else "")
 
 

@@ -51,6 +51,7 @@ class UnexplainedMotion:
         self._background: Small | None = None
         self._change: Small | None = None
         self._before: NDArray[np.uint8] | None = None
+        self._last: Small | None = None
         self._window: Small | None = None
         self._seen = 0
 
@@ -59,16 +60,18 @@ class UnexplainedMotion:
         small = shrink(frame.image)
         if self._background is None or self._change is None or self._background.shape != small.shape:
             self._background, self._change = small, np.full_like(small, LEAST_CHANGE / RESTLESS)
-            self._before, self._window, self._seen = None, cv2.createHanningWindow(small.shape[::-1], cv2.CV_32F), 0  # type: ignore[assignment]
+            self._last, self._before, self._window, self._seen = small, None, window(small), 0
         small = self._steady(small)
         change = cv2.absdiff(small, self._background)
         limit = np.maximum(LEAST_CHANGE, RESTLESS * self._change)
         mask = cv2.morphologyEx((change > limit).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+        step = cv2.absdiff(small, small if self._last is None else self._last)
+        moving = cv2.dilate((step > LEAST_CHANGE).astype(np.uint8), np.ones((9, 9), np.uint8))
+        mask = cv2.bitwise_and(mask, moving)  # what a departed object uncovers differs, but does not move
         self._learn(small, np.asarray(change, np.float32), np.asarray(mask, np.uint8))
-        self._seen += 1
-        lasting = (
-            mask if self._before is None else cv2.bitwise_and(mask, cv2.dilate(self._before, np.ones((7, 7), np.uint8)))
-        )
+        self._seen, self._last = self._seen + 1, small
+        wide = None if self._before is None else cv2.dilate(self._before, np.ones((7, 7), np.uint8))
+        lasting = mask if wide is None else cv2.bitwise_and(mask, wide)
         self._before = np.asarray(mask, np.uint8)
         if self._seen <= WARM_UP or mask.mean() > EVERYTHING:
             return None
@@ -92,6 +95,11 @@ class UnexplainedMotion:
         rate = np.where(mask > 0, max(UNDER_MOTION, share if self._seen < WARM_UP else 0.0), share).astype(np.float32)
         self._background = self._background + rate * (small - self._background)
         self._change = self._change + 0.5 * rate * (change - self._change)
+
+
+def window(small: Small) -> Small:
+    """Return the window that keeps the picture's borders out of the phase correlation."""
+    return np.asarray(cv2.createHanningWindow((small.shape[1], small.shape[0]), cv2.CV_32F), np.float32)
 
 
 def shrink(image: Image) -> Small:
