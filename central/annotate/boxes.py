@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -45,6 +46,8 @@ def check_labels(names: Iterable[str], known: Collection[str]) -> None:
 def clip(box: Box, width: int, height: int, tolerance: float = TOLERANCE) -> Box | None:
     """Return `box` cut to the frame; None where it has no area there or reaches more than `tolerance` pixels out."""
     x1, y1, x2, y2 = box
+    if not all(math.isfinite(side) for side in box):
+        return None
     if x1 < -tolerance or y1 < -tolerance or x2 > width + tolerance or y2 > height + tolerance:
         return None
     cut = (max(0.0, x1), max(0.0, y1), min(float(width), x2), min(float(height), y2))

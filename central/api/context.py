@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from central.annotate.profile import Profile
 from central.api.thumbnails import Thumbnails
 from central.jobs import Jobs
+from central.link import BrokerAddress
 from central.notify import Notifier
 from central.settings import Settings
 from central.store.blobs import Blobs
@@ -42,6 +43,10 @@ class Fleet(Protocol):
 
     async def release(self, address: str, by: str, notes: str) -> int:
         """Offer the registered pack at `address` to every node; return the number of the release. Raises FleetError."""
+        ...
+
+    def node_login(self, node: str) -> BrokerAddress:
+        """Return the broker's address with the login of `node`. Raises TopicError."""
         ...
 
     def problems(self) -> Sequence[str]:

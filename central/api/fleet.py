@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from central.api.context import Action, FleetError
-from central.link import LinkError
+from central.link import BrokerAddress, LinkError
 from central.releases.offers import ReleaseError
 from central.service import Service
 from protocols.messages import Reply
@@ -35,6 +35,10 @@ class ServiceFleet:
             return (await self._service.release(address, by, notes)).number
         except ReleaseError as error:
             raise FleetError(str(error)) from None
+
+    def node_login(self, node: str) -> BrokerAddress:
+        """Return the broker's address with the login of `node`, drawn on first use. Raises TopicError."""
+        return self._service.broker.node(node)
 
     def problems(self) -> Sequence[str]:
         """Say that there is no connection, where there is none."""

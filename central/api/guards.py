@@ -11,12 +11,14 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from central.api.errors import ApiError, respond
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of a request; 500 boxes have 60 KB."""
+TOO_LARGE: Final = f"the request has more than {MAX_BODY} bytes"
 POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -44,15 +46,10 @@ HEADERS: Final = {
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
-class TooLarge(ApiError):
-    """A body above MAX_BODY."""
-
-    def __init__(self) -> None:
-        super().__init__(413, "too_large", f"the request has more than {MAX_BODY} bytes")
-
-
 def _counted(receive: Receive) -> Receive:
-    """Return `receive`, raising TooLarge once more than MAX_BODY bytes came."""
+    """Return `receive`, raising HTTPException once more than MAX_BODY bytes came.
+
+    Of that kind because the framework turns any other exception while it reads a body into its own answer."""
     seen = 0
 
     async def count() -> MutableMapping[str, Any]:
@@ -60,7 +57,7 @@ def _counted(receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > MAX_BODY:
-            raise TooLarge
+            raise HTTPException(413, TOO_LARGE)
         return message
 
     return count
@@ -70,7 +67,7 @@ def _refusal(scope: Scope) -> ApiError | None:
     headers = Headers(scope=scope)
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MAX_BODY:
-        return TooLarge()
+        return ApiError(413, "too_large", TOO_LARGE)
     if scope["method"] not in _SAFE and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return ApiError(403, "cross_site", "a page of another site sent this; nothing was changed")
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -101,19 +103,32 @@ def frame_id(number: int) -> str:
     return f"{number:08x}-0000-7000-8000-000000000000"
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A database with one user per role, each logged in, made once: hashing and migrating take time."""
+    path, tokens = tmp_path_factory.mktemp("template") / "central.db", {}
+
+    async def make() -> None:
+        db = database.connect(f"sqlite:///{path}")
+        await migrations.migrate(db.engine)
+        hashed = await passwords.hash_password(PASSWORD)
+        async with db.write() as session:
+            session.add_all(User(name=role, role=role, password=hashed) for role in ROLES)
+            await session.flush()
+            for role in ROLES:
+                tokens[role] = await open_session(session, role, 1.0)
+        await db.close()
+
+    asyncio.run(make())
+    return path, tokens
+
+
 @pytest_asyncio.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def world(tmp_path: Path, template: tuple[Path, dict[str, str]]) -> AsyncIterator[World]:
     """A centre with one user per role, each logged in."""
     settings = Settings(data=tmp_path)
-    db = database.connect(settings.database)
-    await migrations.migrate(db.engine)
-    hashed = await passwords.hash_password(PASSWORD)
-    tokens = {}
-    async with db.write() as session:
-        session.add_all(User(name=role, role=role, password=hashed) for role in ROLES)
-        await session.flush()
-        for role in ROLES:
-            tokens[role] = await open_session(session, role, 1.0)
+    shutil.copy(template[0], tmp_path / "central.db")
+    db, tokens = database.connect(settings.database), template[1]
     fleet, jobs = FakeFleet(db), ProcessJobs(db, tmp_path / "jobs")
     store = blobs.connect("memory:", tmp_path / "blobs")
     centre = Centre(settings, db, store, profile.load("street"), jobs, fleet, LoginGate(), Notifier())

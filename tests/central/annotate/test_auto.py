@@ -1,0 +1,35 @@
+"""The reviewer that is nobody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from central.annotate import auto, queue
+
+KNOWN = ("car", "bus")
+
+
+async def test_review__confident_proposals_become_machine_labels(db: Any, add_frame: Any) -> None:
+    frame = await add_frame(1, ("car", 0.9), ("bus", 0.3), ("cat", 0.99))
+    assert await auto.review(db, KNOWN, confidence=0.5) == 1
+    async with db.read() as session:
+        row = await queue.load(session, frame)
+    assert [(a.label, a.source, a.score, a.confirmed) for a in row.annotations] == [("car", "machine", 0.9, True)]
+    assert (row.state, row.complete_for, row.labelled_by) == ("labelled", [], "nobody")
+
+
+async def test_review__nothing_confident_is_put_aside(db: Any, add_frame: Any) -> None:
+    frame = await add_frame(1, ("car", 0.2))
+    await auto.review(db, KNOWN, confidence=0.5)
+    async with db.read() as session:
+        row = await queue.load(session, frame)
+    assert row.state == "skipped"
+    assert [(a.label, a.confirmed) for a in row.annotations] == [("car", False)]
+
+
+async def test_review__takes_a_share_at_a_time(db: Any, add_frame: Any) -> None:
+    for number in range(1, 6):
+        await add_frame(number, ("car", 0.9))
+    assert await auto.review(db, KNOWN, confidence=0.5, limit=3) == 3
+    assert await auto.review(db, KNOWN, confidence=0.5, limit=3) == 2
+    assert await auto.review(db, KNOWN, confidence=0.5, limit=3) == 0
