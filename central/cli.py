@@ -75,20 +75,23 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Once round the loop, without a browser, then end.")] = False,
     data: Data = None,
     port: Annotated[int | None, typer.Option(help="Port of the UI and the API.")] = None,
+    broker_port: Annotated[int | None, typer.Option(help="Port of the broker, on loopback.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run the whole loop on this machine: broker, centre and two nodes.
 
     Example: wayside-central demo --video gate.mp4,rtsp://10.0.0.5/stream
     """
-    try:
-        from central import demo as command  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:
-        _absent("demo")
-    with plain_errors():
-        settings = load(data=data, port=port)
-        status = command.run(settings=settings, video=video, truth=truth, auto=auto, once=once, as_json=as_json)
-    raise typer.Exit(int(status or 0))
+    from central import demo as command
+    from central.annotate.profile import ProfileError
+    from central.broker import BrokerError
+    from central.link import LinkError
+    from central.store.blobs import BlobError
+
+    with plain_errors(ProfileError, BrokerError, LinkError, BlobError):
+        settings = load(data=data, port=port, broker_port=broker_port)
+        status = command.run(settings, video, truth, auto, once, as_json)
+    raise typer.Exit(status)
 
 
 app.command("evaluate", context_settings=learn.PASS_ON)(learn.evaluate)

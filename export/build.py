@@ -95,7 +95,7 @@ def graph_bytes(network: nn.Module, about: Ingredients) -> bytes:
     entry = model.metadata_props.add()
     entry.key, entry.value = CONFIG, msgspec.json.encode(about.config, order="sorted").decode()
     onnx.checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def build(

@@ -67,9 +67,9 @@ class Frozen:
         return [item for item in self.items if item.held_back and not item.by_machine]
 
 
-def block_of(node: str, camera: str, index: int) -> int:
+def block_of(camera: str, index: int) -> int:
     """Return a number 0..HELD_BACK-1 that all frames of one block share, for ever; 0 means held back."""
-    key = f"{node}/{camera}/{index // BLOCK}".encode()
+    key = f"{camera}/{index // BLOCK}".encode()
     return int.from_bytes(hashlib.sha256(key).digest()[:4], "big") % HELD_BACK
 
 
@@ -86,7 +86,7 @@ def _labelled(frame: Frame) -> Labelled:
         labels += [d["label"] for d in doubted]
         weights += [0.0] * len(doubted)
     return Labelled(
-        frame=frame.id, revision=frame.revision, held_back=block_of(frame.node, frame.camera, frame.index) == 0,
+        frame=frame.id, revision=frame.revision, held_back=block_of(frame.camera, frame.index) == 0,
         node=frame.node, camera=frame.camera, blob=frame.blob, width=frame.width, height=frame.height,
         complete_for=tuple(frame.complete_for), by_machine=by_machine,
         boxes=tuple(boxes), labels=tuple(labels), weights=tuple(weights),
