@@ -31,13 +31,13 @@ HINTS = {
 }
 
 
-def reason(error: Exception) -> str:
-    """Return the reason in words, without the address."""
+def reason(error: Exception, otherwise: str = "the camera cannot be reached or refused") -> str:
+    """Return the reason in words, without the address; `otherwise` where FFmpeg has none of its own."""
     for kind, text in HINTS.items():
         if isinstance(error, kind):
             return text
     text = why(error)
-    return "the camera cannot be reached or refused" if text in ("", "Input/output error") else text
+    return otherwise if text in ("", "Input/output error") else text
 
 
 def open_stream(source: str) -> InputContainer:
@@ -82,7 +82,7 @@ class Stream:
                     yield Frame.now(to_image(picture, self._name), self._camera, index)
                     index += 1
             except (av.FFmpegError, OSError) as error:
-                raise SourceError(f"{self._name}: went away: {reason(error)}") from None
+                raise SourceError(f"{self._name}: went away: {reason(error, 'the connection broke')}") from None
             finally:
                 self._container.close()
         if not self._stop.is_set():
