@@ -29,10 +29,8 @@ def release_message(release: Release) -> m.Release:
     )  # fmt: skip
 
 
-def policy_message(policy: Policy | None) -> m.Policy:
-    """Return `policy` as nodes get it; None gives the default, with version 0."""
-    if policy is None:
-        return m.Policy(version=0)
+def policy_message(policy: Policy) -> m.Policy:
+    """Return `policy` as nodes get it."""
     fields: dict[str, Any] = {name: getattr(policy, name) for name in m.Policy.__struct_fields__}
     return msgspec.convert(fields, m.Policy)
 
@@ -88,7 +86,9 @@ class Offers:
         self._tell(node, boot, release, policy)
 
     def _tell(self, node: str, boot: str, release: Release | None, policy: Policy | None) -> None:
-        told = self._publisher.publish("policy", node, policy_message(policy))
+        told = True
+        if policy is not None:  # else nobody decided anything here, and the node's own configuration stands
+            told = self._publisher.publish("policy", node, policy_message(policy))
         if release is not None:
             told = self._publisher.publish("release", node, release_message(release)) and told
         if told:

@@ -19,7 +19,7 @@ from central.flow import Gate
 from central.ingest import frames
 from central.link import LinkError
 from central.service import Service
-from central.store.models import Annotation, Camera, Frame, Node, NodeEvent, ReleaseNode
+from central.store.models import Annotation, Camera, Frame, Node, NodeEvent, Policy, ReleaseNode
 from protocols import pack as packs
 from protocols.messages import CameraHealth, CameraInfo, Command, Event, Fetch, Health, Reply, Update, utc_now
 from protocols.pack import Input, Manifest
@@ -203,6 +203,8 @@ async def test_broker__restarted_and_everything_goes_on(centre: Service, join: A
     node = await join("n1")
     node.birth()
     await until(lambda: count(centre, Node))
+    async with centre.database.write() as session:
+        session.add(Policy(node="n1", version=4))
     pid = centre.broker.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -211,7 +213,7 @@ async def test_broker__restarted_and_everything_goes_on(centre: Service, join: A
     again = await asyncio.to_thread(simulated, "n1", centre.broker.node("n1"))
     message = sound()
     again.send("frames", message)
-    assert (await asyncio.to_thread(again.receive, "policy")).version == 0
+    assert (await asyncio.to_thread(again.receive, "policy")).version == 4
     assert await asyncio.to_thread(again.receipts, 1) == [message.id]
     again.close()
 
@@ -260,7 +262,7 @@ async def test_release__is_offered_fetched_and_tracked(centre: Service, join: An
     made = packs.create(tmp_path / "p", manifest, {"model.onnx": os.urandom(700_000)})
     node = await join("n1")
     node.birth()
-    await asyncio.to_thread(node.receive, "policy")
+    await until(lambda: count(centre, Node))
     await centre.register(made)
     release = await centre.release(made.address, "tester")
     offer = await asyncio.to_thread(node.receive, "release")

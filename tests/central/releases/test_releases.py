@@ -56,6 +56,11 @@ class Outbox:
         return self.up
 
 
+async def set_policy(db: Database, *policies: Policy) -> None:
+    async with db.write() as session:
+        session.add_all(policies)
+
+
 async def add_nodes(db: Database, *names: str) -> None:
     for name in names:
         async with db.write() as session:
@@ -97,6 +102,7 @@ async def test_create__numbers_grow_and_unknown_is_refused(db: Database, pack: p
 async def test_offers__each_node_once_until_forgotten(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
     await registry.register(db, tmp_path / "packs", pack)
     await add_nodes(db, "a", "b")
+    await set_policy(db, Policy(node="*"))
     await offers.create(db, pack.address, "me")
     outbox = Outbox()
     made = Offers(db, outbox)
@@ -111,6 +117,7 @@ async def test_offers__each_node_once_until_forgotten(db: Database, pack: packs.
 
 
 async def test_offers__not_told_while_the_link_is_down(db: Database) -> None:
+    await set_policy(db, Policy(node="*"))
     outbox = Outbox()
     outbox.up = False
     made = Offers(db, outbox)
@@ -121,13 +128,18 @@ async def test_offers__not_told_while_the_link_is_down(db: Database) -> None:
 
 
 async def test_offers__a_nodes_own_policy_before_the_default(db: Database) -> None:
-    async with db.write() as session:
-        session.add_all([Policy(node="*", version=3), Policy(node="a", version=9, frames_per_hour=5.0)])
+    await set_policy(db, Policy(node="*", version=3), Policy(node="a", version=9, frames_per_hour=5.0))
     outbox = Outbox()
     made = Offers(db, outbox)
     for node in ("a", "b"):
         await made.greet(node, "boot")
     assert [(n, p.version, p.frames_per_hour) for _, n, p in outbox.sent] == [("a", 9, 5.0), ("b", 3, 60.0)]
+
+
+async def test_offers__without_a_policy_a_nodes_own_configuration_stands(db: Database) -> None:
+    outbox = Outbox()
+    await Offers(db, outbox).greet("a", "b")
+    assert outbox.sent == []
 
 
 @pytest.mark.parametrize(
