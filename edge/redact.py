@@ -31,7 +31,7 @@ HEAD_SHARE = 0.25
 CELLS = 6
 """Pixelated regions keep this many cells across their shorter side: too few for a face or a number plate."""
 BLUR_SHARE = 0.35
-"""Standard deviation of the blur relative to the shorter side of the region; what remains is about as much as CELLS cells."""
+"""Standard deviation of the blur, in cells: their edges melt, nothing comes back."""
 FRACTION = 4
 
 

@@ -51,17 +51,18 @@ class ModelLike(Protocol):
 
 
 def detection_rows(inference: Inference, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the detections as JSON: ``box`` xyxy in source pixels, ``label``, ``score``, ``spread`` and ``blur`` or None."""
-    found, rows = inference.detections, []
-    for index in range(len(found)):
-        rows.append({
+    """Return the detections as JSON: ``box`` xyxy in source pixels, ``label``, ``score``, ``spread``, ``blur``."""
+    found = inference.detections
+    return [
+        {
             "box": [round(float(v), 2) for v in found.boxes[index]],
             "label": labels[int(found.classes[index])],
             "score": round(float(found.scores[index]), 5),
             "spread": None if found.spread is None else [round(float(v), 3) for v in found.spread[index]],
             "blur": None if found.blur is None else round(float(found.blur[index]), 5),
-        })  # fmt: skip
-    return rows
+        }
+        for index in range(len(found))
+    ]
 
 
 class Clock:
@@ -155,8 +156,8 @@ def timed(frames: Iterable[Frame], work: Any) -> tuple[int, float]:
 def bench_source(
     bare: Source, full: Source, model: ModelLike, limit: int = 300, policy: Policy | None = None
 ) -> dict[str, Any]:
-    """Return ``fps`` of the pipeline, ``bare_fps`` of reading and inferring alone, their ``ratio`` and the ``shares`` of the
-    pipeline's time that each score takes. `bare` and `full` are the same source opened twice; they are read in turn.
+    """Return ``fps`` of the pipeline, ``bare_fps`` of reading and inferring alone, their ``ratio`` and ``shares``: of the
+    pipeline's time, that of each score. `bare` and `full` are the same source opened twice; they are read in turn.
     """
     with tempfile.TemporaryDirectory() as folder, closing(bare), closing(full):
         pipeline = Pipeline(model, policy or Policy(version=0), Path(folder), Clock(full))
@@ -209,7 +210,7 @@ def score(source: str, pack: str, out: Path | None = None, limit: int | None = N
 
 
 def sharpness(files: list[Path], pack: str | None = None, method: str = "auto") -> dict[str, Any]:
-    """Print ``score <tab> file`` for each image; return ``scores`` by file. Raises SourceError for the first unreadable one."""
+    """Print ``score <tab> file`` for each image; return ``scores`` by file. Raises SourceError for an unreadable one."""
     scores: dict[str, float] = {}
     with nullcontext() if pack is None else closing(_model(pack)) as model:
         for path in files:

@@ -13,7 +13,7 @@ from protocols.messages import Policy
 HOUR_S = 3600.0
 BUCKET_TOKENS = 8.0
 """Smallest bucket: room for chance. A draw with Poisson noise overflows a smaller one and falls short of the quota."""
-BUCKET_S = 30.0
+BUCKET_S = 10.0
 """Seconds of quota that a bucket holds where that is more: a generous quota may not save up for long bursts."""
 START_SHARE = 0.5
 """Of the bucket at the start, where `gain` is one: short recordings get frames from their first seconds."""

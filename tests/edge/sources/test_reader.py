@@ -22,7 +22,9 @@ PICTURE = np.zeros((8, 8, 3), np.uint8)
 class World:
     """Cameras as a test wants them: `scripts` is what each opening gives, the last one for ever."""
 
-    def __init__(self, *scripts: Callable[[], Iterator[Frame]] | Exception, live: bool = True, recorded: bool = False) -> None:
+    def __init__(
+        self, *scripts: Callable[[], Iterator[Frame]] | Exception, live: bool = True, recorded: bool = False
+    ) -> None:
         self.scripts, self.live, self.recorded = list(scripts), live, recorded
         self.opened = self.closed = 0
         self.rate: float | None = None

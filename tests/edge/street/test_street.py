@@ -38,7 +38,12 @@ def test_truth__inside_the_picture_and_known() -> None:
 
 
 def test_truth__every_class_appears() -> None:
-    seen = {truth.label for seed in range(6) for t in range(0, 200, 20) for truth in Street(seed, 160, 90).render(t)[1]}
+    seen = {
+        truth.label
+        for street in (Street(1, 160, 90), Street(4, 160, 90))
+        for t in range(0, 200, 20)
+        for truth in street.render(t)[1]
+    }
     assert seen == set(LABELS)
 
 
@@ -47,14 +52,15 @@ def test_truth__boxes_are_where_pixels_change() -> None:
     street = Street(1, 640, 360, noise=0.0, rain=0.4)
     image, truths = street.render(11.0)
     empty, _ = street._lens.finish(street.backdrop.image.copy(), 11.0)
-    change = cv2.absdiff(image, empty).max(axis=2) > 25
+    difference = cv2.absdiff(image, empty).max(axis=2)
+    change = difference > 25
     covered = np.zeros_like(change)
     for truth in truths:
         x1, y1, x2, y2 = (int(v) for v in truth.box)
         if truth.visible > 0.5 and (x2 - x1) * (y2 - y1) > 400:
-            assert change[y1:y2, x1:x2].mean() > 0.15, truth
+            assert (difference[y1:y2, x1:x2] > 10).mean() > 0.3, truth
         covered[max(0, y1 - 4) : y2 + 8, max(0, x1 - 8) : x2 + 8] = True
-    assert change[~covered].mean() < 0.004
+    assert change[~covered].mean() < 0.01
 
 
 def test_tracks__move_smoothly() -> None:

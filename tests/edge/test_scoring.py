@@ -1,0 +1,143 @@
+"""Assessing without publishing, over a model that knows the synthetic street."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import scoring
+from edge.runtime import Detections, Inference, RuntimeFault
+from edge.sources import Image, SourceError, open_source
+from edge.street.camera import Street
+from protocols.messages import Policy
+
+KEYS = {
+    "frame", "time", "detections", "blur", "uncertainty", "inconsistency", "unexplained_motion", "novelty", "redundancy",
+    "selected", "probability", "reason",
+}  # fmt: skip
+STREET = "street:width=160,height=96,frames=30"
+
+
+class Fake:
+    """A model that sees one car."""
+
+    labels = ("person", "two_wheeler", "car", "bus", "truck")
+
+    def __init__(self, blur: float | None = None) -> None:
+        self.blur, self.calls = blur, 0
+
+    def infer(self, image: Image, threshold: float | None = None) -> Inference:
+        self.calls += 1
+        found = Detections(
+            np.array([[10, 20, 50, 40]], np.float32),
+            np.array([0.8], np.float32),
+            np.array([2]),
+            np.ones((1, 4), np.float32),
+        )
+        embedding = 1.0 + np.resize(image.astype(np.float32).mean(axis=(1, 2)), 16)
+        blur = None if self.blur is None else np.full((4, 4), self.blur, np.float32)
+        return Inference(
+            found, np.full((1, 5), 0.1, np.float32), blur, np.asarray(embedding / np.linalg.norm(embedding), np.float32)
+        )
+
+
+def test_score_source__exact_keys_and_json() -> None:
+    rows = list(scoring.score_source(open_source(STREET, "c"), Fake()))
+    assert len(rows) == 30
+    assert all(set(row) == KEYS for row in rows)
+    assert json.loads(json.dumps(rows[-1])) == rows[-1]
+    assert rows[3]["frame"] == 3 and rows[3]["time"].endswith("+00:00")
+    assert rows[0]["detections"] == [
+        {"box": [10.0, 20.0, 50.0, 40.0], "label": "car", "score": 0.8, "spread": [1.0] * 4, "blur": None}
+    ]
+    assert all(0 <= row["probability"] <= 1 and row["reason"] for row in rows)
+
+
+def test_score_source__counts_in_media_time() -> None:
+    """A quota of half the frames is met, however fast the recording is read."""
+    policy = Policy(version=0, frames_per_hour=3600 * 5, min_gap_s=0.0)
+    rows = list(scoring.score_source(open_source("street:width=160,height=96,frames=120", "c"), Fake(), policy))
+    assert 40 <= sum(row["selected"] for row in rows) <= 85
+
+
+def test_score_source__names_files(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 40, 3), np.uint8))
+    assert [row["name"] for row in scoring.score_source(open_source(str(tmp_path), "c"), Fake())] == ["a.png"]
+
+
+def test_sharpness_of__sharper_is_higher(tmp_path: Path) -> None:
+    image, _ = Street(1, 320, 180).render(0)
+    cv2.imwrite(str(tmp_path / "sharp.png"), image)
+    cv2.imwrite(str(tmp_path / "soft.png"), cv2.GaussianBlur(image, (0, 0), 3))
+    assert scoring.sharpness_of(tmp_path / "sharp.png") > scoring.sharpness_of(tmp_path / "soft.png")
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "pack"),
+    [
+        (Fake(0.3), "auto", True),
+        (Fake(0.3), "pack", True),
+        (Fake(0.3), "classical", False),
+        (Fake(), "auto", False),
+        (None, "auto", False),
+    ],
+)
+def test_sharpness_of__method(tmp_path: Path, model: Fake | None, method: str, pack: bool) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), Street(1, 320, 180).render(0)[0])
+    value = scoring.sharpness_of(tmp_path / "a.png", model, method)
+    assert (value == pytest.approx(-0.3)) == pack
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "method", "error", "words"),
+    [
+        ("missing.png", None, "auto", SourceError, "no such file"),
+        ("text.png", None, "auto", SourceError, "not a readable image"),
+        ("good.png", None, "guess", RuntimeFault, "there are auto, classical, pack"),
+        ("good.png", None, "pack", RuntimeFault, "needs --pack"),
+        ("good.png", Fake(), "pack", RuntimeFault, "needs --pack"),
+    ],
+)
+def test_sharpness_of__bad_input(
+    tmp_path: Path, name: str, model: Fake | None, method: str, error: type[Exception], words: str
+) -> None:
+    (tmp_path / "text.png").write_text("text")
+    cv2.imwrite(str(tmp_path / "good.png"), np.zeros((20, 20, 3), np.uint8))
+    with pytest.raises(error, match=words):
+        scoring.sharpness_of(tmp_path / name, model, method)
+
+
+def test_bench_source__figures() -> None:
+    result = scoring.bench_source(open_source(STREET, "c"), open_source(STREET, "c"), Fake(), limit=20)
+    assert set(result) == {"fps", "bare_fps", "ratio", "shares", "frames", "selected"}
+    assert result["frames"] == 20
+    assert 0 < result["ratio"] < 1.5
+    assert set(result["shares"]) == {
+        "blur",
+        "uncertainty",
+        "inconsistency",
+        "unexplained_motion",
+        "novelty",
+        "redundancy",
+    }
+    assert 0 < sum(result["shares"].values()) < 1
+
+
+def test_bench_source__too_short() -> None:
+    short = "street:width=160,height=96,frames=3"
+    with pytest.raises(SourceError, match="too few"):
+        scoring.bench_source(open_source(short, "c"), open_source(short, "c"), Fake())
+
+
+def test_score__writes_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closing(Fake):
+        def close(self) -> None:
+            """Nothing to release."""
+
+    monkeypatch.setattr(scoring, "_model", lambda pack: Closing())
+    result = scoring.score(STREET, "base", tmp_path / "out.jsonl", 7)
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == result["frames"] == 7
