@@ -7,7 +7,8 @@
 - The worker asks each camera in turn for its newest frame, so that a slow camera never delays another.
 - The writer redacts, encodes and fsyncs; a disk that stalls costs selected frames (counted), never assessment.
 - The main thread reports: health, counts, alerts. Signals end it.
-Nothing that a camera, a model, a message or the disk does may end a thread: each loop has one boundary that logs and goes on.
+Nothing that a camera, a model, a message or the disk does may end a thread: each loop has one boundary that logs and
+goes on.
 """
 
 from __future__ import annotations
@@ -85,9 +86,7 @@ class Agent:
         self._ending: Ending = "stopped"
         self.updater = outside.updater(self)
         m = config.mqtt
-        settings = LinkSettings(
-            m.prefix, config.node, m.window, m.receipt_timeout_s, backoff_cap=m.backoff_cap_s
-        )
+        settings = LinkSettings(m.prefix, config.node, m.window, m.receipt_timeout_s, backoff_cap=m.backoff_cap_s)
         handlers: dict[str, Handler] = {
             "policy": self._take_policy, "release": self._take_release,
             "chunks": self.updater.chunk, "command": self._take_command,
@@ -159,7 +158,8 @@ class Agent:
             log.exception("a report failed", report=what)
 
     def _all_done(self) -> bool:
-        # In this order: a frame that was taken before its camera was over is still being assessed, or waits to be written.
+        # In this order: a frame that was taken before its camera was over is still being assessed, or waits to be
+        # written.
         over = all(c.reader.over for c in self.cameras.values())
         return over and not self._busy and self._writing.unfinished_tasks == 0 and len(self.spool) == 0
 
@@ -370,9 +370,16 @@ class Agent:
         samples = [
             Sample("wayside_spool_frames", "Frames waiting for their receipt", len(spool)),
             Sample("wayside_spool_bytes", "Bytes waiting for their receipt", spool.size_bytes),
-            Sample("wayside_spool_evicted_frames", "Frames given up for better ones", spool.counters.evicted, counter=True),
+            Sample(
+                "wayside_spool_evicted_frames", "Frames given up for better ones", spool.counters.evicted, counter=True
+            ),
             Sample("wayside_spool_failed_frames", "Frames that the disk refused", spool.counters.failed, counter=True),
-            Sample("wayside_receipted_frames", "Frames durably stored at the centre", spool.counters.receipted, counter=True),
+            Sample(
+                "wayside_receipted_frames",
+                "Frames durably stored at the centre",
+                spool.counters.receipted,
+                counter=True,
+            ),
             Sample("wayside_link_connected", "1 while connected to the broker", float(link.connected)),
             Sample("wayside_link_resent_frames", "Frames sent again", link.window.resent, counter=True),
         ]
@@ -381,7 +388,12 @@ class Agent:
             rows: list[tuple[str, str, Any, bool]] = [
                 ("wayside_camera_frames", "Frames assessed", meter.frames, True),
                 ("wayside_camera_selected_frames", "Frames selected", meter.selected, True),
-                ("wayside_camera_overtaken_frames", "Selected frames that the disk was too slow for", meter.overtaken, True),
+                (
+                    "wayside_camera_overtaken_frames",
+                    "Selected frames that the disk was too slow for",
+                    meter.overtaken,
+                    True,
+                ),
                 ("wayside_camera_faults", "Frames that could not be assessed", meter.faults, True),
                 ("wayside_camera_fps", "Frames per second", meter.fps, False),
             ]

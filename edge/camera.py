@@ -1,7 +1,8 @@
 """One camera's way through the node: mask, infer, assess, decide; and, for what is kept, redact and encode.
 
-    frame -> masked image -> Inference -> Assessment -> Selection        on the worker's thread: `Camera.watch`
-                                                          keep -> Kept -> FrameMessage      on the writer's: `Camera.write`
+    frame -> masked image -> Inference -> Assessment -> Selection      on the worker's thread: `Camera.watch`
+                                                          |
+                                                          `-> Kept -> FrameMessage      on the writer's: `to_message`
 
 The rooms that do the work are reached through four small protocols, so that any of them can be replaced.
 """

@@ -26,7 +26,9 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="The node beside the cameras: watch, choose frames, send them, and take updates.",
 )  # fmt: skip
-config_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a configuration, or print its schema.")
+config_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Check a configuration, or print its schema."
+)
 app.add_typer(config_app, name="config")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of standard output.")]
@@ -73,7 +75,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def entry(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """The node beside the cameras."""
 
@@ -92,9 +96,13 @@ def run(
     pack: Annotated[str | None, typer.Option(help="Pack to start with: a folder, a .wpack file, or base.")] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Start files of --camera again at their end.")] = False,
     fps: Annotated[float | None, typer.Option(help="Frames per second of each --camera at most.")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Read files of --camera as fast as they can be assessed.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Read files of --camera as fast as they can be assessed.")
+    ] = False,
     frames_per_hour: Annotated[float | None, typer.Option(help="Quota per camera until the centre sets one.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="End when all files ended and every frame has its receipt.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when all files ended and every frame has its receipt.")
+    ] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Logs as JSON lines.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More logs.")] = False,
     as_json: Json = False,
@@ -108,7 +116,11 @@ def run(
 
     logs.set_up(as_json=log_json, verbose=verbose)
     with plain_errors():
-        mqtt = {**command.broker_flags(broker), **_given(username=username, prefix=prefix), **command.read_password(password_file)}
+        mqtt = {
+            **command.broker_flags(broker),
+            **_given(username=username, prefix=prefix),
+            **command.read_password(password_file),
+        }
         flags = _given(
             node=node, site=site, data=data, mqtt=mqtt or None, model={"pack": pack} if pack else None,
             cameras=command.cameras_of(camera or [], loop, fps, not fast) or None,

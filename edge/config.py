@@ -3,9 +3,10 @@
     text -> YAML with line numbers -> ${...} substituted -> validated -> NodeConfig
 
 An unknown or repeated key, a value of the wrong type or out of bounds, and a variable that is not set are errors that
-name file, line and key. `policy` and `redact` hold for every camera unless the camera says otherwise; a camera says only
-what differs. ``${NAME}``, ``${NAME:-default}`` and ``${file:/path}`` are replaced in values, never in keys, and what comes
-out of them is not searched again. `load` and `parse` read the environment that they are given; nothing is read at import.
+name file, line and key. `policy` and `redact` hold for every camera unless the camera says otherwise; a camera says
+only what differs. ``${NAME}``, ``${NAME:-default}`` and ``${file:/path}`` are replaced in values, never in keys, and
+what comes out of them is not searched again. `load` and `parse` read the environment that they are given; nothing is
+read at import.
 """
 
 from __future__ import annotations

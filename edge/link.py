@@ -4,10 +4,11 @@
                           ^  receipts, policy, release, chunks, commands   |
                           `------------------- inbox ----------------------'
 
-`Link` owns one thread. It connects, waits with full jitter between attempts, announces the node (`online`, retained; last
-will `offline`; `stopped` on a clean end), keeps a bounded window of frames without receipt under way, and hands every
-message that decodes to its handler. A connection is used once: after a loss a new one is made, so nothing queued in the
-MQTT library can outlive it. Everything that matters is in the spool or in a state machine that asks again.
+`Link` owns one thread. It connects, waits with full jitter between attempts, announces the node (`online`, retained;
+last will `offline`; `stopped` on a clean end), keeps a bounded window of frames without receipt under way, and hands
+every message that decodes to its handler. A connection is used once: after a loss a new one is made, so nothing
+queued in the MQTT library can outlive it. Everything that matters is in the spool or in a state machine that asks
+again.
 
 `Connector` and `Session` are the seam: `edge.mqtt.PahoConnector`, and `edge.mqtt.MemoryBroker` for tests.
 """
@@ -106,14 +107,17 @@ class Connector(Protocol):
     """Makes connections."""
 
     def connect(self, will: Will, filters: list[str], inbox: Inbox) -> Session:
-        """Connect, subscribe to `filters` and return the session; messages and the loss go to `inbox`. Raises LinkError."""
+        """Connect, subscribe to `filters` and return the session; messages and the loss go to `inbox`. Raises
+        LinkError."""
         ...
 
 
 class Backoff:
     """Full-jitter exponential backoff: a uniform draw from 0 to ``min(cap, base * 2**n)`` seconds."""
 
-    def __init__(self, base: float = BACKOFF_BASE_S, cap: float = BACKOFF_CAP_S, draw: random.Random | None = None) -> None:
+    def __init__(
+        self, base: float = BACKOFF_BASE_S, cap: float = BACKOFF_CAP_S, draw: random.Random | None = None
+    ) -> None:
         self._base, self._cap, self._draw, self._failures = base, cap, draw or random.Random(), 0
 
     def reset(self) -> None:
@@ -141,7 +145,8 @@ class Window:
     timeout: float
     flights: dict[str, _Flight] = field(default_factory=dict)
     resting: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Frames that got no receipt: how often, and until when they rest, so that one bad frame never blocks the others."""
+    """Frames that got no receipt: how often, and until when they rest, so that one bad frame never blocks the
+    others."""
     resent: int = 0
 
     def room(self) -> bool:

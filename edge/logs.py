@@ -1,4 +1,4 @@
-"""Logs: for people in colour on standard error, or one JSON object per line; the same for our code and the libraries'."""
+"""Logs on standard error: for people in colour, or one JSON object per line; for our code and the libraries alike."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ import sys
 from typing import Any
 
 import structlog
+
+
+class _Stderr(logging.Handler):
+    """Standard error as it is at the time of writing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
 
 
 def set_up(*, as_json: bool = False, verbose: bool = False) -> None:
@@ -20,13 +27,15 @@ def set_up(*, as_json: bool = False, verbose: bool = False) -> None:
     if as_json:
         last: list[Any] = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        last = [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]

@@ -102,17 +102,23 @@ class PahoSession:
         try:
             self._client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s)
         except (OSError, ValueError) as error:
-            raise LinkError(f"broker {where} does not answer ({error}); is it running, and the address right?") from None
+            raise LinkError(
+                f"broker {where} does not answer ({error}); is it running, and the address right?"
+            ) from None
         self._client.loop_start()
         if not self._answered.wait(CONNECT_S):
             raise LinkError(f"broker {where} did not answer within {CONNECT_S:.0f} s; is it an MQTT broker?")
         if self._refusal is not None:
-            raise LinkError(f"broker {where} refused the connection ({self._refusal}); check user name, password and certificate")
+            raise LinkError(
+                f"broker {where} refused the connection ({self._refusal}); check user name, password and certificate"
+            )
         self._client.subscribe([(f, 1) for f in filters])
         if not self._subscribed.wait(CONNECT_S):
             raise LinkError(f"broker {where} did not confirm the subscriptions within {CONNECT_S:.0f} s")
         if self._refusal is not None:
-            raise LinkError(f"broker {where} refused a subscription ({self._refusal}); check its access rules for this node")
+            raise LinkError(
+                f"broker {where} refused a subscription ({self._refusal}); check its access rules for this node"
+            )
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Hand over at QoS 1. Raises LinkError."""
@@ -121,7 +127,9 @@ class PahoSession:
         except ValueError as error:
             raise LinkError(f"{topic}: {error}") from None
         if info.rc != paho.MQTT_ERR_SUCCESS:
-            raise LinkError(f"the connection to {self._broker.host} is gone or congested ({paho.error_string(info.rc)})")
+            raise LinkError(
+                f"the connection to {self._broker.host} is gone or congested ({paho.error_string(info.rc)})"
+            )
         self._handed_over.append(info)
 
     def close(self, timeout: float) -> None:
@@ -255,7 +263,9 @@ class MemorySession:
     def deliver(self, topic: str, payload: bytes) -> None:
         """Hand a publication to the subscriber, if it wants it."""
         levels = topic.split("/")
-        if any(len(f) == len(levels) and all(a in ("+", b) for a, b in zip(f, levels, strict=True)) for f in self._filters):
+        if any(
+            len(f) == len(levels) and all(a in ("+", b) for a, b in zip(f, levels, strict=True)) for f in self._filters
+        ):
             with contextlib.suppress(queue.Full):
                 self._inbox.put_nowait(Received(topic, payload))
 

@@ -1,6 +1,6 @@
 """From a configuration to a node that can run: the real parts, put together.
 
-    NodeConfig -> data folder, boot id, pack (committed, else configured), model, spool, cameras, broker -> Agent
+NodeConfig -> data folder, boot id, pack (committed, else configured), model, spool, cameras, broker -> Agent
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def opener(config: NodeConfig) -> Callable[[Pack], Runner]:
 
 
 def open_runner(config: NodeConfig, open_model: Callable[[Pack], Runner]) -> Runner:
-    """Open the pack to run; where the committed one does not open, the previous and then the configured one. Raises NodeError."""
+    """Open the pack to run; where the committed one does not open, the previous and then the configured one. Raises
+    NodeError."""
     from edge.runtime.packs import find
 
     try:

@@ -52,5 +52,11 @@ def _snapshot(command: Command, node: str, chosen: list[Camera]) -> Reply:
 
 def _reply(command: Command, node: str, ok: bool, detail: str, camera: str = "", image: bytes = b"") -> Reply:
     return Reply(
-        id=command.id, node=node, camera=camera or command.camera[:64], ok=ok, detail=detail[:2000], time=utc_now(), image=image
+        id=command.id,
+        node=node,
+        camera=camera or command.camera[:64],
+        ok=ok,
+        detail=detail[:2000],
+        time=utc_now(),
+        image=image,
     )

@@ -2,13 +2,14 @@
 
     add(message, value) -> file, fsynced      best(...) -> what to send next      receipt -> remove(ids)
 
-A record is ``WSF1 | length of body (8, big-endian) | SHA-256 of body (32) | body``; the body is the encoded FrameMessage.
-Its name is ``{order}-{value}-{id}.frame``: with the folder's listing the index is complete, so nothing else needs to be
-kept in step. `order` grows by one per record for the life of the spool, whatever the wall clock does.
+A record is ``WSF1 | length of body (8, big-endian) | SHA-256 of body (32) | body``; the body is the encoded
+FrameMessage. Its name is ``{order}-{value}-{id}.frame``: with the folder's listing the index is complete, so nothing
+else needs to be kept in step. `order` grows by one per record for the life of the spool, whatever the wall clock
+does.
 
 Rules
-- Never more than the quota in bytes and in frames: the least valuable is evicted (of equal ones the newest) and counted;
-  a frame that is itself the least valuable is refused and counted.
+- Never more than the quota in bytes and in frames: the least valuable is evicted (of equal ones the newest) and
+  counted; a frame that is itself the least valuable is refused and counted.
 - A full disk is met by evicting less valuable frames than the new one, then by giving up the reserve file so that the
   node's small writes go through, then by refusing the frame. It is never an error of the caller.
 - At start damaged records move to ``damaged/`` and are counted; the oldest of them are deleted beyond a small quota.
@@ -146,12 +147,14 @@ class Spool:
         return True
 
     def best(self, exclude: Collection[str] = ()) -> str | None:
-        """Return the id of the most valuable, then oldest, frame that is not among `exclude`; None where there is none."""
+        """Return the id of the most valuable, then oldest, frame that is not among `exclude`; None where there is
+        none."""
         with self._lock:
             return next((e.id for e in self._sorted if e.id not in exclude), None)
 
     def read(self, frame: str) -> bytes | None:
-        """Return the encoded message of `frame`, or None where it is gone or turned out damaged (it is then quarantined)."""
+        """Return the encoded message of `frame`, or None where it is gone or turned out damaged (it is then
+        quarantined)."""
         with self._lock:
             entry = self._by_id.get(frame)
         if entry is None:

@@ -25,9 +25,9 @@ FILE: Final = Path(__file__).with_name("asyncapi.yaml")
 VERSION: Final = "1.0.0"
 CONTENT: Final = {"json": "application/json", "msgpack": "application/msgpack"}
 NOTES: Final = (
-    "Between nodes and the centre, over any MQTT 3.1.1 or 5 broker, at QoS 1. Operations are those of a node. In MessagePack "
-    "channels bytes are binary and times are timestamps (extension -1), where the schemas say base64 and date-time. "
-    "Fields that have their default value are left out; unknown fields are ignored."
+    "Between nodes and the centre, over any MQTT 3.1.1 or 5 broker, at QoS 1. Operations are those of a node. "
+    "In MessagePack channels bytes are binary and times are timestamps (extension -1), where the schemas say base64 "
+    "and date-time. Fields that have their default value are left out; unknown fields are ignored."
 )
 REFERENCE: Final = "#/components/schemas/{name}"
 _PLAIN = re.compile(r"^[A-Za-z_/][A-Za-z0-9_./ -]*$")

@@ -47,7 +47,8 @@ class _Asked:
 
 
 class Transfer:
-    """The pull of one file of `total` bytes (None: learnt from the first answer) with the given `sha256` (None: not known)."""
+    """The pull of one file of `total` bytes (None: learnt from the first answer) with the given `sha256` (None: not
+    known)."""
 
     def __init__(
         self,

@@ -39,7 +39,9 @@ def _cpu() -> str:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith(("model name", "Model"))), "")
+    return next(
+        (line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith(("model name", "Model"))), ""
+    )
 
 
 def _cores() -> int:
@@ -59,20 +61,26 @@ def _version(module: str) -> str | None:
 def _onnxruntime(advice: list[str]) -> dict[str, Any]:
     version = _version("onnxruntime")
     if version is None or version.startswith("broken"):
-        advice.append("ONNX Runtime is missing or broken: install wayside[edge], or wayside[edge-gpu] with an NVIDIA GPU")
+        advice.append(
+            "ONNX Runtime is missing or broken: install wayside[edge], or wayside[edge-gpu] with an NVIDIA GPU"
+        )
         return {"version": version, "providers": []}
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
     providers = list(onnxruntime.get_available_providers())
     if Path("/dev/nvidia0").exists() and "CUDAExecutionProvider" not in providers:
-        advice.append("there is an NVIDIA GPU, but ONNX Runtime cannot use it: install wayside[edge-gpu] instead of wayside[edge]")
+        advice.append(
+            "there is an NVIDIA GPU, but ONNX Runtime cannot use it: install wayside[edge-gpu] instead of wayside[edge]"
+        )
     return {"version": version, "providers": providers}
 
 
 def _opencv(advice: list[str]) -> dict[str, Any]:
     version = _version("cv2")
     if version is None or version.startswith("broken"):
-        advice.append("OpenCV is missing or broken: install wayside[edge]; never opencv-python beside opencv-python-headless")
+        advice.append(
+            "OpenCV is missing or broken: install wayside[edge]; never opencv-python beside opencv-python-headless"
+        )
         return {"version": version}
     import cv2
 

@@ -91,7 +91,9 @@ def run(config: NodeConfig, once: bool) -> tuple[str, dict[str, Any]]:
     try:
         ending = agent.run(once=once)
     except OSError as error:
-        raise NodeError(f"metrics.port {config.metrics.port}: cannot be used ({error.strerror}); choose another") from None
+        raise NodeError(
+            f"metrics.port {config.metrics.port}: cannot be used ({error.strerror}); choose another"
+        ) from None
     failed = {n: c.reader.detail for n, c in agent.cameras.items() if c.reader.state == "failed"}
     return ending, {
         "node": config.node, "ending": ending, "failed": failed,

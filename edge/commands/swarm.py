@@ -79,14 +79,16 @@ class SimulatedNode:
             self._frame(now)
         if now >= self._next_health:
             self._next_health = now + HEALTH_S
-            health = Health(node=self.name, boot=self.boot, time=utc_now(), uptime_s=now - self._began, spool_frames=len(self.spool))
+            health = Health(
+                node=self.name, boot=self.boot, time=utc_now(), uptime_s=now - self._began, spool_frames=len(self.spool)
+            )
             self.link.send("health", health)
 
     def _frame(self, now: float) -> None:
         moment = utc_now()
         message = FrameMessage(
-            id=frame_id(moment), node=self.name, boot=self.boot, sequence=self._made_frames, camera=CAMERA, site="swarm",
-            time=moment, width=SIDE, height=SIDE, assessment=Assessment(uncertainty=0.5),
+            id=frame_id(moment), node=self.name, boot=self.boot, sequence=self._made_frames, camera=CAMERA,
+            site="swarm", time=moment, width=SIDE, height=SIDE, assessment=Assessment(uncertainty=0.5),
             selection=Selection(keep=True, probability=1.0, reason="simulated", policy="all"),
             sha256=hashlib.sha256(self._image).hexdigest(), image=self._image,
         )  # fmt: skip
@@ -119,7 +121,9 @@ def swarm(
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="wayside-swarm-") as folder:
         image = small_jpeg()
-        members = [SimulatedNode(f"{name}-{i:04d}", broker, prefix, Path(folder) / str(i), load, image) for i in range(nodes)]
+        members = [
+            SimulatedNode(f"{name}-{i:04d}", broker, prefix, Path(folder) / str(i), load, image) for i in range(nodes)
+        ]
         for member in members:
             member.link.start()
         try:

@@ -1,14 +1,14 @@
 """How a node changes its model without stopping: intent before action, and back to what works when anything fails.
 
-    release -> announced -> fetching -> verifying -> applying -> checking -> shadowing -> committed
-                   \\___________\\____________\\___________\\__________\\____________\\____-> rolled-back (with the reason)
+release -> announced -> fetching -> verifying -> applying -> checking -> shadowing -> committed
+               \\___________\\____________\\___________\\__________\\____________\\____-> rolled-back (with the reason)
 
-    journal   what was decided, durable before it is done; where a restart goes on
-    fetch     the archive by chunks over the link, resumed by offset
-    check     opening the pack and running its parity.npz on this device, in a process of its own
-    shadow    the new model on live frames, beside the old one
-    pointer   `current` and `previous`, swapped atomically
-    updater   the steps in order, on a thread of its own; cameras never wait for it
+journal   what was decided, durable before it is done; where a restart goes on
+fetch     the archive by chunks over the link, resumed by offset
+check     opening the pack and running its parity.npz on this device, in a process of its own
+shadow    the new model on live frames, beside the old one
+pointer   `current` and `previous`, swapped atomically
+updater   the steps in order, on a thread of its own; cameras never wait for it
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Opening a pack and proving that this device computes what it was made with, in a process of its own.
 
-A graph that crashes the runtime, or never returns, then costs the update and not the node. The child is this very module:
-``python -m edge.update.check FOLDER BACKEND PRECISION THREADS``; it prints one JSON object.
+A graph that crashes the runtime, or never returns, then costs the update and not the node. The child is this very
+module: ``python -m edge.update.check FOLDER BACKEND PRECISION THREADS``; it prints one JSON object.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ INBOX: Final = 64
 class Fetcher:
     """Fetches one archive at a time. `send` publishes a request; `take` is given every chunk, on any thread."""
 
-    def __init__(self, data: Path, send: Callable[[Fetch], None], *, chunk: int = CHUNK, timeout: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, data: Path, send: Callable[[Fetch], None], *, chunk: int = CHUNK, timeout: float = TIMEOUT_S
+    ) -> None:
         self._folder = data / FOLDER
         self._send, self._chunk, self._timeout = send, chunk, timeout
         self._inbox: queue.Queue[Chunk] = queue.Queue(INBOX)

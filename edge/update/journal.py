@@ -110,7 +110,9 @@ class Journal:
         return self.state.active
 
 
-def update_message(node: str, boot: str, release: Release, step: Step, progress: float = 0.0, reason: str = "") -> Update:
+def update_message(
+    node: str, boot: str, release: Release, step: Step, progress: float = 0.0, reason: str = ""
+) -> Update:
     """Return the message that reports `step` of `release`."""
     return Update(
         node=node, boot=boot, time=utc_now(), release=release.number, pack=release.pack, step=step,

@@ -213,11 +213,11 @@ class Updater:
             return
         self._host.swap(runner, release.number)
         self._finish(release, "committed")
-        pointer.tidy(self._data, {pack.address})
 
     def _finish(self, release: Release, step: Step, reason: str = "") -> None:
         self.journal.finish(step, reason)
         self._tell(release, step, 1.0, reason)
+        pointer.tidy(self._data, {a for a in (self._host.running(),) if a})
 
     def _step_name(self) -> str:
         active = self.journal.state.active
@@ -241,5 +241,7 @@ class Updater:
         return progress
 
     def _tell(self, release: Release, step: Step, progress: float = 0.0, reason: str = "") -> None:
-        log.info("update", release=release.number, pack=release.pack[:12], step=step, **({"reason": reason} if reason else {}))
+        if not 0.0 < progress < 1.0:
+            why = {"reason": reason} if reason else {}
+            log.info("update", release=release.number, pack=release.pack[:12], step=step, **why)
         self._report(update_message(self._identity.node, self._identity.boot, release, step, progress, reason))

@@ -93,7 +93,7 @@ class World:
         self.centre = Centre(self.broker)
         self.spool = Spool(folder / "spool", 10**8, 1000, reserve=4096)
         self.taken: list[Any] = []
-        handlers = {c: self.taken.append for c in ("policy", "release", "command")}
+        handlers = dict.fromkeys(("policy", "release", "command"), self.taken.append)
         options = {"backoff_base": 0.01, "backoff_cap": 0.05, **settings}
         self.link = Link(LinkSettings(PREFIX, NODE, **options), self.broker, self.spool, self.status, handlers)
 
@@ -268,7 +268,9 @@ class Stubborn:
 def test_run__nothing_ends_the_thread(tmp_path: Path) -> None:
     connector = Stubborn()
     settings = LinkSettings(PREFIX, NODE, backoff_base=0.001, backoff_cap=0.001)
-    link = Link(settings, connector, Spool(tmp_path, 10**6, 10, reserve=1), lambda s: Status(state=s, node=NODE, boot="b"), {})
+    link = Link(
+        settings, connector, Spool(tmp_path, 10**6, 10, reserve=1), lambda s: Status(state=s, node=NODE, boot="b"), {}
+    )
     link.start()
     until(lambda: connector.attempts >= 3)
     link.stop()
@@ -317,7 +319,9 @@ def free_port() -> int:
 def mosquitto(port: int, folder: Path) -> Iterator[None]:
     file = folder / "mosquitto.conf"
     file.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
-    with subprocess.Popen([str(MOSQUITTO), "-c", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [str(MOSQUITTO), "-c", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             wait_for(port)
             yield

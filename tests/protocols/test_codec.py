@@ -8,13 +8,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocols import codec
 from protocols.messages import Command, Receipt
 from protocols.topics import CHANNELS
 
-VECTORS = {c: (Path(__file__).parent.parent / "vectors" / f"{c}.{s.encoding}").read_bytes() for c, s in CHANNELS.items()}
+VECTORS = {
+    c: (Path(__file__).parent.parent / "vectors" / f"{c}.{s.encoding}").read_bytes() for c, s in CHANNELS.items()
+}
 channels = st.sampled_from(sorted(CHANNELS))
 
 
@@ -54,7 +57,9 @@ def test_decode__well_formed_documents_of_another_shape(channel: str, value: Any
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize("payload", [b"[" * 100_000, b"\x91" * 100_000, b'{"a":' * 50_000, b"\xdf\xff\xff\xff\xff", b""])
+@pytest.mark.parametrize(
+    "payload", [b"[" * 100_000, b"\x91" * 100_000, b'{"a":' * 50_000, b"\xdf\xff\xff\xff\xff", b""]
+)
 def test_decode__bombs(channel: str, payload: bytes) -> None:
     with pytest.raises(codec.CodecError):
         codec.decode(channel, payload[: codec.LIMITS[channel]])
@@ -94,7 +99,9 @@ def test_decode__out_of_range(channel: str, payload: dict[str, Any]) -> None:
         codec.decode(channel, json.dumps(payload).encode())
 
 
-@pytest.mark.parametrize("name", ["packs/../secret", "/etc/passwd", "packs/a/b", "packs/", "PACKS/a", "packs/" + "a" * 129])
+@pytest.mark.parametrize(
+    "name", ["packs/../secret", "/etc/passwd", "packs/a/b", "packs/", "PACKS/a", "packs/" + "a" * 129]
+)
 def test_decode__a_fetch_names_no_path(name: str) -> None:
     payload = msgspec.msgpack.encode({"request": "1", "name": name, "offset": 0, "length": 1})
     with pytest.raises(codec.CodecError):

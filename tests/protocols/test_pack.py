@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from protocols import pack as packs
 from protocols.pack import Input, Manifest, Pack, PackError
@@ -93,12 +94,16 @@ def zipped(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STOR
 
 
 def renamed(manifest: bytes) -> bytes:
-    return zipped([("manifest.json", manifest), ("other.onnx", CONTENTS["model.onnx"]), ("parity.npz", CONTENTS["parity.npz"])])
+    return zipped(
+        [("manifest.json", manifest), ("other.onnx", CONTENTS["model.onnx"]), ("parity.npz", CONTENTS["parity.npz"])]
+    )
 
 
 def climbing(manifest: bytes) -> bytes:
     text = manifest.replace(b"model.onnx", b"../evil.on")
-    return zipped([("manifest.json", text), ("../evil.on", CONTENTS["model.onnx"]), ("parity.npz", CONTENTS["parity.npz"])])
+    return zipped(
+        [("manifest.json", text), ("../evil.on", CONTENTS["model.onnx"]), ("parity.npz", CONTENTS["parity.npz"])]
+    )
 
 
 def bomb(manifest: bytes) -> bytes:
@@ -122,8 +127,14 @@ def twice(manifest: bytes) -> bytes:
         (lambda m: zipped([("manifest.json", m), *CONTENTS.items(), ("more", b"")]), "name different files"),
         (lambda m: zipped([("manifest.json", m), *[(f"f{i}", b"") for i in range(40)]]), "too many members"),
         (lambda m: zipped([("manifest.json", bytes(300_000)), *CONTENTS.items()]), "more than"),
-        (lambda m: zipped([("manifest.json", m), ("model.onnx", b"short"), ("parity.npz", b"arrays")]), "the manifest says"),
-        (lambda m: zipped([("manifest.json", m), ("model.onnx", b"x" * 500), ("parity.npz", b"arrays")]), "does not match"),
+        (
+            lambda m: zipped([("manifest.json", m), ("model.onnx", b"short"), ("parity.npz", b"arrays")]),
+            "the manifest says",
+        ),
+        (
+            lambda m: zipped([("manifest.json", m), ("model.onnx", b"x" * 500), ("parity.npz", b"arrays")]),
+            "does not match",
+        ),
     ],
 )
 def test_read_archive__hostile(pack: Pack, tmp_path: Path, make: Callable[[bytes], bytes], said: str) -> None:

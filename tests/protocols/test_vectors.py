@@ -1,6 +1,6 @@
 """Golden wire vectors: what each channel carries, byte for byte. A vector never changes; a new form gets a new one.
 
-    python tests/protocols/test_vectors.py     writes the vectors that are missing
+python tests/protocols/test_vectors.py     writes the vectors that are missing
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols import codec, messages as m
+from protocols import codec
+from protocols import messages as m
 from protocols.topics import CHANNELS
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -36,8 +37,8 @@ EXAMPLES: dict[str, m.Message] = {
     ),
     "events": m.Event(node="entrance-3", camera="gate", time=TIME, kind="counts", counts={"car": 3, "person": 1}),
     "frames": m.FrameMessage(
-        id=ID, node="entrance-3", boot="000007-9f3c2a11", sequence=14, camera="gate", site="north", time=TIME, width=1280,
-        height=720, pack=PACK,
+        id=ID, node="entrance-3", boot="000007-9f3c2a11", sequence=14, camera="gate", site="north", time=TIME,
+        width=1280, height=720, pack=PACK,
         assessment=m.Assessment(blur=0.25, uncertainty=0.5, reasons={"uncertainty": "two classes are equally likely"}),
         selection=m.Selection(keep=True, probability=0.125, reason="two classes are equally likely", policy="budget"),
         detections=[m.Detection(
@@ -53,7 +54,9 @@ EXAMPLES: dict[str, m.Message] = {
     ),
     "reply": m.Reply(id="c-1", node="entrance-3", camera="gate", ok=True, time=TIME, image=IMAGE),
     "receipts": m.Receipt(ids=[ID]),
-    "chunks": m.Chunk(request="abababababab-262144", name=f"packs/{PACK}", offset=262144, total=262148, data=b"\x00\x01\x02\xff"),
+    "chunks": m.Chunk(
+        request="abababababab-262144", name=f"packs/{PACK}", offset=262144, total=262148, data=b"\x00\x01\x02\xff"
+    ),
     "policy": m.Policy(version=3, frames_per_hour=120.0, audit_share=0.25, min_gap_s=2.0, jpeg_quality=85),
     "release": m.Release(number=5, pack=PACK, size=1234567, name="street 5", time=TIME, notes="round 5"),
     "command": m.Command(id="c-1", action="snapshot", camera="gate"),
