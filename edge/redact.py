@@ -114,7 +114,7 @@ def hide_regions(image: Image, detections: Iterable[Detection], regions: Regions
 
 
 class Redactor:
-    """What one camera hides: `masks` (polygons in shares), detections of `labels`, by `method`, their whole box or head."""
+    """What one camera hides: `masks` (polygons in shares), detections of `labels` (whole box or head), by `method`."""
 
     def __init__(
         self, masks: Sequence[Polygon] = (), labels: Iterable[str] = (), method: Method = "pixelate", part: Part = "box"

@@ -81,7 +81,7 @@ class Clock:
 def score_source(
     source: Source, model: ModelLike, policy: Policy | None = None, seed: int = SEED
 ) -> Iterator[dict[str, Any]]:
-    """Yield one row per frame of an opened `source`, with the keys of `wayside-edge score`; ``name`` for folders besides.
+    """Yield one row per frame of an opened `source`, with the keys of `wayside-edge score`; a folder's have ``name``.
 
     Raises SourceError when the source breaks, RuntimeFault when the model does."""
     chosen = policy or Policy(version=0)
@@ -156,8 +156,8 @@ def timed(frames: Iterable[Frame], work: Any) -> tuple[int, float]:
 def bench_source(
     bare: Source, full: Source, model: ModelLike, limit: int = 300, policy: Policy | None = None
 ) -> dict[str, Any]:
-    """Return ``fps`` of the pipeline, ``bare_fps`` of reading and inferring alone, their ``ratio`` and ``shares``: of the
-    pipeline's time, that of each score. `bare` and `full` are the same source opened twice; they are read in turn.
+    """Return ``fps`` of the pipeline, ``bare_fps`` of reading and inferring alone, their ``ratio`` and ``shares`` (each
+    score's, of the pipeline's time). `bare` and `full` are the same source opened twice; they are read in turn.
     """
     with tempfile.TemporaryDirectory() as folder, closing(bare), closing(full):
         pipeline = Pipeline(model, policy or Policy(version=0), Path(folder), Clock(full))
@@ -210,7 +210,7 @@ def score(source: str, pack: str, out: Path | None = None, limit: int | None = N
 
 
 def sharpness(files: list[Path], pack: str | None = None, method: str = "auto") -> dict[str, Any]:
-    """Print ``score <tab> file`` for each image; return ``scores`` by file. Raises SourceError for an unreadable one."""
+    """Print ``score <tab> file`` for each image; return ``scores`` by file. Raises SourceError."""
     scores: dict[str, float] = {}
     with nullcontext() if pack is None else closing(_model(pack)) as model:
         for path in files:

@@ -39,7 +39,7 @@ class Quota:
         self._bins: deque[tuple[int, int]] = deque()
 
     def step(self, now: float) -> float:
-        """Move to `now` and return the expected number of frames that the quota allows for the time since the last frame."""
+        """Move to `now` and return how many frames the quota allows for the time since the last frame."""
         elapsed = FIRST_STEP_S if self._now is None else max(0.0, now - self._now)
         self._now = now
         self._tokens = min(self._size, self._tokens + self._rate * elapsed)
@@ -59,7 +59,7 @@ class Quota:
         return "" if self._tokens >= 1.0 else "the quota is used up for now"
 
     def gain(self) -> float:
-        """Return the factor that leads the draw back to the quota: 1 for a half-full bucket, without bound for a full one."""
+        """Return the factor that leads the draw back to the quota: 1 for a half-full bucket, unbounded when full."""
         fill = (self._tokens - 1.0) / (self._size - 1.0)
         return fill / max(1e-6, 1.0 - fill) if fill > 0 else 0.0
 

@@ -40,7 +40,7 @@ def read_image(path: Path) -> Image | None:
 
 
 def in_order(folder: Path, coco: Path | None = None) -> list[Path]:
-    """Return the images of `folder` (also in sub-folders): naturally sorted, or as `coco` lists them. Raises SourceError."""
+    """Return the images under `folder`: naturally sorted, or as `coco` lists them. Raises SourceError."""
     if coco is not None:
         try:
             return [folder / str(image["file_name"]) for image in json.loads(coco.read_bytes())["images"]]
@@ -109,14 +109,14 @@ class FolderKind:
     name = "folder"
 
     def matches(self, source: str) -> bool:
-        """True for an existing folder, and for a path that ends in a slash. A folder named like a device number needs ``./``."""
+        """True for an existing folder, and for a path that ends in a slash; one named by a number needs ``./``."""
         try:
             return "://" not in source and not source.isdigit() and (source.endswith("/") or Path(source).is_dir())
         except (OSError, ValueError):
             return False
 
     def open(self, source: str, camera: str, **options: Any) -> Source:
-        """Open the folder. Options: ``fps`` (pace), ``paced``, ``loop``, ``coco`` (path: its order). Raises SourceError."""
+        """Open the folder. Options: ``fps`` (pace), ``paced``, ``loop``, ``coco`` (its order). Raises SourceError."""
         folder = Path(source)
         if not folder.is_dir():
             raise SourceError(f"{source}: no such folder", lasting=True)

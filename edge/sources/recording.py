@@ -23,7 +23,7 @@ DEFAULT_RATE = 25.0
 MAX_DAMAGED = 100
 """Packets in a row that cannot be decoded before a recording or stream is given up."""
 COMPLETE_SHARE = 0.98
-"""Of the frames that a container promises; a recording that ends earlier is truncated. Some muxers count one or two more."""
+"""Of the frames that a container promises; fewer is truncated. Some muxers count one or two more."""
 MAX_PIXELS = 64_000_000
 """Of one frame: more than any camera has, less than exhausts a node's memory."""
 
@@ -49,7 +49,7 @@ def to_image(picture: VideoFrame, name: str) -> Image:
 
 
 def pictures(container: InputContainer, name: str, stop: threading.Event) -> Iterator[VideoFrame]:
-    """Yield decoded frames until the end or `stop`. Damaged packets are skipped. Raises SourceError on MAX_DAMAGED in a row."""
+    """Yield decoded frames until the end or `stop`, skipping damaged packets. Raises SourceError after MAX_DAMAGED."""
     stream = container.streams.video[0]
     stream.codec_context.thread_count = 1
     damaged = 0

@@ -70,7 +70,7 @@ class Stream:
         self.rate: float | None = min(native, fps) if native and fps else fps or native
 
     def frames(self) -> Iterator[Frame]:
-        """Yield frames as they arrive. Raises SourceError when the camera goes away or sends nothing for READ_TIMEOUT_S."""
+        """Yield frames as they arrive. Raises SourceError when the camera goes away or is silent for READ_TIMEOUT_S."""
         start, thinner, index = time.monotonic(), Thinner(self._fps), 0
         with self._busy:
             try:
@@ -108,7 +108,7 @@ class StreamKind:
         return source.lower().startswith(SCHEMES)
 
     def open(self, source: str, camera: str, **options: Any) -> Source:
-        """Connect. Options: ``fps`` (thin to); for a recording behind a URL also ``paced``, ``loop``. Raises SourceError."""
+        """Connect. Options: ``fps`` (thin to); for recordings also ``paced``, ``loop``. Raises SourceError."""
         container, fps = open_stream(source), options.get("fps")
         if not container.duration or source.lower().startswith("rtsp"):
             return Stream(container, public_name(source), camera, fps)

@@ -1,4 +1,7 @@
-"""The synthetic street as a camera: ``street:`` or ``street:seed=3,hour=22,rain=0.5,width=640,height=360,fps=10,frames=500``."""
+"""The synthetic street as a camera.
+
+``street:`` alone, or with options: ``street:seed=3,hour=22,rain=0.5,width=640,height=360,fps=10,frames=500``.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from edge.street.camera import Street
 PREFIX = "street:"
 DEFAULT_RATE = 10.0
 LIMITS: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**31), "width": (64, 3840), "height": (64, 2160), "hour": (0, 24), "rain": (0, 1), "density": (0.05, 5),
-    "noise": (0, 60), "defocus": (0, 30), "shake": (0, 20), "motion": (0, 1), "fps": (0.1, 120), "frames": (0, 10**9),
-    "start": (0, 10**6),
+    "seed": (0, 2**31), "width": (64, 3840), "height": (64, 2160), "hour": (0, 24), "rain": (0, 1),
+    "density": (0.05, 5), "noise": (0, 60), "defocus": (0, 30), "shake": (0, 20), "motion": (0, 1), "fps": (0.1, 120),
+    "frames": (0, 10**9), "start": (0, 10**6),
 }  # fmt: skip
 """Options and their bounds. `frames` 0 never ends; `start` is the first second."""
 WHOLE = ("seed", "width", "height", "frames")
@@ -53,7 +56,8 @@ class StreetCamera:
         self.rate: float | None = self._fps
         self._stop = threading.Event()
         self.street = Street(
-            seed=int(options.get("seed", 0)), width=int(options.get("width", 640)), height=int(options.get("height", 360)),
+            seed=int(options.get("seed", 0)), width=int(options.get("width", 640)),
+            height=int(options.get("height", 360)),
             hour=options.get("hour", 13.0), rain=options.get("rain", 0.0), density=options.get("density", 1.0),
             noise=options.get("noise"), defocus=options.get("defocus", 0.0), shake=options.get("shake", 0.0),
             motion=bool(options.get("motion", 1.0)),
@@ -86,7 +90,7 @@ class StreetKind:
         return source.startswith(PREFIX)
 
     def open(self, source: str, camera: str, **options: Any) -> Source:
-        """Open the street. Options: ``fps`` and ``seed`` (where the string does not say), ``paced``, ``loop``. Raises SourceError."""
+        """Open the street. Options: ``fps``, ``seed`` (the string wins), ``paced``, ``loop``. Raises SourceError."""
         chosen = parse(source)
         for key in ("fps", "seed"):
             if options.get(key) is not None:

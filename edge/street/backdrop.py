@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import pi, sin
 
 import cv2
@@ -25,7 +26,7 @@ Light = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Backdrop:
-    """`image` as it looks, `shadow` the same in shade, `light` ``[H, W, 3]`` what a white thing would show there (1 = day)."""
+    """`image` as it looks, `shadow` the same in shade, `light` ``[H, W, 3]`` how bright a thing is there (1 = day)."""
 
     image: Image
     shadow: Image
@@ -163,7 +164,7 @@ def paint_road(painter: Painter, random: np.random.Generator) -> None:
     white: Colour = (200, 204, 206)
     offsets = [lane.offset for lane in layout.lanes if lane.kind == "road"]
     centre = (90, 190, 214) if random.random() < 0.4 else white
-    for left, right in zip(offsets[:-1], offsets[1:], strict=True):
+    for left, right in pairwise(offsets):
         middle = (left + right) / 2
         if abs(middle) < LANE / 2 - 0.1:
             painter.strip(middle - 0.16, middle - 0.05, centre)
@@ -240,7 +241,7 @@ def make_backdrop(layout: Layout, hour: float, rain: float) -> Backdrop:
     lamps = lamp_light(layout, posts)[..., None] * np.array((0.50, 0.70, 0.85)) * (1 - day)
     light = ((ambient + lamps) * (1 - 0.25 * rain)).astype(np.float32)
     picture = base.astype(np.float32) * light
-    lit = (base.max(axis=2) > 195) & (base[..., 2].astype(int) - base[..., 0] > 50)
+    lit = (base.max(axis=2) > 215) & (base[..., 2].astype(int) - base[..., 0] > 50)
     lit[int(layout.horizon) + layout.height // 3 :] = False
     picture[lit] = base[lit] * max(0.75, day)
     haze = np.array(grey) * (0.9 * day + 0.12)

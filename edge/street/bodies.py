@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from math import cos, pi, sin
 
 import numpy as np
@@ -28,7 +29,7 @@ STRIDE_M = {"person": 1.5, "two_wheeler": 5.0}
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A convex polygon ``[n, 3]`` with its colour; `normal` ``[3]`` decides whether it is seen (None: from all sides)."""
+    """A convex polygon ``[n, 3]`` with its colour; seen where `normal` ``[3]`` faces the camera (None: always)."""
 
     points: NDArray[np.float64]
     colour: Colour
@@ -36,8 +37,8 @@ class Face:
 
 
 PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
-    "car": ((-0.5, 0.2), (-0.5, 0.55), (-0.47, 0.64), (-0.36, 0.66), (-0.24, 0.98), (-0.02, 1.0), (0.1, 0.96), (0.24, 0.66),
-            (0.44, 0.56), (0.5, 0.48), (0.5, 0.2)),
+    "car": ((-0.5, 0.2), (-0.5, 0.55), (-0.47, 0.64), (-0.36, 0.66), (-0.24, 0.98), (-0.02, 1.0), (0.1, 0.96),
+            (0.24, 0.66), (0.44, 0.56), (0.5, 0.48), (0.5, 0.2)),
     "van": ((-0.5, 0.15), (-0.5, 0.95), (-0.47, 1.0), (0.2, 1.0), (0.27, 0.95), (0.4, 0.6), (0.5, 0.5), (0.5, 0.15)),
     "bus": ((-0.5, 0.12), (-0.5, 0.98), (-0.48, 1.0), (0.47, 1.0), (0.49, 0.96), (0.5, 0.5), (0.5, 0.12)),
 }  # fmt: skip
@@ -45,9 +46,11 @@ PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
 GLAZED: dict[str, tuple[int, ...]] = {"car": (3, 6), "van": (4,), "bus": (4,)}
 """Edges of the profile that are windscreens, by number."""
 WINDOWS: dict[str, tuple[tuple[tuple[float, float], ...], ...]] = {
-    "car": (((-0.32, 0.68), (-0.23, 0.93), (-0.06, 0.95), (-0.06, 0.68)), ((-0.03, 0.68), (-0.03, 0.95), (0.08, 0.92), (0.19, 0.68))),
+    "car": (((-0.32, 0.68), (-0.23, 0.93), (-0.06, 0.95), (-0.06, 0.68)),
+            ((-0.03, 0.68), (-0.03, 0.95), (0.08, 0.92), (0.19, 0.68))),
     "van": (((0.08, 0.6), (0.08, 0.92), (0.23, 0.92), (0.34, 0.62)),),
-    "bus": tuple(((x, 0.52), (x, 0.86), (x + 0.14, 0.86), (x + 0.14, 0.52)) for x in (-0.46, -0.3, -0.14, 0.02, 0.18, 0.34)),
+    "bus": tuple(((x, 0.52), (x, 0.86), (x + 0.14, 0.86), (x + 0.14, 0.52))
+                 for x in (-0.46, -0.3, -0.14, 0.02, 0.18, 0.34)),
 }  # fmt: skip
 
 
@@ -66,7 +69,7 @@ def extruded(
 ) -> list[Face]:
     """Return the skin of a side view drawn out to both sides by `half` metres: its edges, then its two sides."""
     faces: list[Face] = []
-    for index, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True)):
+    for index, (a, b) in enumerate(pairwise(points)):
         along = np.array([b[0] - a[0], b[1] - a[1]])
         normal = np.array([-along[1], 0.0, along[0]]) / max(1e-9, float(np.hypot(*along)))
         light = 0.8 + 0.28 * normal[2] + 0.05 * normal[0]
@@ -92,8 +95,7 @@ def lights(length: float, half: float, up: float) -> list[Face]:
     """Return head and tail lamps, and the dark between them."""
     faces: list[Face] = []
     for end, colour in ((length / 2 + 0.02, LAMP), (-length / 2 - 0.02, TAIL)):
-        for sign in (-1.0, 1.0):
-            faces.append(plate(end, up, up + 0.17, sign * half * 0.95, sign * half * 0.55, colour))
+        faces += [plate(end, up, up + 0.17, s * half * 0.95, s * half * 0.55, colour) for s in (-1.0, 1.0)]
         faces.append(plate(end, up - 0.28, up - 0.08, half * 0.8, -half * 0.8, DARK))
     return faces
 
@@ -106,7 +108,8 @@ def vehicle(shape: str, paint: Colour, scale: float) -> list[Face]:
     for sign in (-1.0, 1.0):
         left = sign * (half + 0.01)
         faces += [side([(x * length, z * height) for x, z in window], left, GLASS) for window in WINDOWS[shape]]
-        faces.append(side([(-length / 2, 0.2 * height), (-length / 2, 0.27 * height), (length / 2, 0.27 * height), (length / 2, 0.2 * height)], left, DARK))  # fmt: skip
+        sill = [(x * length / 2, z * height) for x, z in ((-1, 0.2), (-1, 0.27), (1, 0.27), (1, 0.2))]
+        faces.append(side(sill, left, DARK))
         faces += [wheel(x * length, 0.33 if shape != "bus" else 0.48, sign * (half + 0.02)) for x in (-0.3, 0.32)]
     if shape == "bus":
         faces.append(plate(-length / 2 - 0.01, 0.55 * height, 0.85 * height, half * 0.8, -half * 0.8, GLASS))

@@ -45,7 +45,7 @@ Pixels = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """The faces of a body in arrays: corners ``[n, 3]``, where each face starts, normals and first corners ``[f, 3]``, colours."""
+    """Faces as arrays: corners ``[n, 3]``, where each face starts; normals, first corners, colours ``[f, 3]``."""
 
     corners: Pixels
     starts: tuple[int, ...]
@@ -213,7 +213,7 @@ class Street:
             spots = np.zeros((8 if sunny else 4, 3))
             spots[:4, 0], spots[:4, 2] = placed.x + a * s - b * c, placed.z + a * c + b * s
             if sunny:
-                spots[4:] = spots[:4] + (SUN[0] * high, 0.0, SUN[1] * high)
+                spots[4:] = spots[:4] + np.array((SUN[0] * high, 0.0, SUN[1] * high))
             pixels = (self.layout.project(spots) * (1 << FRACTION)).astype(np.int32)
             cv2.fillConvexPoly(mask, cv2.convexHull(pixels[:, None]), 255, cv2.LINE_8, FRACTION)
         cv2.copyTo(self.backdrop.shadow, mask, image)

@@ -33,7 +33,7 @@ def annotation(truth: Truth, image: int, number: int) -> dict[str, Any]:
 def write_coco(
     folder: Path, frames: int, street: Street, fps: float = 10.0, start: float = 0.0, camera: str = "street"
 ) -> Path:
-    """Write `frames` pictures of `street` to ``folder/images`` and their truth to ``folder/truth.json``; return that file.
+    """Write `frames` pictures to ``folder/images`` and their truth to ``folder/truth.json``; return that file.
 
     Raises OSError."""
     pictures = folder / "images"

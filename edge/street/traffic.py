@@ -1,4 +1,4 @@
-"""Who is where at time t. Each lane is cut into blocks; what a block holds depends on nothing but seed, lane and block."""
+"""Who is where at time t. Lanes are cut into blocks; what a block holds depends on seed, lane and block alone."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def block(seed: int, lane: int, kind: str, spacing: float, number: int) -> tuple
             shift = float(random.normal(0, 0.35 if kind == "walk" else 0.15))
             bodies.append(Body(
                 label, shape, track, number * BLOCK + at + length / 2, shift, float(random.normal(1.0, 0.05)),
-                pick(random, CLOTHES if kind in ("walk", "cycle") else PAINTS), pick(random, CLOTHES), pick(random, SKINS),
+                pick(random, CLOTHES if kind in ("walk", "cycle") else PAINTS),
+                pick(random, CLOTHES), pick(random, SKINS),
                 float(random.random()),
             ))  # fmt: skip
         least = 1.0 if kind in ("walk", "cycle") else 1.2 if kind == "parked" else 4.0

@@ -16,8 +16,8 @@ from edge.street.camera import Street
 from protocols.messages import Policy
 
 KEYS = {
-    "frame", "time", "detections", "blur", "uncertainty", "inconsistency", "unexplained_motion", "novelty", "redundancy",
-    "selected", "probability", "reason",
+    "frame", "time", "detections", "blur", "uncertainty", "inconsistency", "unexplained_motion", "novelty",
+    "redundancy", "selected", "probability", "reason",
 }  # fmt: skip
 STREET = "street:width=160,height=96,frames=30"
 

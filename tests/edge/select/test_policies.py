@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -60,12 +61,12 @@ def test_gap__respected(name: str) -> None:
         if s.keep
     ]
     assert len(times) > 50
-    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= 2.0 - 1e-6
+    assert min(b - a for a, b in pairwise(times)) >= 2.0 - 1e-6
 
 
 @pytest.mark.parametrize("name", ["budget", "uniform", "threshold"])
 def test_probability__is_the_true_one(name: str) -> None:
-    """Martingale check: kept minus summed probability stays within four standard deviations, in every probability range."""
+    """Kept minus summed probability stays within four standard deviations, in every range of probability."""
     seen: dict[int, list[tuple[float, bool]]] = {}
     for seed in range(6):
         for _, s in drive(Policy(version=1, policy=name, frames_per_hour=900.0, min_gap_s=0.3), 1800, 5, seed):

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.sources import Source, SourceError, kinds, open_source, public_name
+from edge.sources import Frame, Source, SourceError, kinds, open_source, public_name
 from edge.sources.folder import natural
 
 FRAMES, RATE = 40, 20
@@ -128,8 +128,8 @@ def test_file__truncated_data_is_told_after_its_frames(video: Path, tmp_path: Pa
     start, end = data.index(b"mdat") + 4 + (data.index(b"moov") - data.index(b"mdat")) // 3, data.index(b"moov") - 4
     broken = tmp_path / "hole.mp4"
     broken.write_bytes(data[:start] + bytes(end - start) + data[end:])
-    got = []
-    with pytest.raises(SourceError, match="truncated|decoded"):
+    got: list[Frame] = []
+    with pytest.raises(SourceError, match=r"truncated|decoded"):
         got.extend(open_source(str(broken), "c").frames())
 
 
@@ -216,7 +216,7 @@ def server() -> Iterator[str]:
 
 def test_stream__mjpeg_over_http(server: str) -> None:
     source: Source = open_source(f"http://me:secret@{server}/video", "c")
-    got = []
+    got: list[Frame] = []
     with pytest.raises(SourceError, match=r"ended its stream|connection broke") as error:
         got.extend(source.frames())
     assert source.live and not source.recorded

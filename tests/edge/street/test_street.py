@@ -16,7 +16,7 @@ from edge.street.coco import write_coco
 
 @pytest.mark.parametrize("options", [{}, {"hour": 22.0}, {"rain": 0.7}, {"hour": 18.5, "defocus": 2.0, "shake": 1.0}])
 def test_render__same_again_in_any_order(options: dict[str, float]) -> None:
-    first, second = (Street(3, 320, 180, **options) for _ in range(2))
+    first, second = (Street(3, 320, 180, **options) for _ in range(2))  # type: ignore[arg-type]
     second.render(9.0)
     image, truth = first.render(4.2)
     again, same = second.render(4.2)
@@ -92,7 +92,7 @@ def test_light__night_is_darker_than_day() -> None:
 def test_weather_and_lens__change_the_picture() -> None:
     plain = Street(2, 320, 180).render(0)[0]
     for options in ({"rain": 0.8}, {"defocus": 3.0}, {"noise": 20.0}):
-        assert np.abs(Street(2, 320, 180, **options).render(0)[0].astype(float) - plain).mean() > 2
+        assert np.abs(Street(2, 320, 180, **options).render(0)[0].astype(float) - plain).mean() > 2  # type: ignore[arg-type]
 
 
 def test_write_coco__readable(tmp_path: Path) -> None:
