@@ -6,7 +6,7 @@ Exit status 0: done. 1: done, and the answer is no. 2: wrong use or wrong input,
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from edge.runtime import RuntimeFault, packs
@@ -36,13 +37,15 @@ def _errors() -> Console:
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
-    """Turn every error that a user can cause into one line on standard error and exit status 2."""
+def one_line(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn every error that a user can cause, `kinds` included, into one line and exit status 2."""
     from export.foreign import ForeignError
+    from export.frames import FramesError
+    from export.quantize import QuantiseError
 
     try:
         yield
-    except (PackError, RuntimeFault, ForeignError) as error:
+    except (PackError, RuntimeFault, ForeignError, FramesError, QuantiseError) as error:
         _errors().print(f"wayside-export: {error}", markup=False)
         raise typer.Exit(2) from None
     except OSError as error:
@@ -199,12 +202,54 @@ def _not_there(name: str) -> None:
 
 
 @app.command()
-def int8(pack: PackName) -> None:
-    """Add quantised variants to a pack (not there yet).
+def int8(
+    pack: PackName,
+    images: Annotated[Path, typer.Option("--images", help="Folder of real frames to calibrate with.")],
+    out: Annotated[Path, typer.Option("--out", help=f"Folder or {SUFFIX} file to write.")],
+    count: Annotated[int, typer.Option("--frames", min=1, max=1000, help="How many of them, evenly spread.")] = 64,
+    as_json: Json = False,
+) -> None:
+    """Add quantised variants to a pack: int8 for CPUs, int8-trt for TensorRT, and fp16.
 
-    Example: wayside-export int8 base --images frames/
+    Example: wayside-export int8 base --images street/images --out quantised.wpack
     """
-    _not_there("int8")
+    from export import foreign, quantize
+    from export.frames import read_frames
+
+    with one_line(), opened(pack) as (found,), tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
+        frames, skipped = read_frames(images, count)
+        for line in skipped:
+            _errors().print(f"left out: {line}", markup=False)
+        inputs = quantize.feed(frames, found.manifest.input)
+        folder = Path(scratch) / "pack" if out.suffix == SUFFIX else out
+        with _bar() as progress:
+            made, plan = quantize.quantise(found, inputs, folder, progress)
+        foreign.save(made, out)
+        table = Table("pack", "address", "variants", "kept in float", "noise")
+        variants = ", ".join(made.manifest.variants)
+        table.add_row(str(out), made.address[:12], variants, ", ".join(plan.kept) or "none", f"{plan.noise:.4f}")
+        value = {
+            "pack": made.address,
+            "path": str(out),
+            "variants": list(made.manifest.variants),
+            "frames": len(inputs),
+        }
+        show(value | {"kept": plan.kept, "noise": plan.noise}, as_json, table)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show progress on standard error; yields a function of step, done and total."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_errors(), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def update(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step)
+            bar.update(tasks[step], completed=done, total=total)
+
+        yield update
 
 
 @app.command()
@@ -238,19 +283,30 @@ def apply(old: PackName, change: Annotated[str, typer.Argument(metavar="DELTA", 
 def build(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
     out: Annotated[Path, typer.Option("--out", help=f"Folder or {SUFFIX} file to write.")],
+    images: Annotated[
+        list[Path] | None, typer.Option("--images", help="Folder of training frames. Repeatable.")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="What people call it; the run's folder by default.")] = "",
+    card: Annotated[Path | None, typer.Option("--card", help="Model card: data, licence, command, figures.")] = None,
+    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Score from which it reports.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a pack of a trained network.
+    """Make a pack of a trained network: graph, parity, prototypes, manifest.
 
-    Example: wayside-export build runs/7 --out street.wpack
+    Example: wayside-export build runs/7 --images frames/ --out street.wpack
     """
     try:
-        from export import build as building
+        from export import foreign
+        from export.checkpoint import CheckpointError
+        from export.graph import ExportError
+        from export.run import build_run
     except ImportError as error:
         _errors().print(f"wayside-export build: {error.name} is not installed; install wayside[export]", markup=False)
         raise typer.Exit(2) from None
-    with one_line():
-        made = building.build_command(run, out)
+    with one_line(ExportError, CheckpointError), tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
+        text = card.read_text(encoding="utf-8") if card else ""
+        made = build_run(run, Path(scratch) / "pack", images or [], name, text, threshold)
+        foreign.save(made, out)
         table = Table("pack", "address")
         table.add_row(str(out), made.address[:12])
         show({"pack": made.address, "path": str(out)}, as_json, table)

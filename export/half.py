@@ -83,7 +83,7 @@ class _Halver:
 
 
 def halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the folded `model` (shapes inferred) with its heavy part in half precision, inputs and outputs as they were."""
+    """Return the folded `model` with its heavy part in half precision, inputs and outputs as they were."""
     made = _Halver(model).run()
     onnx.checker.check_model(made)
     return made

@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 from export.qdq import attribute, constants, consumers, ordered
 
 STEP_TOLERANCE = 0.02
-"""Relative difference between the quantiser's step and the graph's factor that is still one grey level over the range."""
+"""Relative difference between the quantiser's step and the graph's factor that is still taken for none."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def start(graph: onnx.GraphProto) -> Start | None:
 
 
 def _block_weight(weight: np.ndarray, stride: int, pad: int) -> tuple[np.ndarray, int, int]:
-    """Return the weight ``[O, s s I, b, b]`` over blocks for ``[O, I, k, k]``, and the padding before and after, blocks."""
+    """Return the weight ``[O, s s I, b, b]`` over blocks for ``[O, I, k, k]``, and the padding at each end, blocks."""
     outputs, inputs, side, _ = weight.shape
     before = math.ceil(pad / stride)
     after = (side - 1 - pad) // stride
@@ -86,14 +86,16 @@ def _stem(graph: onnx.GraphProto, begin: Start) -> tuple[onnx.NodeProto, int, in
     if not plain or len({*strides}) != 1 or len({*pads}) != 1 or len({*side}) != 1:
         return None
     stride, pad = int(strides[0]), int(pads[0])
-    fits = all(size and size % stride == 0 and (size + 2 * pad - side[0]) // stride + 1 == size // stride for size in sizes)
+    fits = all(
+        size and size % stride == 0 and (size + 2 * pad - side[0]) // stride + 1 == size // stride for size in sizes
+    )
     return (stem, stride, pad) if stride > 1 and fits else None
 
 
 def in_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return `model` with its first convolution over blocks of pixels, where it has a stride; else unchanged.
 
-    Outputs are the same up to the order of additions; tensor names are kept. Padding is the image value that `offset` is.
+    Outputs are the same up to the order of additions; tensor names are kept.
     """
     begin = start(model.graph)
     found = None if begin is None else _stem(model.graph, begin)

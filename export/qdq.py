@@ -57,7 +57,7 @@ def _raised(data: bytes) -> bytes:
 
 
 def fold(data: bytes) -> onnx.ModelProto:
-    """Return the model with batch norms and constants folded, of standard operators, every node named, shapes inferred."""
+    """Return the model with batch norms and constants folded, every node named, shapes inferred."""
     with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
         path = Path(scratch) / "folded.onnx"
         settings = options(1)
@@ -104,8 +104,8 @@ def candidates(graph: onnx.GraphProto) -> list[str]:
 def quantise(model: onnx.ModelProto, ranges: Ranges, nodes: Collection[str], tensorrt: bool = False) -> onnx.ModelProto:
     """Return `model` with `nodes` between quantise and dequantise pairs.
 
-    For CPUs: activations unsigned with zero points, weights signed per channel, bias in 32 bits. For TensorRT: all signed
-    and symmetric, bias in float. `ranges` must cover every tensor around `nodes`.
+    For CPUs: activations unsigned with zero points, weights signed per channel, bias in 32 bits. For TensorRT: all
+    signed and symmetric, bias in float. `ranges` must cover every tensor around `nodes`.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantType  # a slow import that most commands can spare
     from onnxruntime.quantization.calibrate import TensorsData

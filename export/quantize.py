@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from edge.runtime import Float, RuntimeFault, modelfile, parity
 from edge.runtime.model import Model
-from edge.runtime.prepare import normalise
+from edge.runtime.prepare import Image, prepare
 from edge.runtime.session import options
 from export import half, pixels, qdq
 from export.parity import pack_arrays
@@ -38,8 +38,8 @@ PROBES: Final = 4
 """Frames that a layer's sensitivity is measured on: noise of rounding differs little from frame to frame."""
 WORTH: Final = 0.1
 """Share of the remaining noise that keeping one more layer in float must remove."""
-MAX_KEPT: Final = 8
-"""Layers that may stay in float; more, and the variant loses what it is for."""
+KEPT_SHARE: Final = 0.25
+"""Share of the layers that may stay in float; more, and the variant loses what it is for."""
 
 Progress = Callable[[str, int, int], None]
 Inputs = Sequence[NDArray[np.generic]]
@@ -51,7 +51,7 @@ class QuantiseError(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is quantised. `noise`: rounding noise over signal at the heads' ends (0 is perfect), with `kept` in float."""
+    """What is quantised. `noise`: rounding noise over signal at the heads' ends, with `kept` in float; 0 is perfect."""
 
     nodes: tuple[str, ...]
     kept: tuple[str, ...]
@@ -71,7 +71,9 @@ class _Ends:
         probed = onnx.ModelProto()
         probed.CopyFrom(model)
         shown = {output.name for output in probed.graph.output}
-        extra = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in self.names if n not in shown]
+        extra = [
+            onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in self.names if n not in shown
+        ]
         probed.graph.output.extend(extra)
         session = ort.InferenceSession(probed.SerializeToString(), options(1), providers=["CPUExecutionProvider"])
         given = session.get_inputs()[0].name
@@ -93,8 +95,8 @@ class _Ends:
 def plan(model: onnx.ModelProto, ranges: Ranges, inputs: Inputs, progress: Progress) -> Plan:
     """Return what to quantise of a folded `model`: everything but the layers whose rounding harms the heads most.
 
-    Each convolution is quantised alone and the noise at the heads' ends measured; then the worst ones are kept in float one
-    by one, as long as each removes at least WORTH of the noise that is left.
+    Each convolution is quantised alone and the noise at the heads' ends measured; then the worst ones are kept in float
+    one by one, as long as each removes at least WORTH of the noise that is left.
     """
     every = qdq.candidates(model.graph)
     kinds = {node.name: node.op_type for node in model.graph.node}
@@ -108,7 +110,7 @@ def plan(model: onnx.ModelProto, ranges: Ranges, inputs: Inputs, progress: Progr
         progress("measuring layers", done, len(layers))
     kept: list[str] = []
     noise = ends.noise(every)
-    for name in sorted(layers, key=lambda layer: -alone[layer])[:MAX_KEPT]:
+    for name in sorted(layers, key=lambda layer: -alone[layer])[: int(KEPT_SHARE * len(layers))]:
         less = ends.noise([node for node in every if node not in {*kept, name}])
         if less > (1 - WORTH) * noise:
             break
@@ -157,9 +159,9 @@ def _with_variants(source: Pack, variants: dict[str, bytes], folder: Path) -> Pa
     return pack.create(folder, manifest, contents)
 
 
-def feed(frames: Sequence[NDArray[np.uint8]], spec: Input) -> list[NDArray[np.generic]]:
-    """Return prepared frames uint8 ``[1, 3, H, W]`` as the graph takes them."""
-    return [normalise(frame, spec) for frame in frames]
+def feed(frames: Sequence[Image], spec: Input) -> list[NDArray[np.generic]]:
+    """Return BGR `frames` ``[H, W, 3]`` as the graph takes them, ``[1, 3, height, width]``."""
+    return [prepare(frame, spec)[0] for frame in frames]
 
 
 def quantise(
@@ -168,7 +170,7 @@ def quantise(
     folder: Path,
     progress: Progress = lambda step, done, total: None,
 ) -> tuple[Pack, Plan]:
-    """Write `source` with the variants int8, int8-trt and fp16 into `folder`; return the new pack and what was quantised.
+    """Write `source` with the variants int8, int8-trt and fp16 into `folder`; return the new pack and the plan.
 
     `inputs` are real frames as the graph takes them, ``[1, 3, H, W]``. Raises QuantiseError or RuntimeFault.
     """

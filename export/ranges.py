@@ -52,15 +52,17 @@ def measure(
     clip: float = CLIP,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Ranges:
-    """Return the range of every float tensor of `model` over `inputs`: per frame without the `clip` share of outliers at
-    each end, then the widest over all frames. Zero is always inside, as padding and ReLU need it exactly."""
+    """Return the range of the input and of every float tensor of `model` over `inputs`: the widest over all frames.
+
+    Per frame the `clip` share of values at each end is left out. Zero is always inside, as padding and ReLU need it.
+    """
     names = float_tensors(model)
     session = ort.InferenceSession(_probe(model, names), options(1), providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0].name
-    low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    low, high = dict.fromkeys([*names, given], 0.0), dict.fromkeys([*names, given], 0.0)
     for done, array in enumerate(inputs, 1):
-        for name, value in zip(names, session.run(names, {given: array}), strict=True):
+        for name, value in zip([*names, given], [*session.run(names, {given: array}), array], strict=True):
             least, most = _ends(np.asarray(value, np.float32), clip)
             low[name], high[name] = min(low[name], least), max(high[name], most)
         progress(done, len(inputs))
-    return {name: (low[name], high[name]) for name in names}
+    return {name: (low[name], high[name]) for name in low}
