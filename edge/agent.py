@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import structlog
 
@@ -26,9 +26,10 @@ import edge
 from edge.camera import Camera, Image, Kept, Origin, Parts, to_message, value_of
 from edge.config import NodeConfig
 from edge.link import Connector, Handler, Link, LinkSettings, Presence
-from edge.metrics import Exporter, Sample, temperature
+from edge.metrics import Exporter, temperature
 from edge.reply import answer
 from edge.runtime import RuntimeFault
+from edge.samples import samples
 from edge.sources import Frame
 from edge.spool import Spool
 from edge.update import Runner, pointer
@@ -102,7 +103,7 @@ class Agent:
     def run(self, *, once: bool = False) -> Ending:
         """Watch until `stop`, or, with `once`, until every camera is over and every frame has its receipt."""
         port = self.config.metrics.port
-        exporter = Exporter(port, self._samples) if port else None
+        exporter = Exporter(port, lambda: samples(self.spool, self.link, self.cameras)) if port else None
         for thread in self._threads:
             thread.start()
         for camera in self.cameras.values():
@@ -364,38 +365,3 @@ class Agent:
         self.link.send("reply", reply)
         if command.action == "restart" and not command.camera and reply.ok:
             self.stop("restart")
-
-    def _samples(self) -> list[Sample]:
-        spool, link = self.spool, self.link
-        samples = [
-            Sample("wayside_spool_frames", "Frames waiting for their receipt", len(spool)),
-            Sample("wayside_spool_bytes", "Bytes waiting for their receipt", spool.size_bytes),
-            Sample(
-                "wayside_spool_evicted_frames", "Frames given up for better ones", spool.counters.evicted, counter=True
-            ),
-            Sample("wayside_spool_failed_frames", "Frames that the disk refused", spool.counters.failed, counter=True),
-            Sample(
-                "wayside_receipted_frames",
-                "Frames durably stored at the centre",
-                spool.counters.receipted,
-                counter=True,
-            ),
-            Sample("wayside_link_connected", "1 while connected to the broker", float(link.connected)),
-            Sample("wayside_link_resent_frames", "Frames sent again", link.window.resent, counter=True),
-        ]
-        for name, camera in self.cameras.items():
-            meter = camera.meter
-            rows: list[tuple[str, str, Any, bool]] = [
-                ("wayside_camera_frames", "Frames assessed", meter.frames, True),
-                ("wayside_camera_selected_frames", "Frames selected", meter.selected, True),
-                (
-                    "wayside_camera_overtaken_frames",
-                    "Selected frames that the disk was too slow for",
-                    meter.overtaken,
-                    True,
-                ),
-                ("wayside_camera_faults", "Frames that could not be assessed", meter.faults, True),
-                ("wayside_camera_fps", "Frames per second", meter.fps, False),
-            ]
-            samples += [Sample(n, text, float(value), name, counter) for n, text, value, counter in rows]
-        return samples

@@ -222,7 +222,7 @@ class World:
         if isinstance(message, Fetch):
             archive = self.archives[message.name.removeprefix("packs/")]
             data = archive[message.offset : message.offset + message.length]
-            base = {"request": message.request, "name": message.name, "offset": message.offset}
+            base: dict[str, Any] = {"request": message.request, "name": message.name, "offset": message.offset}
             self.send("chunks", Chunk(**base, total=len(archive), data=data))
 
     def send(self, channel: str, message: Any) -> None:

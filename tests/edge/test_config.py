@@ -74,7 +74,7 @@ def test_overrides__hold_against_the_centre_too() -> None:
 
 def test_config__is_frozen() -> None:
     with pytest.raises(ValidationError):
-        config.parse("").node = "other"  # type: ignore[misc]
+        config.parse("").node = "other"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def make_pack(folder: Path, name: str) -> Pack:
 class Runner:
     """A model that does as its pack's name says."""
 
-    labels = ("car",)
+    labels: tuple[str, ...] = ("car",)
     backend_name = "fake"
 
     def __init__(self, pack: Pack) -> None:
@@ -86,7 +86,7 @@ class World:
         if self.silent:
             return
         archive = self.archives.get(fetch.name.removeprefix("packs/"))
-        base = {"request": fetch.request, "name": fetch.name, "offset": fetch.offset}
+        base: dict[str, Any] = {"request": fetch.request, "name": fetch.name, "offset": fetch.offset}
         if archive is None:
             self.updater.chunk(Chunk(**base, total=0, error="no such pack"))
         else:
