@@ -46,7 +46,8 @@ def import_(
     async def work(settings: Settings) -> exchange.Imported:
         dataset = _format(form).read(path)
         known = profile.load(settings.profile).label_names
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("importing", total=len(dataset.pictures))
             async with store(settings, make=True) as database:
                 blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")

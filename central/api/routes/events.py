@@ -33,8 +33,8 @@ async def stream(
 ) -> AsyncIterator[str]:
     """Yield events as they come, and a comment every `heartbeat` seconds, until the listener's session ends."""
     with subscribe(centre.notifier) as subscriber:
-        yield ": here\n\n"
         checked = clock()
+        yield ": here\n\n"
         while True:
             try:
                 kinds = await asyncio.wait_for(subscriber.take(), heartbeat)
