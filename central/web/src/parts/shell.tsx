@@ -29,8 +29,8 @@ function Account({ session }: { session: SessionView }) {
   const leave = async () => {
     try {
       await request('DELETE', '/session');
-      client.clear();
       client.setQueryData(keys.session, null);
+      client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== keys.session[0] });
     } catch (error) {
       tell('bad', say(error));
     }
