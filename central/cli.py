@@ -32,7 +32,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def entry(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False,
 ) -> None:
     """The centre."""
 
@@ -43,11 +43,11 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless --behind-tls.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the UI and the API.")] = None,
     behind_tls: Annotated[bool | None, typer.Option("--behind-tls", help="A proxy in front speaks TLS.")] = None,
-    broker_url: Annotated[str | None, typer.Option(help="mqtt[s]://[USER:PASSWORD@]HOST[:PORT]; else one of our own.")] = None,
+    broker_url: Annotated[str | None, typer.Option(help="mqtt[s]://[USER:PASSWORD@]HOST[:PORT]; else ours.")] = None,
     broker_port: Annotated[int | None, typer.Option(help="Port of our own broker, on loopback.")] = None,
     prefix: Annotated[str | None, typer.Option(help="First levels of every topic.")] = None,
-    profile: Annotated[str | None, typer.Option(help="What the project labels: street, medical, or a YAML file.")] = None,
-    auto_review: Annotated[bool | None, typer.Option("--auto-review", help="Nobody reviews: confident proposals count.")] = None,
+    profile: Annotated[str | None, typer.Option(help="What is labelled: street, medical, or a YAML file.")] = None,
+    auto_review: Annotated[bool | None, typer.Option("--auto-review", help="Confident proposals count unseen.")] = None,
 ) -> None:
     """Run the centre: ingest, UI and API, until it is told to stop. The first start prints a password for admin.
 
@@ -130,7 +130,6 @@ for _name, _does in (
     _promise(app, _name, _does)
 for _name, _does in (
     ("ssl", "Pre-train the backbone without labels"),
-    ("blur", "Train the blur rank from pairs"),
     ("tags", "Train tags from partial labels"),
     ("discover", "Find boxes from tags"),
 ):

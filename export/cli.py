@@ -253,12 +253,27 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 @app.command()
-def tensorrt(pack: PackName) -> None:
-    """Build a TensorRT engine of a pack (not there yet).
+def tensorrt(
+    pack: PackName,
+    precision: Annotated[list[str] | None, typer.Option("--precision", help="Variant; default all that suit.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Build a pack's graphs with TensorRT or TensorRT-RTX (which needs no GPU for it). Exit status 1 if one fails.
 
-    Example: wayside-export tensorrt base
+    Example: wayside-export tensorrt base --json
     """
-    _not_there("tensorrt")
+    from export import tensorrt as building
+
+    with one_line(), opened(pack) as (found,):
+        rows = building.build(found, precision)
+        table = Table("variant", "built", "library", "bytes", "seconds", "detail")
+        for row in rows:
+            answer = "yes" if row.ok else "NO"
+            table.add_row(row.precision, answer, row.library, str(row.bytes), f"{row.seconds:.1f}", row.detail)
+        ok = all(row.ok for row in rows)
+        show({"ok": ok, "pack": found.address, "variants": rows}, as_json, table)
+    if not ok:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -305,7 +320,8 @@ def build(
         raise typer.Exit(2) from None
     with one_line(ExportError, CheckpointError), tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
         text = card.read_text(encoding="utf-8") if card else ""
-        made = build_run(run, Path(scratch) / "pack", images or [], name, text, threshold)
+        folder = Path(scratch) / "pack" if out.suffix == SUFFIX else out
+        made = build_run(run, folder, images or [], name, text, threshold)
         foreign.save(made, out)
         table = Table("pack", "address")
         table.add_row(str(out), made.address[:12])

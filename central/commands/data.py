@@ -19,7 +19,9 @@ from central.settings import Settings
 from central.store import blobs as blob_store
 from central.store.blobs import BlobError
 
-ProfileOption = Annotated[str | None, typer.Option("--profile", help="What the project labels: street, medical, or a YAML file.")]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", help="What the project labels: street, medical, or a YAML file.")
+]
 FormatArgument = Annotated[str, typer.Argument(metavar="FORMAT", help="coco")]
 
 
@@ -33,7 +35,9 @@ def _format(name: str) -> Format:
 def import_(
     form: FormatArgument,
     path: Annotated[Path, typer.Argument(help="The data set.")],
-    images: Annotated[Path | None, typer.Option(help="Folder that its file names start from; images become frames.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder that its file names start from; images become frames.")
+    ] = None,
     data: Data = None,
     profile_name: ProfileOption = None,
     as_json: Json = False,
@@ -52,12 +56,20 @@ def import_(
             async with store(settings, make=True) as database:
                 blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")
                 return await exchange.take_in(
-                    database, blobs, dataset, images, known, "import", lambda done, _all: bar.update(task, completed=done)
+                    database,
+                    blobs,
+                    dataset,
+                    images,
+                    known,
+                    "import",
+                    lambda done, _all: bar.update(task, completed=done),
                 )
 
     with plain_errors(FormatError, ProfileError, BlobError):
         done = asyncio.run(work(load(data=data, profile=profile_name)))
-    text = f"{done.frames} new frames, {done.labelled} labelled with {done.boxes} boxes, {done.unmatched} without a frame"
+    text = (
+        f"{done.frames} new frames, {done.labelled} labelled with {done.boxes} boxes, {done.unmatched} without a frame"
+    )
     result(asdict(done), as_json, text)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from central.commands.common import CommandError, Data, Json, load, plain_errors, result, say, store
 from central.jobs import rounds
-from central.jobs.rounds import RoundBusy
+from central.jobs.rounds import RoundBusyError
 from central.releases import registry
 from central.settings import Settings
 from central.store.database import Database
@@ -58,6 +58,15 @@ def train_detect(context: typer.Context) -> None:
     delegate(context, "central.learn.detect.command:train_detect", "train detect")
 
 
+@train.command("blur", context_settings=PASS_ON)
+def train_blur(context: typer.Context) -> None:
+    """Teach the blur head of a run from images without labels.
+
+    Example: wayside-central train blur runs/first --images frames/
+    """
+    delegate(context, "central.learn.blur.command:train_blur", "train blur")
+
+
 async def _change(database: Database, round_id: str, values: dict[str, Any]) -> None:
     async with database.write() as session:
         await session.execute(update(Round).where(Round.id == round_id).values(**values))
@@ -93,7 +102,7 @@ async def _round(settings: Settings, options: dict[str, Any]) -> tuple[str, dict
 
 
 def round_(
-    epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Passes over the data; chosen by the round where absent.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Passes over the data.")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -102,7 +111,7 @@ def round_(
     Example: wayside-central round --epochs 4 --json
     """
     options = {} if epochs is None else {"epochs": epochs}
-    with plain_errors(RoundBusy, PackError, ValueError, RuntimeError, ImportError):
+    with plain_errors(RoundBusyError, PackError, ValueError, RuntimeError, ImportError):
         round_id, done = asyncio.run(_round(load(data=data), options))
     say(f"round {round_id} is done")
     result({"round": round_id, **done}, as_json, f"pack {done.get('pack')}")

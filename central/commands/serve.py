@@ -106,7 +106,12 @@ def announce(settings: Settings, password: str | None) -> None:
     console = Console(stderr=True, highlight=False)
     lines = [f"UI and API   {settings.url}", f"Data         {settings.data}"]
     if password is not None:
-        lines += ["", "Log in as    admin", f"Password     {password}", "It is shown this once; choose your own in the UI."]
+        lines += [
+            "",
+            "Log in as    admin",
+            f"Password     {password}",
+            "It is shown this once; choose your own in the UI.",
+        ]
     console.print(Panel("\n".join(lines), title="Wayside", expand=False))
 
 

@@ -23,8 +23,9 @@ from sqlalchemy import select
 import edge
 from central import settings
 from central.annotate import profile
-from central.learn import prototypes, snapshot
+from central.learn import snapshot
 from central.learn.data import Example
+from central.learn.data.dataset import read_image
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.evaluate import Report, evaluate
 from central.learn.detect.quick import best_threshold, detect
@@ -39,9 +40,10 @@ from central.store.database import Database
 from central.store.models import Release
 from edge.runtime import packs
 from edge.runtime.model import Model
-from export.build import Ingredients, build, noise_frames, parity_inputs
+from export.build import Ingredients, build, noise_frames, parity_inputs, prepared, reference
+from export.prototypes import SAMPLE, choose, embeddings
 from protocols import files
-from protocols.pack import MANIFEST, Pack, PackError, open_folder
+from protocols.pack import MANIFEST, Input, Pack, PackError, open_folder
 
 EPOCHS: Final = 20
 BATCH: Final = 8
@@ -204,8 +206,17 @@ def _export(plan: Plan, network: Network, training: list[Example]) -> Pack:
         snapshot=plan.frozen.address, producer=f"wayside {edge.__version__}",
     )  # fmt: skip
     inputs = parity_inputs(plan.parent) or noise_frames(3, config.height, config.width)
-    covered = prototypes.choose(prototypes.embeddings(network, training))
+    covered = _covered(network, training)
     return build(network, about, folder, inputs, covered)
+
+
+def _covered(network: Network, training: list[Example]) -> NDArray[np.float32]:
+    """Return prototypes ``[P, D]`` of the frames that the network was trained on."""
+    spec = Input(height=network.config.height, width=network.config.width)
+    step = max(1, len(training) // SAMPLE)
+    images = (read_image(str(example.path)) for example in training[::step])
+    inputs = (prepared([image], spec)[0] for image in images if image is not None)
+    return choose(embeddings(reference(network), inputs))
 
 
 def _judge(plan: Plan, pack: Pack) -> Report | None:

@@ -10,9 +10,9 @@ import onnx
 import torch
 from torch import Tensor
 
-from central.learn import checkpoint
 from central.learn.models import ModelConfig, Network, build
 from edge.runtime import RuntimeFault, modelfile
+from export import checkpoint
 from export.build import config_of
 from export.graph import ExportError, weights_of
 from protocols.pack import MODEL, Pack

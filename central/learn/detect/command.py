@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from central.learn import checkpoint
 from central.learn.data import Example
 from central.learn.data.coco import load
 from central.learn.detect.coco import DatasetError, read
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.train import Run, TrainingError
 from central.learn.models import ModelConfig
+from export import checkpoint
 
 DEFAULT_LABELS = "person,two_wheeler,car,bus,truck"
 

@@ -40,6 +40,8 @@ class Quick:
     ap50: float
     per_class: dict[str, float]
     confusion: NDArray[np.int64]
+    threshold: float = 0.3
+    """Score with the best F1."""
 
 
 @torch.no_grad()
@@ -100,7 +102,8 @@ def measure(found: Sequence[Found], labels: tuple[str, ...]) -> Quick:
     confusion = np.zeros((len(labels) + 1, len(labels) + 1), np.int64)
     for image in found:
         _confuse(image, confusion)
-    return Quick(float(np.mean(list(per_class.values()))) if per_class else 0.0, per_class, confusion)
+    mean = float(np.mean(list(per_class.values()))) if per_class else 0.0
+    return Quick(mean, per_class, confusion, best_threshold(found, 0.3))
 
 
 def _confuse(image: Found, confusion: NDArray[np.int64]) -> None:

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from central.learn import checkpoint
 from central.learn.data import Example
 from central.learn.data.augment import FULL, LIGHT, NONE, Strength
 from central.learn.data.dataset import Batch, Stream, collate
@@ -32,6 +31,7 @@ from central.learn.detect.quick import Quick, detect, measure
 from central.learn.ema import Average
 from central.learn.models import Network, build
 from central.learn.models.network import cells
+from export import checkpoint
 from protocols import files
 
 STRENGTHS: Final[dict[str, Strength]] = {"none": NONE, "light": LIGHT, "full": FULL}
@@ -239,7 +239,7 @@ class Run:
         self.save()
         result: dict[str, Any] = {"steps": self.step, "seconds": seconds}
         if quick is not None:
-            result |= {"ap50": quick.ap50, "per_class": quick.per_class}
+            result |= {"ap50": quick.ap50, "per_class": quick.per_class, "score_threshold": quick.threshold}
             plots.confusion(quick.confusion, self.config.model.labels, self.folder / "confusion.png")
         plots.curves(self.history, self.folder / "curves.png")
         files.write_atomic(self.folder / "result.json", json.dumps(result, indent=1).encode())

@@ -21,6 +21,13 @@ class Backbone(nn.Module):
             channels = width
         self.stages = nn.ModuleList(stages)
 
+    def shallow(self, x: Tensor) -> Tensor:
+        """Return the features at stride 8 alone, at a fraction of the whole's cost."""
+        x = self.stem(x)
+        for stage in list(self.stages)[:2]:
+            x = stage(x)
+        return x
+
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []
         x = self.stem(x)

@@ -5,39 +5,32 @@ The farthest-first traversal of Gonzalez (1985): no frame of the set is farther 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from central.learn.data import Example
-from central.learn.data.dataset import read_image
-from central.learn.models import Network
-from edge.runtime.prepare import letterbox
+from export.parity import Run
 
 COUNT: Final = 64
+"""Prototypes of a pack: 16 KB at 64 dimensions."""
 SAMPLE: Final = 512
-"""Frames that are embedded at most, spread evenly over the set."""
+"""Frames that are embedded at most."""
+EMBEDDING: Final = "embedding"
 
 
-@torch.no_grad()
-def embeddings(network: Network, examples: Sequence[Example]) -> NDArray[np.float32]:
-    """Return the embeddings ``[N, D]`` (unit length) of up to SAMPLE readable images."""
-    config = network.config
-    step = max(1, len(examples) // SAMPLE)
+def embeddings(run: Run, inputs: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Return the embeddings ``[N, D]`` (unit length) that `run` gives for prepared images uint8 ``[1, 3, H, W]``.
+
+    Empty where the network has none.
+    """
     found = []
-    for example in list(examples)[::step][:SAMPLE]:
-        image = read_image(str(example.path))
-        if image is None:
-            continue
-        fitted, _ = letterbox(image, config.height, config.width)
-        pixels = torch.from_numpy(np.ascontiguousarray(fitted[:, :, ::-1].transpose(2, 0, 1)))[None]
-        embedding = network.raw(pixels).embedding
-        if embedding is None:
+    for pixels in inputs:
+        outputs = run(pixels)
+        if EMBEDDING not in outputs:
             break
-        found.append(embedding[0].numpy())
+        found.append(np.asarray(outputs[EMBEDDING], np.float32).reshape(-1))
     return np.array(found, np.float32).reshape(len(found), -1)
 
 

@@ -19,7 +19,7 @@ class CheckpointError(ValueError):
 
 def write(path: Path, tensors: dict[str, Tensor], about: dict[str, object]) -> None:
     """Replace `path` by `tensors` and `about` (anything JSON)."""
-    flat = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    flat = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     files.write_atomic(path, save(flat, {"about": json.dumps(about)}))
 
 

@@ -1,0 +1,1 @@
+"""Learning how blurred something is."""
