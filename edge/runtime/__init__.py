@@ -18,7 +18,7 @@ from protocols.pack import Input, Manifest
 Float = NDArray[np.float32]
 
 
-class RuntimeFault(Exception):
+class RuntimeFault(Exception):  # noqa: N818 - a RuntimeError is something else
     """A model that cannot be opened or run here. The text says which, why, and what to do."""
 
 

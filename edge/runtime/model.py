@@ -36,7 +36,9 @@ def open_backend(pack: Pack, backend: str, precision: str, threads: int) -> Back
     except PackError as error:
         raise RuntimeFault(str(error)) from None
     if backend == TENSORRT:
-        raise RuntimeFault("backend tensorrt: not there yet; choose auto or onnxruntime-cpu")
+        from edge.runtime.tensorrt import TensorRt
+
+        return TensorRt(pack, precision)
     from edge.runtime.session import (
         Session,  # here, so that the decoders can be used where ONNX Runtime is not installed
     )

@@ -8,6 +8,7 @@ onnx.proto, so that a node needs neither the onnx package nor trust in the file.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -36,12 +37,13 @@ _GRAPH_NODE, _GRAPH_TENSOR, _GRAPH_SPARSE, _GRAPH_INPUT, _GRAPH_OUTPUT = (
 _NODE_NAME, _NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN = 3, 4, 5, 7
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS, _ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
 _SPARSE_TENSORS = (1, 2)
+_TENSOR_TYPE, _TENSOR_VALUES, _FLOATS = 2, (4, 9, 10), (1, 10, 11, 16)
 _TENSOR_NAME, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 8, 13, 14
 
 Field = tuple[int, int | memoryview]
 
 
-class _Broken(ValueError):
+class _WireError(ValueError):
     """The bytes are not what the wire format allows."""
 
 
@@ -49,7 +51,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(data) or shift > 63:
-            raise _Broken("it ends in the middle of a number")
+            raise _WireError("it ends in the middle of a number")
         byte = data[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
@@ -71,16 +73,16 @@ def _fields(data: memoryview) -> Iterator[Field]:
         elif kind in (_I64, _I32):
             length = 8 if kind == _I64 else 4
         else:
-            raise _Broken(f"wire type {kind} is not used by ONNX")
+            raise _WireError(f"wire type {kind} is not used by ONNX")
         if number == 0 or at + length > len(data):
-            raise _Broken(f"field {number} needs {length} bytes, {len(data) - at} are left")
+            raise _WireError(f"field {number} needs {length} bytes, {len(data) - at} are left")
         yield number, data[at : at + length]
         at += length
 
 
 def _inner(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
-        raise _Broken("a number where a message belongs")
+        raise _WireError("a number where a message belongs")
     return value
 
 
@@ -114,7 +116,7 @@ class _Walk:
                 what = "training information" if number == _MODEL_TRAINING else "functions of its own"
                 raise RuntimeFault(f"it holds {what}, which no backend needs; export it without")
         if self.graphs != 1:
-            raise _Broken("it holds no graph" if not self.graphs else "it holds several graphs")
+            raise _WireError("it holds no graph" if not self.graphs else "it holds several graphs")
 
     def graph(self, data: memoryview, depth: int) -> None:
         if depth > MAX_DEPTH:
@@ -161,6 +163,35 @@ class _Walk:
                 _tensor(_inner(value))
 
 
+def structure(data: bytes) -> str:
+    """Return a hash (hex) of everything in a model but the values of its float weights.
+
+    Two models with the same structure differ in weights only: an engine of one can be refitted with those of the other.
+    Raises RuntimeFault where `data` is not a whole model.
+    """
+    digest = hashlib.sha256()
+    try:
+        for number, value in _fields(memoryview(data)):
+            if number != _MODEL_GRAPH:
+                continue
+            for inner, part in _fields(_inner(value)):
+                if inner in (_GRAPH_NODE, _GRAPH_INPUT, _GRAPH_OUTPUT):
+                    digest.update(b"%d %d " % (inner, len(_inner(part))) + bytes(_inner(part)))
+                elif inner == _GRAPH_TENSOR:
+                    digest.update(_shape(_inner(part)))
+    except _WireError as error:
+        raise RuntimeFault(f"not a whole ONNX model ({error})") from None
+    return digest.hexdigest()
+
+
+def _shape(tensor: memoryview) -> bytes:
+    """Return what identifies an initializer: all of it, without its values where they are floats."""
+    fields = list(_fields(tensor))
+    floats = any(number == _TENSOR_TYPE and value in _FLOATS for number, value in fields)
+    kept = [(n, v if isinstance(v, int) else bytes(v)) for n, v in fields if not (floats and n in _TENSOR_VALUES)]
+    return repr(kept).encode()
+
+
 def _foreign(head: bytes) -> str:
     if head.startswith(b"PK"):
         return "a zip archive (a PyTorch checkpoint?)"
@@ -178,7 +209,7 @@ def verify(data: bytes, name: str) -> None:
         raise RuntimeFault(f"{name}: {len(data)} bytes, more than the {MAX_MODEL} that a model may have")
     try:
         _Walk().model(memoryview(data))
-    except _Broken as error:
+    except _WireError as error:
         raise RuntimeFault(f"{name}: not a whole ONNX model ({error}); get it again") from None
     except RuntimeFault as fault:
         raise RuntimeFault(f"{name}: {fault}") from None
