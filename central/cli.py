@@ -69,7 +69,7 @@ def serve(
 
 @app.command()
 def demo(
-    video: Annotated[str | None, typer.Option(help="Cameras of your own: paths or RTSP URLs, separated by commas.")] = None,
+    video: Annotated[str | None, typer.Option(help="Your cameras: paths or RTSP URLs, with commas.")] = None,
     truth: Annotated[Path | None, typer.Option(help="COCO file that answers in place of a person.")] = None,
     auto: Annotated[bool, typer.Option("--auto", help="Nobody reviews: confident proposals count.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Once round the loop, without a browser, then end.")] = False,

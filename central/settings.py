@@ -48,25 +48,42 @@ class Settings(BaseSettings):
 
     data: Path = Field(DEFAULT_DATA, description="Folder of everything that the centre keeps.")
     database_url: SecretStr | None = Field(
-        None, description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; without it, central.db in the data folder."
+        None,
+        description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; without it, a file in the data folder.",
     )
-    blob_url: str | None = Field(None, description="file:///PATH, memory: or s3://BUCKET/PREFIX; without it, blobs/ in the data folder.")
+    blob_url: str | None = Field(
+        None, description="file:///PATH, memory: or s3://BUCKET/PREFIX; without it, blobs/ in the data folder."
+    )
     broker_url: SecretStr | None = Field(
-        None, description="mqtt://[USER:PASSWORD@]HOST[:PORT] or mqtts://...; without it, a broker of our own on this machine."
+        None,
+        description="mqtt://[USER:PASSWORD@]HOST[:PORT] or mqtts://...; without it, a broker of our own.",
     )
-    broker_port: int = Field(1883, ge=0, le=65535, description="Port of our own broker, on loopback; 0 takes a free one.")
+    broker_port: int = Field(
+        1883, ge=0, le=65535, description="Port of our own broker, on loopback; 0 takes a free one."
+    )
     prefix: str = Field(topics.DEFAULT_PREFIX, description="First levels of every MQTT topic.")
-    host: str = Field("127.0.0.1", min_length=1, max_length=255, description="Address that the UI and the API listen on.")
+    host: str = Field(
+        "127.0.0.1", min_length=1, max_length=255, description="Address that the UI and the API listen on."
+    )
     port: Port = Field(8080, description="Port that the UI and the API listen on.")
     behind_tls: bool = Field(
-        False, description="A proxy in front speaks TLS: cookies become Secure, and a host other than loopback is allowed."
+        False,
+        description="A proxy in front speaks TLS: cookies become Secure, and a host other than loopback is allowed.",
     )
-    profile: str = Field("street", min_length=1, description="What the project labels: street, medical, or the path of a YAML file.")
+    profile: str = Field(
+        "street", min_length=1, description="What the project labels: street, medical, or the path of a YAML file."
+    )
     session_hours: float = Field(24.0, ge=0.1, le=720.0, description="Hours after which a login ends.")
-    online_after_s: float = Field(90.0, ge=5.0, le=3600.0, description="Seconds of silence after which a node counts as offline.")
-    snapshot_timeout_s: float = Field(4.0, ge=0.1, le=30.0, description="Seconds to wait for a node's answer to a command.")
+    online_after_s: float = Field(
+        90.0, ge=5.0, le=3600.0, description="Seconds of silence after which a node counts as offline."
+    )
+    snapshot_timeout_s: float = Field(
+        4.0, ge=0.1, le=30.0, description="Seconds to wait for a node's answer to a command."
+    )
     propose: bool = Field(True, description="Propose labels anew for waiting frames whenever another pack is released.")
-    auto_review: bool = Field(False, description="Nobody reviews: proposals above auto_confidence become machine-made labels.")
+    auto_review: bool = Field(
+        False, description="Nobody reviews: proposals above auto_confidence become machine-made labels."
+    )
     auto_confidence: float = Field(0.5, ge=0.0, le=1.0, description="Score from which auto_review takes a proposal.")
 
     @field_validator("data")

@@ -48,7 +48,7 @@ async def review(database: Database, known: Sequence[str], confidence: float, li
         try:
             async with database.write() as session:
                 await (queue.label(session, answer, known) if boxes else queue.skip(session, answer))
-        except (queue.Conflict, queue.FrameMissing, LabelError):
+        except (queue.ConflictError, queue.FrameMissingError, LabelError):
             continue  # somebody was quicker, or the box is no box: it is theirs
         answered += 1
     return answered

@@ -1,7 +1,7 @@
 """The HTTP API for programs: log in, ask the queue, answer it.
 
-    with Client.login("http://127.0.0.1:8080", "admin", password) as client:
-        for frame in client.queue(20).items: ...
+with Client.login("http://127.0.0.1:8080", "admin", password) as client:
+    for frame in client.queue(20).items: ...
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ class Client:
         """Talk to the centre at `url` with a session token."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(
-            base_url=f"{url.rstrip('/')}/api/v1", headers=headers, timeout=TIMEOUT_S, transport=transport, trust_env=False
+            base_url=f"{url.rstrip('/')}/api/v1",
+            headers=headers,
+            timeout=TIMEOUT_S,
+            transport=transport,
+            trust_env=False,
         )
 
     @classmethod
@@ -71,7 +75,9 @@ class Client:
         try:
             said = s.ErrorView.model_validate_json(answer.content).error
         except ValidationError:
-            raise ClientError(answer.status_code, "error", f"HTTP status {answer.status_code}; is it a centre?") from None
+            raise ClientError(
+                answer.status_code, "error", f"HTTP status {answer.status_code}; is it a centre?"
+            ) from None
         raise ClientError(answer.status_code, said.code, said.message, said.detail)
 
     def _view(self, view: type[V], method: str, path: str, body: Any = None, **query: Any) -> V:
@@ -93,7 +99,9 @@ class Client:
         """Yield frames, newest first, page by page."""
         cursor = None
         while True:
-            page = self._view(s.FramePage, "GET", "/frames", state=state, camera=camera, cursor=cursor, limit=s.MAX_PAGE)
+            page = self._view(
+                s.FramePage, "GET", "/frames", state=state, camera=camera, cursor=cursor, limit=s.MAX_PAGE
+            )
             yield from page.items
             if page.next is None:
                 return

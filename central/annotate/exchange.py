@@ -1,8 +1,8 @@
 """Data sets into the store, and out of it.
 
-    import   pictures with their images become frames of the node ``import``; without, the labels of frames that have
-             the same file name. Twice gives the same.
-    export   every labelled frame, with its labels and what it is complete for
+import   pictures with their images become frames of the node ``import``; without, the labels of frames that have
+         the same file name. Twice gives the same.
+export   every labelled frame, with its labels and what it is complete for
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ async def _find(session: AsyncSession, name: str, sha256: str | None) -> Frame |
     return (await session.scalars(query.order_by(Frame.id).limit(1))).first()
 
 
-async def _add(session: AsyncSession, picture: Picture, sha256: str, blob: str, frame: str, size: tuple[int, int, int]) -> Frame:
+async def _add(
+    session: AsyncSession, picture: Picture, sha256: str, blob: str, frame: str, size: tuple[int, int, int]
+) -> Frame:
     camera = _name(picture.camera or PurePosixPath(picture.name).parent.name or NODE)
     if await session.get(Node, NODE) is None:
         session.add(Node(name=NODE, state="stopped", version="imported"))
@@ -199,9 +201,14 @@ async def take_out(database: Database, known: Collection[str]) -> tuple[Dataset,
             boxes = [LabelBox((a.x1, a.y1, a.x2, a.y2), a.label, a.score) for a in frame.annotations if a.confirmed]
             pictures.append(
                 Picture(
-                    name=name, width=frame.width, height=frame.height, boxes=tuple(boxes),
-                    complete_for=tuple(frame.complete_for), camera=frame.camera, index=frame.index,
-                )  # fmt: skip
+                    name=name,
+                    width=frame.width,
+                    height=frame.height,
+                    boxes=tuple(boxes),
+                    complete_for=tuple(frame.complete_for),
+                    camera=frame.camera,
+                    index=frame.index,
+                )
             )
             keys[name] = frame.blob
     used = {b.label for p in pictures for b in p.boxes}

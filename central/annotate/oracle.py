@@ -56,7 +56,10 @@ def _scaled(picture: Picture, frame: FrameView) -> list[LabelBox]:
     """Return the boxes of `picture` in pixels of `frame`, which may have another size, cut to it."""
     x, y = frame.width / picture.width, frame.height / picture.height
     cut = (
-        (clip((b.box[0] * x, b.box[1] * y, b.box[2] * x, b.box[3] * y), frame.width, frame.height, float("inf")), b.label)
+        (
+            clip((b.box[0] * x, b.box[1] * y, b.box[2] * x, b.box[3] * y), frame.width, frame.height, float("inf")),
+            b.label,
+        )
         for b in picture.boxes
     )
     return [LabelBox(box, label) for box, label in cut if box is not None]
@@ -86,7 +89,7 @@ def run(
     pause_s: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Tally:
-    """Answer whatever waits, again and again, until `until` (asked with the tally so far) says so. Raises ClientError."""
+    """Answer whatever waits until `until`, asked with the tally so far, says so. Raises ClientError."""
     known = [label.name for label in client.profile().labels]
     tally = Tally()
     while not until(tally):

@@ -38,7 +38,9 @@ THREADS: Final = 1
 """Of the model: nodes and people come first."""
 
 
-def boxes_of(found: Inference, labels: Collection[str], names: Collection[str], width: int, height: int) -> list[LabelBox]:
+def boxes_of(
+    found: Inference, labels: Collection[str], names: Collection[str], width: int, height: int
+) -> list[LabelBox]:
     """Return what `found` proposes for a frame of `width` x `height` pixels, best first.
 
     `labels` are the model's, in the order of its classes; those that are not among the project's `names` are left out.
@@ -99,7 +101,11 @@ async def _decode(blobs: Blobs, frame: Frame) -> NDArray[np.uint8] | None:
 
 
 async def propose(
-    database: db.Database, blobs: Blobs, model: Model, names: Collection[str], report: Callable[[Mapping[str, Any]], None]
+    database: db.Database,
+    blobs: Blobs,
+    model: Model,
+    names: Collection[str],
+    report: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """Renew the proposals of the waiting frames with `model` and return how many there were."""
     pack = model.pack.address
@@ -122,7 +128,12 @@ async def propose(
 
 
 def run(
-    pack: str, names: list[str], database_url: str, blob_url: str | None, blob_folder: str, report: Callable[[Mapping[str, Any]], None]
+    pack: str,
+    names: list[str],
+    database_url: str,
+    blob_url: str | None,
+    blob_folder: str,
+    report: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """The job: renew proposals with the pack in folder `pack`."""
 

@@ -20,11 +20,11 @@ from central.store.models import Annotation, Frame, LabelRevision
 from protocols.messages import utc_now
 
 
-class FrameMissing(LookupError):
+class FrameMissingError(LookupError):
     """A frame that does not exist."""
 
 
-class Conflict(Exception):
+class ConflictError(Exception):
     """Somebody else answered first; `frame` is what they left."""
 
     def __init__(self, frame: Frame) -> None:
@@ -45,7 +45,7 @@ class Answer:
 
 
 async def load(session: AsyncSession, frame: str) -> Frame:
-    """Return the frame with its annotations. Raises FrameMissing."""
+    """Return the frame with its annotations. Raises FrameMissingError."""
     found = await session.scalar(
         select(Frame)
         .where(Frame.id == frame)
@@ -53,7 +53,7 @@ async def load(session: AsyncSession, frame: str) -> Frame:
         .execution_options(populate_existing=True)
     )
     if found is None:
-        raise FrameMissing(frame)
+        raise FrameMissingError(frame)
     return found
 
 
@@ -88,7 +88,7 @@ async def history(session: AsyncSession, frame: str) -> list[LabelRevision]:
 
 
 async def _take_turn(session: AsyncSession, answer: Answer, state: Literal["labelled", "skipped"]) -> int:
-    """Move the frame from the answer's revision to the next one, which is returned. Raises FrameMissing, Conflict."""
+    """Move the frame from the answer's revision to the next and return that. Raises FrameMissingError, ConflictError."""
     result = await session.execute(
         update(Frame)
         .where(Frame.id == answer.frame, Frame.revision == answer.revision)
@@ -99,7 +99,7 @@ async def _take_turn(session: AsyncSession, answer: Answer, state: Literal["labe
     if result.first() is None:
         current = await load(session, answer.frame)
         session.expunge_all()  # what is shown must outlive the transaction, which is rolled back
-        raise Conflict(current)
+        raise ConflictError(current)
     return answer.revision + 1
 
 
@@ -121,7 +121,7 @@ async def label(session: AsyncSession, answer: Answer, known: Collection[str]) -
     """Store `answer` in the open write transaction and return the frame as it is then.
 
     The answer's boxes replace all boxes of the frame, proposals included; what the node proposed stays in
-    `Frame.detections`. Raises LabelError, FrameMissing, Conflict; after any of them nothing is stored.
+    `Frame.detections`. Raises LabelError, FrameMissingError, ConflictError; after any of them nothing is stored.
     """
     frame = await load(session, answer.frame)
     boxes = check(answer.boxes, frame.width, frame.height, known)
@@ -157,7 +157,7 @@ async def label(session: AsyncSession, answer: Answer, known: Collection[str]) -
 
 
 async def skip(session: AsyncSession, answer: Answer) -> Frame:
-    """Put the frame aside in the open write transaction; its boxes stay. Raises FrameMissing, Conflict."""
+    """Put the frame aside in the open write transaction; its boxes stay. Raises FrameMissingError, ConflictError."""
     frame = await load(session, answer.frame)
     boxes = [LabelBox((a.x1, a.y1, a.x2, a.y2), a.label) for a in frame.annotations if a.confirmed]
     revision = await _take_turn(session, answer, "skipped")

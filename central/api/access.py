@@ -135,7 +135,9 @@ def _require(role: Role) -> Callable[[Request, Centre], Awaitable[Person]]:
     async def check(request: Request, centre: CentreDep) -> Person:
         person = await whoever(request, centre)
         if person is None:
-            raise ApiError(401, "not_logged_in", "log in first; the session may have ended", headers={"WWW-Authenticate": "Bearer"})
+            raise ApiError(
+                401, "not_logged_in", "log in first; the session may have ended", headers={"WWW-Authenticate": "Bearer"}
+            )
         if ROLES.index(person.role) < ROLES.index(role):
             raise ApiError(403, "forbidden", f"this needs the role {role}; {person.name} has {person.role}")
         return person

@@ -1,8 +1,8 @@
 """What the centre does by itself while it serves.
 
-    releases    notices releases that another process made (a command beside the server) and tells the nodes
-    proposals   has waiting frames proposed anew by the released pack, whenever some are out of date
-    auto        reviews in place of people, where the settings say so
+releases    notices releases that another process made (a command beside the server) and tells the nodes
+proposals   has waiting frames proposed anew by the released pack, whenever some are out of date
+auto        reviews in place of people, where the settings say so
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One error shape: ``{"error": {"code", "message", "detail"}}`` for whatever goes wrong.
 
-    ApiError                  what our own routes raise
-    RequestValidationError    a body or query that does not fit its schema       422 invalid
-    HTTPException             what the framework raises (404 for a wrong path, 405 ...)
-    anything else             a bug: logged with its trace, told without it      500 internal
+ApiError                  what our own routes raise
+RequestValidationError    a body or query that does not fit its schema       422 invalid
+HTTPException             what the framework raises (404 for a wrong path, 405 ...)
+anything else             a bug: logged with its trace, told without it      500 internal
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What every answer carries, and what no request may be. Plain ASGI, around everything else.
 
-    too large a body            413, also where its length is not announced
-    a change from another site  403, before anybody is asked who they are
-    headers                     no inline script or style, no framing, no sniffing, no referrer
+too large a body            413, also where its length is not announced
+a change from another site  403, before anybody is asked who they are
+headers                     no inline script or style, no framing, no sniffing, no referrer
 """
 
 from __future__ import annotations

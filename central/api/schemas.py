@@ -403,4 +403,6 @@ class HealthView(View):
 
     status: Literal["ok", "starting", "failing"]
     version: str
-    checks: dict[str, str] = Field(default={}, description="What was looked at, and what is wrong with it, if anything.")
+    checks: dict[str, str] = Field(
+        default={}, description="What was looked at, and what is wrong with it, if anything."
+    )

@@ -86,7 +86,9 @@ def _train(latest: s.RoundView | None) -> s.LoopStep:
         return s.LoopStep(step="train", state="idle", detail="no round yet")
     over = latest.state in ("done", "failed")
     state = latest.state if over else "active"
-    detail = f"round {latest.id}: {latest.state}" if over else f"round {latest.id}: {latest.state} {latest.progress:.0%}"
+    detail = (
+        f"round {latest.id}: {latest.state}" if over else f"round {latest.id}: {latest.state} {latest.progress:.0%}"
+    )
     at = latest.finished or latest.started
     return s.LoopStep.model_validate({"step": "train", "state": state, "detail": detail, "at": at})
 

@@ -39,10 +39,8 @@ class Thumbnails:
         self._clock = clock
         self._entries: dict[tuple[str, str], _Entry] = {}
 
-    async def get(
-        self, node: str, camera: str, ask: Callable[[], Awaitable[bytes | None]]
-    ) -> bytes | None:
-        """Return the newest image of a camera, from `ask` where the one at hand is too old; None where there is none."""
+    async def get(self, node: str, camera: str, ask: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
+        """Return the newest image of a camera, from `ask` where the one at hand is too old; None: there is none."""
         key = (node, camera)
         entry = self._entries.get(key)
         if entry is None or self._clock() >= entry.until:

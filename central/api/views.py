@@ -94,9 +94,7 @@ def node(row: m.Node) -> s.NodeView:
         backend=row.backend,
         pack=row.pack,
         release=row.release,
-        update=s.UpdateView(
-            step=update["step"], progress=update.get("progress", 0.0), reason=update.get("reason", "")
-        )
+        update=s.UpdateView(step=update["step"], progress=update.get("progress", 0.0), reason=update.get("reason", ""))
         if update
         else None,
         spool_frames=row.spool_frames,

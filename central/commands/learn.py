@@ -85,7 +85,8 @@ async def _round(settings: Settings, options: dict[str, Any]) -> tuple[str, dict
             values = rounds.columns(step)
             if values:
                 asyncio.run_coroutine_threadsafe(_change(database, round_id, values), loop).result()
-            console.print(f"{round_id} {step.get('state', '')} {step.get('progress', 0.0):.0%} {step.get('detail', '')}")
+            share = f"{step.get('progress', 0.0):.0%}"
+            console.print(f"{round_id} {step.get('state', '')} {share} {step.get('detail', '')}", markup=False)
 
         # A process boundary: whatever ends the round must be written to its row before it is told.
         try:

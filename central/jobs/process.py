@@ -186,7 +186,7 @@ async def _tell(listener: Listener | None, kind: Literal["report", "end"], step:
     # Not ours: what a listener raises must not lose the job's end.
     try:
         await listener(kind, step)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - see above
         _log.error("a job's listener failed", exc_info=error)
 
 

@@ -34,7 +34,7 @@ REPORTED: Final = frozenset(
 """Columns of a round that its reports may set, besides state and progress."""
 
 
-class RoundBusy(Exception):
+class RoundBusyError(Exception):
     """A round runs already; `round_id` says which."""
 
     def __init__(self, round_id: str) -> None:
@@ -70,10 +70,10 @@ def ending(step: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def create(session: AsyncSession, by: str, epochs: int | None) -> Round:
-    """Add a round in the open write transaction. Raises RoundBusy while another one runs."""
+    """Add a round in the open write transaction. Raises RoundBusyError while another one runs."""
     busy = await session.scalar(select(Round.id).where(Round.state.not_in(OVER)))
     if busy is not None:
-        raise RoundBusy(busy)
+        raise RoundBusyError(busy)
     number = int(await session.scalar(select(func.count()).select_from(Round)) or 0) + 1
     row = Round(id=f"r{number:04d}", by=by, epochs=epochs, detail="waiting for a process")
     session.add(row)
@@ -103,7 +103,7 @@ async def start(
     options: Mapping[str, Any],
     register: Register,
 ) -> str:
-    """Start a round in the background and return its id. Raises RoundBusy, JobError."""
+    """Start a round in the background and return its id. Raises RoundBusyError, JobError."""
     async with database.write() as session:
         round_id = (await create(session, by, options.get("epochs"))).id
 

@@ -1,8 +1,8 @@
 """The other end of a job: ``python -m central.jobs.worker FD`` in a process of its own.
 
-    stdin    one JSON line {"function", "args"}; stays open, and its end means that the server is gone
-    FD       reports as JSON lines, the last one {"result": ...} or {"error": ...}
-    stdout, stderr   the log
+stdin    one JSON line {"function", "args"}; stays open, and its end means that the server is gone
+FD       reports as JSON lines, the last one {"result": ...} or {"error": ...}
+stdout, stderr   the log
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _run(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
     # A process boundary: whatever a job raises becomes the one line that people see, and its trace goes to the log.
     try:
         return {"result": resolve(request["function"])(**request["args"], report=report) or {}}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - see above
         traceback.print_exc()
         text = str(error).strip() or type(error).__name__
         return {"error": " ".join(text.split())[:2000]}

@@ -111,7 +111,9 @@ def coco(tmp_path: Path) -> Path:
 def test_import_export__round_trip_and_twice_is_once(tmp_path: Path, coco: Path) -> None:
     words = ["import", "coco", str(coco), "--images", str(tmp_path / "images"), "--data", str(tmp_path / "d"), "--json"]
     first, second = (json.loads(run(*words).stdout.splitlines()[-1]) for _ in range(2))
-    out = run("export", "coco", str(tmp_path / "out.json"), "--images", str(tmp_path / "o"), "--data", str(tmp_path / "d"))
+    out = run(
+        "export", "coco", str(tmp_path / "out.json"), "--images", str(tmp_path / "o"), "--data", str(tmp_path / "d")
+    )
     file = json.loads((tmp_path / "out.json").read_text())
     assert first == {"frames": 1, "labelled": 1, "boxes": 1, "unmatched": 0}
     assert second == {"frames": 0, "labelled": 0, "boxes": 0, "unmatched": 0}

@@ -115,7 +115,14 @@ class Coco:
             complete = list(picture.complete_for)
             images.append(
                 _Image(
-                    number, picture.name, picture.width, picture.height, picture.camera, frame, picture.labelled, complete
+                    number,
+                    picture.name,
+                    picture.width,
+                    picture.height,
+                    picture.camera,
+                    frame,
+                    picture.labelled,
+                    complete,
                 )
             )
             for given in picture.boxes:

@@ -35,9 +35,9 @@ def _answering() -> Iterator[None]:
     """Turn what annotation refuses into answers."""
     try:
         yield
-    except annotate.FrameMissing as error:
+    except annotate.FrameMissingError as error:
         raise not_found(f"frame {str(error)[:64]}") from None
-    except annotate.Conflict as error:
+    except annotate.ConflictError as error:
         message = "somebody else changed this frame meanwhile; look at it as it is now and answer again"
         raise ApiError(409, "conflict", message, views.frame(error.frame)) from None
     except LabelError as error:

@@ -52,7 +52,7 @@ async def start(body: s.RoundBody, person: Engineer, centre: CentreDep) -> s.Rou
             options,
             centre.fleet.register,
         )
-    except jobs.RoundBusy as error:
+    except jobs.RoundBusyError as error:
         raise ApiError(409, "busy", str(error), {"round": error.round_id}) from None
     except JobError as error:
         raise ApiError(503, "unavailable", str(error)) from None

@@ -54,16 +54,24 @@ def add_frame(db: Database, blobs: Blobs, jpeg: bytes) -> AddFrame:
                 await session.flush()
             session.add(
                 Frame(
-                    id=frame, node="n1", camera="c1", boot="b1", sequence=number, captured_at=datetime.now(UTC),
-                    width=64, height=48, size_bytes=len(jpeg), sha256=f"{number:064x}", blob=f"frames/{frame}.jpg",
-                    value=value, **columns,
-                )  # fmt: skip
+                    id=frame,
+                    node="n1",
+                    camera="c1",
+                    boot="b1",
+                    sequence=number,
+                    captured_at=datetime.now(UTC),
+                    width=64,
+                    height=48,
+                    size_bytes=len(jpeg),
+                    sha256=f"{number:064x}",
+                    blob=f"frames/{frame}.jpg",
+                    value=value,
+                    **columns,
+                )
             )
             await session.flush()
             for label, score in proposals:
-                session.add(
-                    Annotation(frame=frame, x1=1, y1=2, x2=30, y2=40, label=label, source="node", score=score)
-                )
+                session.add(Annotation(frame=frame, x1=1, y1=2, x2=30, y2=40, label=label, source="node", score=score))
         await blobs.put([(f"frames/{frame}.jpg", jpeg)])
         return frame
 

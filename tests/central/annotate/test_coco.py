@@ -13,7 +13,9 @@ from central.annotate.formats import Dataset, FormatError, Picture, kinds
 from central.annotate.formats.coco import FORMAT
 
 PICTURES = (
-    Picture("a/1.jpg", 100, 50, (LabelBox((1, 2, 30, 40), "car"), LabelBox((0, 0, 5, 5), "bus", 0.5)), ("car",), camera="a"),
+    Picture(
+        "a/1.jpg", 100, 50, (LabelBox((1, 2, 30, 40), "car"), LabelBox((0, 0, 5, 5), "bus", 0.5)), ("car",), camera="a"
+    ),
     Picture("a/2.jpg", 100, 50, (), (), labelled=False, index=7),
 )
 
@@ -62,8 +64,14 @@ def test_read__leaves_out(tmp_path: Path, given: dict[str, Any]) -> None:
         ("[]", "not a COCO file"),
         ("{}", "not a COCO file"),
         ("[" * 100_000, "not a COCO file"),
-        (json.dumps(coco(annotations=[{"id": 1, "image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1]}])), "annotation 1"),
-        (json.dumps(coco(annotations=[{"id": 1, "image_id": 1, "category_id": 9, "bbox": [0, 0, 1, 1]}])), "annotation 1"),
+        (
+            json.dumps(coco(annotations=[{"id": 1, "image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1]}])),
+            "annotation 1",
+        ),
+        (
+            json.dumps(coco(annotations=[{"id": 1, "image_id": 1, "category_id": 9, "bbox": [0, 0, 1, 1]}])),
+            "annotation 1",
+        ),
         (json.dumps(coco(annotations=[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 1]}])), "bbox"),
     ],
 )

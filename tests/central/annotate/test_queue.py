@@ -8,7 +8,7 @@ import pytest
 
 from central.annotate import queue
 from central.annotate.boxes import LabelBox, LabelError
-from central.annotate.queue import Answer, Conflict, FrameMissing
+from central.annotate.queue import Answer, ConflictError, FrameMissingError
 
 Any_ = Any
 KNOWN = ("car", "bus")
@@ -27,7 +27,7 @@ async def test_label__conflict_leaves_the_first_answer(db: Any_, add_frame: Any_
     frame = await add_frame(1)
     async with db.write() as session:
         await queue.label(session, Answer(frame, 0, "ann", [CAR], ["car"]), KNOWN)
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(ConflictError) as caught:
         async with db.write() as session:
             await queue.label(session, Answer(frame, 0, "bob", []), KNOWN)
     assert caught.value.frame.labelled_by == "ann"
@@ -48,7 +48,7 @@ async def test_label__refused_changes_nothing(db: Any_, add_frame: Any_) -> None
 
 @pytest.mark.parametrize("act", ["label", "skip"])
 async def test_answer__missing_frame(db: Any_, act: str) -> None:
-    with pytest.raises(FrameMissing):
+    with pytest.raises(FrameMissingError):
         async with db.write() as session:
             answer = Answer("nix", 0, "ann")
             await (queue.label(session, answer, KNOWN) if act == "label" else queue.skip(session, answer))

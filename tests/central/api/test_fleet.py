@@ -145,7 +145,9 @@ async def add_pack(world: World) -> str:
     made = packs.create(world.centre.settings.packs / "part", manifest, {"model.onnx": b"x"})
     made.folder.rename(world.centre.settings.packs / made.address)
     async with world.centre.database.write() as session:
-        session.add(Pack(address=made.address, name="first", size_bytes=10, labels=["car"], created="2026-01-01T00:00:00Z"))
+        session.add(
+            Pack(address=made.address, name="first", size_bytes=10, labels=["car"], created="2026-01-01T00:00:00Z")
+        )
     return made.address
 
 

@@ -53,7 +53,9 @@ async def test_frames__filtered(world: World, query: dict[str, str], count: int)
         assert len((await client.get("/frames", params=query)).json()["items"]) == count
 
 
-@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 100000}, {"cursor": "../x"}, {"state": "new"}, {"node": "a/b"}])
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 100000}, {"cursor": "../x"}, {"state": "new"}, {"node": "a/b"}]
+)
 async def test_frames__bad_query(world: World, query: dict[str, Any]) -> None:
     async with world.client("viewer") as client:
         answer = await client.get("/frames", params=query)

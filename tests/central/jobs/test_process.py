@@ -131,7 +131,17 @@ async def test_log__unknown_job(jobs: ProcessJobs) -> None:
         await jobs.log("../../etc/passwd")
 
 
-@pytest.mark.parametrize("name", ["os:system", "central.jobs.probe", "central.jobs.probe:_x", "central.nix:f", "central.jobs.probe:nix", "central.jobs.probe:Mapping2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os:system",
+        "central.jobs.probe",
+        "central.jobs.probe:_x",
+        "central.nix:f",
+        "central.jobs.probe:nix",
+        "central.jobs.probe:Mapping2",
+    ],
+)
 def test_resolve__refuses(name: str) -> None:
-    with pytest.raises(ValueError, match="job|function"):
+    with pytest.raises(ValueError, match=r"job|function"):
         resolve(name)
