@@ -29,6 +29,7 @@ from central.api.access import LoginGate
 from central.api.app import create_app
 from central.api.context import Centre, FleetError
 from central.jobs.process import ProcessJobs
+from central.link import BrokerAddress
 from central.notify import Notifier
 from central.releases import offers
 from central.settings import Settings
@@ -116,6 +117,10 @@ class Snapshots:
         """Write the release down."""
         return (await offers.create(self._store, address, by, notes)).number
 
+    def node_login(self, node: str) -> BrokerAddress:
+        """Refuse: there is no broker here."""
+        raise FleetError(f"node {node}: this world has no broker")
+
     def problems(self) -> Sequence[str]:
         """Nothing is wrong."""
         return ()
@@ -150,7 +155,8 @@ def _nodes(now: datetime) -> list[db.Node]:
         rows.append(
             db.Node(
                 name=name, site=site, state=state, version="0.1.0",
-                since=now - timedelta(minutes=7 if state == "offline" else 90), backend="onnxruntime-cpu", pack=address(1 if i == 2 else 2), release=1 if i == 2 else 2, update=update,
+                since=now - timedelta(minutes=7 if state == "offline" else 90), backend="onnxruntime-cpu",
+                pack=address(1 if i == 2 else 2), release=1 if i == 2 else 2, update=update,
                 spool_frames=3 if i == 0 else 0, spool_bytes=412_000 if i == 0 else 0, temperature_c=51.5 + 8 * i,
                 cameras=[_camera(c) for c in cameras],
             )
@@ -215,7 +221,8 @@ def _learning(now: datetime) -> list[db.Base]:
         ),
         db.Round(
             id="round-0", state="failed", progress=0.2, detail="label 'tram' is not in the profile", frames=12,
-            labels=90, created=now - timedelta(hours=21), started=now - timedelta(hours=21), finished=now - timedelta(hours=20.9),
+            labels=90, created=now - timedelta(hours=21), started=now - timedelta(hours=21),
+            finished=now - timedelta(hours=20.9),
         ),
     ]  # fmt: skip
     return [*packs, *rounds]
