@@ -88,7 +88,7 @@ async def history(session: AsyncSession, frame: str) -> list[LabelRevision]:
 
 
 async def _take_turn(session: AsyncSession, answer: Answer, state: Literal["labelled", "skipped"]) -> int:
-    """Move the frame from the answer's revision to the next and return that. Raises FrameMissingError, ConflictError."""
+    """Move the frame from the answer's revision to the next, returned. Raises FrameMissingError, ConflictError."""
     result = await session.execute(
         update(Frame)
         .where(Frame.id == answer.frame, Frame.revision == answer.revision)

@@ -59,9 +59,6 @@ class ErrorView(View):
     error: ErrorInfo
 
 
-# --- session ---------------------------------------------------------------------------------------------------------
-
-
 class Login(Body):
     """A name and its password."""
 
@@ -149,9 +146,6 @@ class CommandResult(View):
 
     ok: bool
     detail: str = ""
-
-
-# --- frames ----------------------------------------------------------------------------------------------------------
 
 
 class AssessmentView(View):
@@ -260,9 +254,6 @@ class HistoryView(View):
     action: str
     boxes: list[BoxBody]
     complete_for: list[str]
-
-
-# --- profile ---------------------------------------------------------------------------------------------------------
 
 
 class LabelView(View):
