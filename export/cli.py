@@ -5,6 +5,7 @@ Exit status 0: done. 1: done, and the answer is no. 2: wrong use or wrong input,
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,20 +37,31 @@ def _errors() -> Console:
     return Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-@contextmanager
-def one_line(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn every error that a user can cause, `kinds` included, into one line and exit status 2."""
-    from export.foreign import ForeignError
-    from export.frames import FramesError
-    from export.quantize import QuantiseError
+def _mistakes() -> tuple[type[Exception], ...]:
+    """Return the errors that a user can cause; those of rooms whose libraries are not installed cannot happen here."""
+    found: list[type[Exception]] = [PackError, RuntimeFault]
+    for module, name in (
+        ("export.foreign", "ForeignError"),
+        ("export.frames", "FramesError"),
+        ("export.quantize", "QuantiseError"),
+        ("export.graph", "ExportError"),
+        ("export.checkpoint", "CheckpointError"),
+    ):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
 
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn every error that a user can cause into one line on standard error and exit status 2."""
     try:
         yield
-    except (PackError, RuntimeFault, ForeignError, FramesError, QuantiseError) as error:
-        _errors().print(f"wayside-export: {error}", markup=False)
-        raise typer.Exit(2) from None
     except OSError as error:
         _errors().print(f"wayside-export: {error.filename or 'file'}: {error.strerror or error}", markup=False)
+        raise typer.Exit(2) from None
+    except _mistakes() as error:
+        _errors().print(f"wayside-export: {error}", markup=False)
         raise typer.Exit(2) from None
 
 
@@ -301,31 +313,31 @@ def build(
     images: Annotated[
         list[Path] | None, typer.Option("--images", help="Folder of training frames. Repeatable.")
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="What people call it; the run's folder by default.")] = "",
-    card: Annotated[Path | None, typer.Option("--card", help="Model card: data, licence, command, figures.")] = None,
-    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Score from which it reports.")] = None,
+    name: Annotated[str, typer.Option("--name", help="What the pack is called; default: the run's folder.")] = "",
+    card: Annotated[Path | None, typer.Option("--card", help="Model card, Markdown.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", min=0.0, max=1.0, help="Score to report from.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a pack of a trained network: graph, parity, prototypes, manifest.
+    """Make a pack of a trained network, and prove that ONNX Runtime computes what torch does.
 
-    Example: wayside-export build runs/7 --images frames/ --out street.wpack
+    Example: wayside-export build runs/7 --images street/images --out street.wpack
     """
     try:
         from export import foreign
-        from export.checkpoint import CheckpointError
-        from export.graph import ExportError
         from export.run import build_run
     except ImportError as error:
         _errors().print(f"wayside-export build: {error.name} is not installed; install wayside[export]", markup=False)
         raise typer.Exit(2) from None
-    with one_line(ExportError, CheckpointError), tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
-        text = card.read_text(encoding="utf-8") if card else ""
+    with one_line(), tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
         folder = Path(scratch) / "pack" if out.suffix == SUFFIX else out
-        made = build_run(run, folder, images or [], name, text, threshold)
+        text = "" if card is None else card.read_text("utf-8")
+        made = build_run(run, folder, images or [], name or run.resolve().name, text, threshold)
         foreign.save(made, out)
-        table = Table("pack", "address")
-        table.add_row(str(out), made.address[:12])
-        show({"pack": made.address, "path": str(out)}, as_json, table)
+        table = Table("pack", "address", "bytes")
+        table.add_row(str(out), made.address[:12], str(sum(entry.size for entry in made.manifest.files.values())))
+        show({"pack": made.address, "path": str(out), "name": made.manifest.name}, as_json, table)
 
 
 def main() -> None:

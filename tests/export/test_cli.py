@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from edge.runtime import engines
 from export.cli import app
 from protocols import pack
 
@@ -83,6 +85,9 @@ def test_bench__against_itself(made: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("build", "nowhere", "--out", "x.wpack"), "nowhere"),
+        (("int8", "nowhere", "--images", ".", "--out", "x.wpack"), "nowhere: no such pack"),
+        (("tensorrt", "nowhere"), "nowhere: no such pack"),
         (("check", "nowhere"), "nowhere: no such pack"),
         (("inspect", "nowhere"), "nowhere: no such pack"),
         (("bench", "nowhere"), "nowhere: no such pack"),
@@ -103,6 +108,28 @@ def test_check__backend_that_is_not_there(made: Path) -> None:
     result = call("check", made, "--backend", "abacus")
     assert result.exit_code == 2
     assert "'abacus' is unknown" in result.stderr
+
+
+def test_int8__no_images(made: Path, tmp_path: Path) -> None:
+    result = call("int8", made, "--images", tmp_path / "none", "--out", tmp_path / "q.wpack")
+    assert result.exit_code == 2
+    assert "none: not a folder" in result.stderr
+
+
+def test_int8__adds_variants_that_check(made: Path, tmp_path: Path) -> None:
+    for seed in range(2):
+        cv2.imwrite(str(tmp_path / f"{seed}.png"), np.random.default_rng(seed).integers(0, 256, (64, 64, 3), np.uint8))
+    result = call("int8", made, "--images", tmp_path, "--out", tmp_path / "q.wpack", "--json")
+    assert result.exit_code == 0, result.output
+    assert last(result)["variants"] == ["fp32", "int8", "int8-trt", "fp16"]
+    assert call("check", tmp_path / "q.wpack").exit_code == 0
+
+
+def test_tensorrt__not_installed(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "MODULES", ())
+    result = call("tensorrt", made)
+    assert result.exit_code == 2
+    assert "TensorRT is not installed" in result.stderr
 
 
 def test_truncated_pack__one_line_and_2(made: Path) -> None:

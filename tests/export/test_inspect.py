@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,9 +15,7 @@ from edge.runtime import RuntimeFault
 from export import foreign, inspect
 
 
-def single(
-    operator: str, given: list[int], weight: list[int], result: list[int], **attributes: object
-) -> onnx.ModelProto:
+def single(operator: str, given: list[int], weight: list[int], result: list[int], **attributes: Any) -> onnx.ModelProto:
     graph = helper.make_graph(
         [helper.make_node(operator, ["x", "w"], ["y"], **attributes)],
         "one",

@@ -12,7 +12,9 @@ FRAME = np.zeros((1, 3, 32, 32), np.uint8)
 
 
 def test_make__what_the_runtime_reads(tmp_path: object) -> None:
-    data = parity.make([FRAME, FRAME + 1], lambda pixels: {"tags": np.full((1, 2), pixels[0, 0, 0, 0])}, {"tags": 0.5})
+    data = parity.make(
+        [FRAME, FRAME + 1], lambda pixels: {"tags": np.full((1, 2), pixels[0, 0, 0, 0], np.float32)}, {"tags": 0.5}
+    )
     path = tmp_path / "parity.npz"  # type: ignore[operator]
     path.write_bytes(data)
     arrays = reading.load(path)
@@ -24,7 +26,7 @@ def test_make__what_the_runtime_reads(tmp_path: object) -> None:
 
 
 def test_make__equal_bytes() -> None:
-    first, second = (parity.make([FRAME], lambda pixels: {"tags": np.ones((1, 2))}) for _ in range(2))
+    first, second = (parity.make([FRAME], lambda pixels: {"tags": np.ones((1, 2), np.float32)}) for _ in range(2))
     assert first == second
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -33,7 +36,7 @@ def test_letterbox__centres_content(source: tuple[int, int], content: tuple[int,
 
 
 @pytest.mark.parametrize("method", [prepare.letterbox, prepare.stretch])
-def test_transform__round_trip(method: object) -> None:
+def test_transform__round_trip(method: Callable[..., Any]) -> None:
     _, transform = method(image(108, 192), 352, 352)
     boxes = np.array([[0, 0, 192, 108], [10.5, 20, 30, 44.25]], np.float32)
     np.testing.assert_allclose(transform.to_source(transform.to_input(boxes)), boxes, atol=1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from edge.runtime import RuntimeFault, session
@@ -72,7 +73,7 @@ def test_session__silent_fallback_is_an_error(make_pack: Make, monkeypatch: pyte
     monkeypatch.setattr(
         session.Session,
         "_open",
-        staticmethod(lambda data, path, provider, threads: session.ort.InferenceSession(
+        staticmethod(lambda data, path, provider, threads: ort.InferenceSession(
             data, session.options(threads), providers=["CPUExecutionProvider"])),
     )  # fmt: skip
     with pytest.raises(RuntimeFault, match="fell back to CPUExecutionProvider"):
