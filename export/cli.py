@@ -216,7 +216,9 @@ def _not_there(name: str) -> None:
 @app.command()
 def int8(
     pack: PackName,
-    images: Annotated[Path, typer.Option("--images", help="Folder of real frames to calibrate with.")],
+    images: Annotated[
+        list[Path], typer.Option("--images", help="Folder of real frames to calibrate with. Repeatable.")
+    ],
     out: Annotated[Path, typer.Option("--out", help=f"Folder or {SUFFIX} file to write.")],
     count: Annotated[int, typer.Option("--frames", min=1, max=1000, help="How many of them, evenly spread.")] = 64,
     as_json: Json = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,16 +18,21 @@ class FramesError(ValueError):
     """A folder without usable images. The text says which and what to do."""
 
 
-def read_frames(folder: Path, count: int) -> tuple[list[Image], list[str]]:
-    """Return up to `count` images BGR ``[H, W, 3]`` from below `folder`, evenly spread over the sorted names.
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise FramesError(f"{folder}: not a folder; give one with images")
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS]
+    if not found:
+        raise FramesError(f"{folder}: no images in it ({', '.join(sorted(ENDINGS))})")
+    return found
+
+
+def read_frames(folders: Sequence[Path], count: int) -> tuple[list[Image], list[str]]:
+    """Return up to `count` images BGR ``[H, W, 3]`` from below `folders`, evenly spread over the sorted names.
 
     With them a line for each that could not be read. Raises FramesError where there is none.
     """
-    if not folder.is_dir():
-        raise FramesError(f"{folder}: not a folder; give one with images")
-    names = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
-    if not names:
-        raise FramesError(f"{folder}: no images in it ({', '.join(sorted(ENDINGS))})")
+    names = sorted(path for folder in folders for path in _images(folder))
     frames, skipped = [], []
     for index in np.unique(np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)):
         image = cv2.imread(str(names[index]), cv2.IMREAD_COLOR)
@@ -35,5 +41,5 @@ def read_frames(folder: Path, count: int) -> tuple[list[Image], list[str]]:
         else:
             frames.append(np.asarray(image, np.uint8))
     if not frames:
-        raise FramesError(f"{folder}: none of its {len(skipped)} images can be read")
+        raise FramesError(f"{folders[0]}: none of the {len(skipped)} images can be read")
     return frames, skipped

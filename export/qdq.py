@@ -26,6 +26,9 @@ HEAVY: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 MIN_OPSET: Final = 13
 """The first that knows quantisation per channel."""
 
+MAX_BIAS: Final = float(2**31 - 1)
+"""Steps that a quantised bias may have."""
+
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -112,8 +115,11 @@ def quantise(model: onnx.ModelProto, ranges: Ranges, nodes: Collection[str], ten
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     pairs = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
+    copied = copy.deepcopy(model)
+    if not tensorrt:
+        silence_dead(copied.graph, ranges)
     quantizer = QDQQuantizer(
-        copy.deepcopy(model),
+        copied,
         per_channel=True,
         reduce_range=False,
         weight_qType=QuantType.QInt8,
@@ -126,6 +132,28 @@ def quantise(model: onnx.ModelProto, ranges: Ranges, nodes: Collection[str], ten
     )
     made: onnx.ModelProto = quantizer.quantize_model()
     return ordered(made)
+
+
+def silence_dead(graph: onnx.GraphProto, ranges: Ranges) -> None:
+    """Zero, in place, the weights of channels whose bias would not fit 32 bits in steps of weight and input.
+
+    A bias of 2^31 steps is beyond what the weights can add (K inputs add 255 * 127 * K steps at most): the channel is
+    constant but for a hundredth, and a bias that was cut off would change that constant.
+    """
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "Conv" or len(node.input) < 3 or node.input[0] not in ranges:
+            continue
+        weight, bias = tensors.get(node.input[1]), tensors.get(node.input[2])
+        if weight is None or bias is None:
+            continue
+        values = numpy_helper.to_array(weight).copy()
+        low, high = ranges[node.input[0]]
+        step = (high - low) / 255 * np.abs(values).reshape(len(values), -1).max(axis=1) / 127
+        dead = np.abs(numpy_helper.to_array(bias)) > MAX_BIAS * step
+        if dead.any():
+            values[dead] = 0
+            weight.CopyFrom(numpy_helper.from_array(values, weight.name))
 
 
 def ordered(model: onnx.ModelProto) -> onnx.ModelProto:

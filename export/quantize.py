@@ -153,8 +153,7 @@ def _with_variants(source: Pack, variants: dict[str, bytes], folder: Path) -> Pa
         return made
     arrays = parity.load(source.path(pack.PARITY))
     for precision in variants:
-        if precision in (INT8, INT8_TRT):
-            arrays |= _expected(made, precision, arrays)
+        arrays |= _expected(made, precision, arrays)
     contents[pack.PARITY] = pack_arrays(arrays)
     return pack.create(folder, manifest, contents)
 

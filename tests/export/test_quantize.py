@@ -152,6 +152,23 @@ def test_quantise__cpu_is_unsigned_with_weights_per_channel() -> None:
     assert any(values[node.input[0]].dtype == np.int8 and values[node.input[1]].size == 8 for node in weights)
 
 
+def test_silence__only_channels_that_are_constant_anyway() -> None:
+    plain = qdq.fold(network())
+    conv = next(node for node in plain.graph.node if node.op_type == "Conv")
+    tensor = next(t for t in plain.graph.initializer if t.name == conv.input[1])
+    weight = numpy_helper.to_array(tensor).copy()
+    weight[2] = 1e-12
+    tensor.CopyFrom(numpy_helper.from_array(weight, tensor.name))
+    found = ranges.measure(plain, frames())
+    made = qdq.quantise(plain, found, qdq.candidates(plain.graph))
+    for first, second in zip(run(plain, frames()[0]), run(made, frames()[0]), strict=True):
+        np.testing.assert_allclose(first, second, atol=0.05)
+    qdq.silence_dead(plain.graph, found)
+    silenced = qdq.constants(plain.graph)[conv.input[1]]
+    assert not silenced[2].any()
+    np.testing.assert_array_equal(np.delete(silenced, 2, 0), np.delete(weight, 2, 0))
+
+
 def test_ranges__clip_leaves_outliers_out_and_zero_in() -> None:
     plain = qdq.fold(network())
     wide, narrow = ranges.measure(plain, frames(), clip=0.0), ranges.measure(plain, frames(), clip=0.1)
