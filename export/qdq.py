@@ -6,8 +6,10 @@ Every function takes and returns a graph; nothing here knows packs, frames or fi
 from __future__ import annotations
 
 import copy
+import logging
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,8 +132,20 @@ def quantise(model: onnx.ModelProto, ranges: Ranges, nodes: Collection[str], ten
         op_types_to_quantize=list(QUANTISED),
         extra_options={"ActivationSymmetric": tensorrt, "WeightSymmetric": True, "QuantizeBias": not tensorrt},
     )
-    made: onnx.ModelProto = quantizer.quantize_model()
+    with _quiet():
+        made: onnx.ModelProto = quantizer.quantize_model()
     return ordered(made)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the quantiser tells the root logger about its own internals."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def silence_dead(graph: onnx.GraphProto, ranges: Ranges) -> None:

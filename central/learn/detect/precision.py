@@ -3,8 +3,8 @@
     per image and class: greedy matching at each IoU -> Matches -> weights of images -> AP
 
 The rules are COCO's (https://cocodataset.org/#detection-eval): the best 100 detections of a class per image, each
-taking the free box that it overlaps most, crowds absorbing what falls into them, precision sampled at 101 recalls. Boxes of
-every size count; the figures by size come from the COCO library. With all weights 1 both agree.
+taking the free box that it overlaps most, crowds absorbing what falls into them, precision sampled at 101 recalls.
+Boxes of every size count; the figures by size come from the COCO library. With all weights 1 both agree.
 """
 
 from __future__ import annotations
