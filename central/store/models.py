@@ -170,7 +170,7 @@ class Frame(Base):
     name: Mapped[str] = mapped_column(Text, default="")
     """File name, where the camera is a folder of images."""
     index: Mapped[int] = mapped_column(BigInteger, default=0)
-    """Of the frame in its source, counted from 0 since the source was opened."""
+    """Place of the frame in its source, from 0."""
     boot: Mapped[str] = mapped_column(String(64))
     sequence: Mapped[int] = mapped_column(BigInteger)
     captured_at: Mapped[datetime] = mapped_column(index=True)

@@ -69,24 +69,24 @@ class Folder:
 
     def frames(self) -> Iterator[Frame]:
         """Yield the images; `name` is the path within the folder. Raises SourceError where not one can be read."""
-        opened, pacer, index = datetime.now(UTC), Pacer(self._stop), 0
+        opened, pacer, count = datetime.now(UTC), Pacer(self._stop), 0
         period = 1.0 / (self.rate or DEFAULT_RATE)
         while not self._stop.is_set():
-            for path, image in self._read():
-                if self.live and not pacer.wait(index * period):
+            for index, path, image in self._read():
+                if self.live and not pacer.wait(count * period):
                     return
-                at = None if self.live else opened + timedelta(seconds=index * period)
+                at = None if self.live else opened + timedelta(seconds=count * period)
                 name = str(path.relative_to(self._folder))
                 yield Frame.now(image, self._camera, index, name, at)
-                index += 1
-            if not index and not self._stop.is_set():
+                count += 1
+            if not count and not self._stop.is_set():
                 raise SourceError(f"{self._folder}: none of its {len(self._paths)} images can be read", lasting=True)
             if not self._loop:
                 return
 
-    def _read(self) -> Iterator[tuple[Path, Image]]:
+    def _read(self) -> Iterator[tuple[int, Path, Image]]:
         self.skipped = 0
-        for path in self._paths:
+        for index, path in enumerate(self._paths):
             if self._stop.is_set():
                 return
             image = read_image(path)
@@ -94,7 +94,7 @@ class Folder:
                 self.skipped += 1
                 log.warning("%s: skipped, not a readable image", path)
             else:
-                yield path, image
+                yield index, path, image
         if self.skipped:
             log.warning("%s: %d of %d images skipped", self._folder, self.skipped, len(self._paths))
 

@@ -88,27 +88,25 @@ class Recording:
     def frames(self) -> Iterator[Frame]:
         """Yield frames; `time` is the wall clock where paced, else counted from the opening by media time."""
         opened, thinner, pacer = datetime.now(UTC), Thinner(self._fps), Pacer(self._stop)
-        index = 0
-        for seconds, picture in self._timed():
+        for seconds, index, picture in self._timed():
             if not thinner.due(seconds):
                 continue
             if self.live and not pacer.wait(seconds):
                 return
             at = None if self.live else opened + timedelta(seconds=seconds)
             yield Frame.now(to_image(picture, self._name), self._camera, index, at=at)
-            index += 1
 
-    def _timed(self) -> Iterator[tuple[float, VideoFrame]]:
-        """Yield (media seconds since the opening, picture), over all rounds of a loop."""
+    def _timed(self) -> Iterator[tuple[float, int, VideoFrame]]:
+        """Yield (media seconds since the opening, number in the recording, picture), over all rounds of a loop."""
         offset = 0.0
         while not self._stop.is_set():
             last = offset
             with self._busy:
                 container, self._container = self._container or self._opener(), None
                 try:
-                    for seconds, picture in self._once(container):
+                    for index, (seconds, picture) in enumerate(self._once(container)):
                         last = offset + seconds
-                        yield last, picture
+                        yield last, index, picture
                 finally:
                     container.close()
             if not self._loop:
