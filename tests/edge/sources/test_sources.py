@@ -98,7 +98,7 @@ def test_file__loops(video: Path) -> None:
     source = open_source(str(video), "c", loop=True)
     frames = list(islice(source.frames(), FRAMES + 5))
     source.close()
-    assert frames[-1].index == FRAMES + 4
+    assert frames[-1].index == 4
     assert (frames[-1].time - frames[0].time).total_seconds() == pytest.approx((FRAMES + 4) / RATE, abs=0.01)
 
 
@@ -158,7 +158,7 @@ def test_folder__natural_order_and_skips(folder: Path, caplog: pytest.LogCapture
     source = open_source(str(folder), "c")
     frames = list(source.frames())
     assert [frame.name for frame in frames] == [f"frame{i}.png" for i in range(1, 13) if i != 5]
-    assert [frame.index for frame in frames] == list(range(11))
+    assert [frame.index for frame in frames] == [i for i in range(12) if i != 4]
     assert getattr(source, "skipped") == 1  # noqa: B009
     assert "1 of 12 images skipped" in caplog.text
 
