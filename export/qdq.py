@@ -22,8 +22,9 @@ from onnx import helper, numpy_helper
 from edge.runtime.session import options
 from export.ranges import Ranges
 
-QUANTISED: Final = ("Conv", "Relu", "Add", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize")
-"""Operators with fast 8-bit kernels on CPUs. An operator that is not here stays in float."""
+QUANTISED: Final = ("Conv", "Relu", "Add", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool")
+"""Operators with fast 8-bit kernels on CPUs. An operator that is not here stays in float; Resize is not here, and an Add
+that reads one follows it: enlarging 8-bit pixels with channels last takes six times what floats take."""
 HEAVY: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 MIN_OPSET: Final = 13
 """The first that knows quantisation per channel."""
@@ -96,12 +97,14 @@ def candidates(graph: onnx.GraphProto) -> list[str]:
     """Return the names of the nodes that may be quantised: from the first convolution to the last ones."""
     inside = before_heavy(graph) | set(last_heavy(graph))
     weights = {tensor.name for tensor in graph.initializer}
+    enlarged = {name for node in graph.node if node.op_type == "Resize" for name in node.output}
     found: list[str] = []
     reached: set[str] = set()
     for node in graph.node:
         if (node.op_type == "Conv" and node.input[1] in weights) or reached & set(node.input):
             reached.update(node.output)
-            if node.op_type in QUANTISED and node.name in inside:
+            follows = node.op_type == "Add" and enlarged & set(node.input)
+            if node.op_type in QUANTISED and node.name in inside and not follows:
                 found.append(node.name)
     return found
 
