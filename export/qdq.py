@@ -23,8 +23,8 @@ from edge.runtime.session import options
 from export.ranges import Ranges
 
 QUANTISED: Final = ("Conv", "Relu", "Add", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool")
-"""Operators with fast 8-bit kernels on CPUs. An operator that is not here stays in float; Resize is not here, and an Add
-that reads one follows it: enlarging 8-bit pixels with channels last takes six times what floats take."""
+"""Operators with fast 8-bit kernels on CPUs. An operator that is not here stays in float; Resize is not here, and an
+Add that reads one follows it: enlarging 8-bit pixels with channels last takes six times what floats take."""
 HEAVY: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 MIN_OPSET: Final = 13
 """The first that knows quantisation per channel."""
