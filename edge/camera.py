@@ -253,7 +253,8 @@ def to_message(kept: Kept, origin: Origin, sequence: int) -> FrameMessage:
     data = encode_jpeg(image, kept.quality)
     return FrameMessage(
         id=kept.frame.id, node=origin.node, boot=origin.boot, sequence=sequence, camera=kept.camera.name,
-        name=kept.frame.name, index=kept.frame.index, site=origin.site, time=kept.frame.time, width=image.shape[1], height=image.shape[0], pack=kept.pack,
+        name=kept.frame.name, index=kept.frame.index, site=origin.site, time=kept.frame.time,
+        width=image.shape[1], height=image.shape[0], pack=kept.pack,
         assessment=kept.assessment, selection=kept.selection, detections=kept.detections,
         redactions=redactions[:MAX_DETECTIONS], embedding=kept.embedding,
         sha256=hashlib.sha256(data).hexdigest(), image=data,

@@ -1,7 +1,7 @@
 """From a trained network to a pack: graph, parity, prototypes, card, manifest.
 
-The network itself rides along as its configuration (in the graph's metadata) and its weights (the graph's initializers), so
-a round may start from any pack of ours.
+The network itself rides along as its configuration (in the graph's metadata) and its weights (the graph's
+initializers), so a round may start from any pack of ours.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def build(
 ) -> Pack:
     """Write the pack of `network` into `folder`, prove it on this device, and return it.
 
-    `inputs` are prepared images uint8 ``[1, 3, H, W]`` for parity; `prototypes` ``[P, D]`` unit vectors that summarise the
-    training set. Raises ExportError where ONNX Runtime does not compute what torch does.
+    `inputs` are prepared images uint8 ``[1, 3, H, W]`` for parity; `prototypes` ``[P, D]`` unit vectors that summarise
+    the training set. Raises ExportError where ONNX Runtime does not compute what torch does.
     """
     network = network.eval().cpu()
     contents = {MODEL: graph_bytes(network, about), PARITY: making.make(list(inputs), reference(network))}

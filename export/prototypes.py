@@ -1,6 +1,7 @@
 """What a training set covers, in a few embeddings: greedy k-centre, so that rare scenes get one too.
 
-The farthest-first traversal of Gonzalez (1985): no frame of the set is farther from its prototype than twice the optimum.
+The farthest-first traversal of Gonzalez (1985): no frame of the set is farther from its prototype than twice the
+optimum.
 """
 
 from __future__ import annotations

@@ -186,8 +186,8 @@ class FrameMessage(Message, frozen=True, kw_only=True):
     name: Text = ""
     """File that the frame came from, where the camera is a folder of images."""
     index: Count = 0
-    """Place of the frame in its source, from 0: of a recording or folder, the same at every pass of a loop; of a live camera,
-    the count since it was opened."""
+    """Place of the frame in its source, from 0: of a recording or folder, the same at every pass of a loop; of a live
+    camera, the count since it was opened."""
     site: Identity = "default"
     time: datetime
     width: Annotated[int, Meta(ge=1, le=16384)]

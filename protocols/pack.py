@@ -86,9 +86,9 @@ class Manifest(Message, frozen=True, kw_only=True):
     size: Text = ""
     labels: Annotated[list[Label], Meta(min_length=1, max_length=1000)]
     """Names of the classes, in the order of the columns of ``scores``."""
-    label_map: dict[Label, Label] = {}
+    label_map: dict[Label, Label] = msgspec.field(default_factory=dict)
     """Foreign label to ours; a label that is not in a non-empty map is ignored."""
-    tags: Annotated[list[Label], Meta(max_length=1000)] = []
+    tags: Annotated[list[Label], Meta(max_length=1000)] = msgspec.field(default_factory=list)
     input: Input
     opset: Count = 0
     score_threshold: Probability = 0.3
@@ -102,8 +102,8 @@ class Manifest(Message, frozen=True, kw_only=True):
     """The dataset snapshot that it was trained on."""
     created: Text = ""
     producer: Text = ""
-    metrics: dict[Label, float] = {}
-    files: dict[Label, Entry] = {}
+    metrics: dict[Label, float] = msgspec.field(default_factory=dict)
+    files: dict[Label, Entry] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,8 @@ def create(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> P
 
 def _verify(name: str, data: bytes, entry: Entry) -> None:
     if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise PackError(f"{name}: content does not match the manifest ({len(data)} of {entry.size} bytes); get the pack again")
+        sizes = f"{len(data)} of {entry.size} bytes"
+        raise PackError(f"{name}: content does not match the manifest ({sizes}); get the pack again")
 
 
 def _file_digest(path: Path) -> str:

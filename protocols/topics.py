@@ -73,7 +73,8 @@ def check_prefix(prefix: str) -> str:
 def check_identity(name: str) -> str:
     """Return `name`, or raise TopicError unless it may stand in a topic level."""
     if not _IDENTITY.fullmatch(name):
-        raise TopicError(f"name {name!r}: use 1 to 64 letters, digits, '_', '.' or '-', beginning with a letter or digit")
+        rule = "use 1 to 64 letters, digits, '_', '.' or '-', beginning with a letter or digit"
+        raise TopicError(f"name {name!r}: {rule}")
     return name
 
 

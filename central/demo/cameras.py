@@ -27,7 +27,7 @@ MAX_DOWNLOAD: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Sample:
-    """A public video (CC BY 4.0, intel-iot-devkit/sample-videos): the names it may have here, its place and its hash."""
+    """A public video (CC BY 4.0, intel-iot-devkit/sample-videos): what it may be called here, its place, its hash."""
 
     camera: str
     names: tuple[str, ...]

@@ -48,9 +48,13 @@ class Conductor:
             self.handled = {r.id for r in self.client.rounds()}
         if latest is not None and latest.state in ("done", "failed") and latest.id not in self.handled:
             self._finish(latest)
-        elif (latest is None or latest.state in ("done", "failed")) and overview.totals.labelled - self.learned >= self.every:
+        elif self._due(latest, overview.totals.labelled):
             self._begin(overview.totals.labelled)
         return overview
+
+    def _due(self, latest: RoundView | None, labelled: int) -> bool:
+        idle = latest is None or latest.state in ("done", "failed")
+        return idle and labelled - (self.learned or 0) >= self.every
 
     def _begin(self, labelled: int) -> None:
         try:

@@ -41,9 +41,18 @@ PATIENCE_S: Final = 75.0
 """Without a further label for so long, the round starts with what there is."""
 LIMIT_S: Final = 1800.0
 """Everything together; more means that something hangs."""
+START_S: Final = 120.0
+"""For the nodes to come online; loading a model takes a few seconds."""
 LOOK_S: Final = 0.5
 NEIGHBOURS: Final = 10
 """Frames around a learned one that its own camera's truth is not judged on: at 25 fps they are the same picture."""
+
+
+FIGURES: Final = (
+    "frames_seen", "frames_sent", "bytes", "labelled_frames", "labels",
+    "ap50_before", "ap50_after", "seconds_label_to_running",
+)  # fmt: skip
+"""What people are told of the answer."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,10 @@ async def round_the_loop(
     timeline, deadline = Timeline(console), time.monotonic() + LIMIT_S
     names = {node.name for node in nodes}
     online = await _until(
-        client, lambda o: names <= {n.node for n in o.nodes if n.state == "online"}, stop, min(deadline, time.monotonic() + 120)
+        client,
+        lambda o: names <= {n.node for n in o.nodes if n.state == "online"},
+        stop,
+        min(deadline, time.monotonic() + START_S),
     )
     if online is None:
         return _gave_up(console, stop, "the nodes did not come online", nodes)
@@ -248,7 +260,7 @@ def _pack_folder(data: Path, address: str | None) -> Path | None:
 def tell(answer: dict[str, Any], as_json: bool, console: Console) -> None:
     """Print the figures: a table for people, one JSON line for programs."""
     table = Table(box=None, show_header=False)
-    for key in ("frames_seen", "frames_sent", "bytes", "labelled_frames", "labels", "ap50_before", "ap50_after", "seconds_label_to_running"):
+    for key in FIGURES:
         value = answer[key]
         table.add_row(key.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
     console.print(table)

@@ -122,8 +122,8 @@ def _login_lines(password: str | None) -> list[str]:
 def _plain(overview: Overview, said: str) -> str:
     totals, latest = overview.totals, overview.round
     learning = f", {latest.id} {latest.state} {latest.progress:.0%}" if latest else ""
-    packs = ", ".join(f"{n.node} {n.state} on {'release ' + str(n.release) if n.release else 'base'}" for n in overview.nodes)
-    return f"{totals.frames} frames, {totals.pending} waiting, {totals.labelled} labelled{learning}; {packs}; {said}"
+    on = ", ".join(f"{n.node} {n.state} on {f'release {n.release}' if n.release else 'base'}" for n in overview.nodes)
+    return f"{totals.frames} frames, {totals.pending} waiting, {totals.labelled} labelled{learning}; {on}; {said}"
 
 
 async def _show(running: Running, stop: asyncio.Event, console: Console) -> None:
@@ -132,7 +132,8 @@ async def _show(running: Running, stop: asyncio.Event, console: Console) -> None
     login, last = _login_lines(running.first_password), 0.0
     if not console.is_terminal:
         console.print(f"UI  {running.settings.url}", *login, sep="\n")
-    with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else contextlib.nullcontext() as live:
+    screened = Live(console=console, auto_refresh=False) if console.is_terminal else contextlib.nullcontext()
+    with screened as live:
         while not stop.is_set():
             overview: Overview | None = None
             try:
@@ -169,7 +170,8 @@ def run(
     set_up_logs()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if settings.data == DEFAULT_DATA.absolute():
-        settings = settings.model_copy(update={"data": (LOOP_DATA / secrets.token_hex(4) if once_only else DATA).absolute()})
+        place = LOOP_DATA / secrets.token_hex(4) if once_only else DATA
+        settings = settings.model_copy(update={"data": place.absolute()})
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if video is None and truth is not None:
         raise CommandError("--truth needs the --video that it belongs to")

@@ -26,7 +26,7 @@ def _nodes(nodes: list[NodeView]) -> Table:
         for i, camera in enumerate(node.cameras or [None]):
             first = i == 0
             state = node.state if camera is None or node.state != "online" else camera.state or node.state
-            pack = f"release {node.release} ({(node.pack or '')[:8]})" if node.release else f"base ({(node.pack or '')[:8]})"
+            pack = f"{f'release {node.release}' if node.release else 'base'} ({(node.pack or '')[:8]})"
             if node.update and node.update.step not in ("committed", "rolled-back"):
                 pack = f"{node.update.step} {node.update.progress:.0%}"
             table.add_row(
@@ -51,7 +51,8 @@ def _round(latest: RoundView | None) -> RenderableType:
         line.add_row(Text(f"{latest.id} {latest.state}", style=style), latest.detail)
         return line
     left = f"{latest.eta_s:.0f} s left" if latest.eta_s is not None else ""
-    line.add_row(f"{latest.id} {latest.state}", ProgressBar(1.0, latest.progress, width=28), left, Text(latest.detail, style="dim"))
+    bar = ProgressBar(1.0, latest.progress, width=28)
+    line.add_row(f"{latest.id} {latest.state}", bar, left, Text(latest.detail, style="dim"))
     return line
 
 
@@ -64,14 +65,17 @@ def draw(overview: Overview | None, url: str, login: list[str], said: str) -> Re
         return Panel(Group(head, Text("\nstarting ...", style="dim")), title="Wayside", expand=False)
     totals = overview.totals
     steps = Table.grid(padding=(0, 2))
+    review = f"{totals.pending} waiting, {totals.labelled} labelled, {totals.labels} boxes"
     steps.add_row(Text("frames", style="dim"), f"{totals.frames} received, {_size(totals.bytes)}")
-    steps.add_row(Text("review", style="dim"), f"{totals.pending} waiting, {totals.labelled} labelled, {totals.labels} boxes")
+    steps.add_row(Text("review", style="dim"), review)
     steps.add_row(Text("round", style="dim"), _round(overview.round))
     running = overview.release
     if running is not None:
         on = sum(1 for n in overview.nodes if n.release == running.number)
-        steps.add_row(Text("release", style="dim"), f"{running.number} ({running.name}) runs on {on} of {len(overview.nodes)} nodes")
+        where = f"runs on {on} of {len(overview.nodes)} nodes"
+        steps.add_row(Text("release", style="dim"), f"{running.number} ({running.name}) {where}")
     if said:
         steps.add_row(Text("last", style="dim"), said)
     foot = Text("Ctrl-C stops everything; starting again goes on from here.", style="dim")
-    return Panel(Group(head, Text(), _nodes(overview.nodes), Text(), steps, Text(), foot), title="Wayside", expand=False)
+    body = Group(head, Text(), _nodes(overview.nodes), Text(), steps, Text(), foot)
+    return Panel(body, title="Wayside", expand=False)

@@ -95,11 +95,14 @@ def run_round(data: Path, round_id: str, options: dict[str, Any], report: Tell) 
     training = snapshot.examples(plan.frozen.training, plan.images, plan.labels)
     boxes = sum(int((e.weights > 0).sum()) for e in training)
     report(
-        {"frames": len(plan.frozen.items), "labels": boxes, "snapshot": plan.frozen.address, "parent": plan.parent.address,
-         "progress": TRAINING_SPAN[0], "detail": f"training on {len(training)} frames with {boxes} boxes"}
+        {"frames": len(plan.frozen.items), "labels": boxes, "snapshot": plan.frozen.address,
+         "parent": plan.parent.address, "progress": TRAINING_SPAN[0],
+         "detail": f"training on {len(training)} frames with {boxes} boxes"}
     )  # fmt: skip
     network, stages = _train(plan, training, report)
-    report({"state": "exporting", "progress": TRAINING_SPAN[1], "eta_s": None, "detail": "exporting and proving the pack"})
+    report(
+        {"state": "exporting", "progress": TRAINING_SPAN[1], "eta_s": None, "detail": "exporting and proving the pack"}
+    )
     mark = time.monotonic()
     pack = _export(plan, network, training)
     stages["export_s"] = time.monotonic() - mark
@@ -130,16 +133,14 @@ async def _plan(database: Database, settled: settings.Settings, round_id: str, o
     labels = tuple(label.name for label in profile.load(settled.profile).labels)
     frozen = await snapshot.freeze(database)
     if not any(item.labels or item.complete_for for item in frozen.training):
-        raise RoundError(
-            f"nothing to learn from: {len(frozen.items)} labelled frames, {len(frozen.training)} of them for training; label more"
-        )
+        counts = f"{len(frozen.items)} labelled frames, {len(frozen.training)} of them for training"
+        raise RoundError(f"nothing to learn from: {counts}; label more")
     store = blob_store.connect(settled.blob_url, settled.data / "blobs")
     await snapshot.fetch_images(store, frozen.items, folder / "images")
     parent = await _parent(database, settled)
     seen = await snapshot.frames_of(database, parent.manifest.snapshot)
-    return Plan(
-        folder, frozen, frozenset(seen), parent, labels, int(options.get("epochs") or EPOCHS), int(options.get("seed") or 0)
-    )
+    epochs, seed = int(options.get("epochs") or EPOCHS), int(options.get("seed") or 0)
+    return Plan(folder, frozen, frozenset(seen), parent, labels, epochs, seed)
 
 
 async def _parent(database: Database, settled: settings.Settings) -> Pack:
@@ -200,7 +201,8 @@ def _export(plan: Plan, network: Network, training: list[Example]) -> Pack:
         held = snapshot.examples(plan.frozen.judging, plan.images, plan.labels)
         threshold = best_threshold(detect(network, held, next(network.parameters()).device), threshold)
     about = Ingredients(
-        name=f"{manifest.name.split('+')[0]}+{plan.folder.name}", size=config.size, labels=config.labels, tags=config.tags,
+        name=f"{manifest.name.split('+')[0]}+{plan.folder.name}",
+        size=config.size, labels=config.labels, tags=config.tags,
         config=msgspec.to_builtins(config), height=config.height, width=config.width,
         score_threshold=threshold, nms_iou=manifest.nms_iou, parent=plan.parent.address,
         snapshot=plan.frozen.address, producer=f"wayside {edge.__version__}",

@@ -168,8 +168,8 @@ def truth(items: Sequence[Labelled], labels: tuple[str, ...]) -> Coco:
         )  # fmt: skip
         for (x1, y1, x2, y2), label in zip(item.boxes, item.labels, strict=True):
             if label in index:
-                box = CocoBox(image_id=number, category_id=index[label], bbox=(x1, y1, x2 - x1, y2 - y1), id=len(boxes) + 1)
-                boxes.append(box)
+                place = (x1, y1, x2 - x1, y2 - y1)
+                boxes.append(CocoBox(image_id=number, category_id=index[label], bbox=place, id=len(boxes) + 1))
     return Coco(images, [CocoCategory(i, label) for label, i in index.items()], boxes)
 
 

@@ -74,9 +74,9 @@ def frame_id(now: datetime) -> str:
 class Frame:
     """One image of one camera.
 
-    `index` is the place of the frame in its source, from 0: of a recording or folder, the same at every pass of a loop; of a
-    live camera, the count since it was opened; `monotonic` is `time.monotonic` at
-    capture, the clock that every duration is measured with; `name` is the file a folder frame came from.
+    `index` is the place of the frame in its source, from 0: of a recording or folder, the same at every pass of a
+    loop; of a live camera, the count since it was opened; `monotonic` is `time.monotonic` at capture, the clock that
+    every duration is measured with; `name` is the file a folder frame came from.
     """
 
     image: Image

@@ -1,8 +1,8 @@
 """Teaching the blur head without labels: frames against blurred versions of themselves.
 
-The same operator at two strengths gives three versions in a known order, so every pair of them is a rank label that costs
-nothing (as in RankIQA, Liu et al., ICCV 2017); the strength itself keeps the scale the same from frame to frame. Only the
-blur head learns: detection is left as it is.
+The same operator at two strengths gives three versions in a known order, so every pair of them is a rank label that
+costs nothing (as in RankIQA, Liu et al., ICCV 2017); the strength itself keeps the scale the same from frame to frame.
+Only the blur head learns: detection is left as it is.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def versions(image: Pixels, random: Generator) -> tuple[list[Pixels], list[float
 
 
 def ranking_loss(scores: Tensor, sigmas: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean hinge over textured cells: each version must score above the one before by MARGIN per pixel of blur.
+    """Return the mean hinge over textured cells: each version must beat the one before by MARGIN per pixel of blur.
 
-    scores ``[B, 3, h, w]``, sigmas ``[B, 3]`` rising, mask ``[B, h, w]``. A second term pulls each version's mean towards its
-    blur, so that scores of different frames compare.
+    scores ``[B, 3, h, w]``, sigmas ``[B, 3]`` rising, mask ``[B, h, w]``. A second term pulls each version's mean
+    towards its blur, so that scores of different frames compare.
     """
     gap = scores[:, 1:] - scores[:, :-1]
     wanted = MARGIN * (sigmas[:, 1:] - sigmas[:, :-1])[..., None, None]
@@ -96,9 +96,10 @@ def fit(
     seed: int = 0,
     report: Callable[[int, float], None] = lambda step, loss: None,
 ) -> float:
-    """Train the blur head of `network` (in place, everything else untouched) and return the mean loss of the last steps.
+    """Train the blur head of `network`, in place, and return the mean loss of the last steps.
 
-    `examples` need no labels. Raises ValueError where the network has no blur head or no image can be read.
+    Everything else stays as it is; `examples` need no labels. Raises ValueError where the network has no blur head or
+    no image can be read.
     """
     head = network.blur
     if head is None:

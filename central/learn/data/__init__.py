@@ -19,9 +19,9 @@ Pixels = NDArray[np.uint8]
 class Example:
     """One labelled image.
 
-    boxes ``[N, 4]`` xyxy in pixels of the image; classes ``[N]`` indices; weights ``[N]`` 0..1, 1 for a person's label and
-    the confidence for a machine's; complete ``[C]``: classes that the image was fully looked through for, everything
-    else is unknown, not negative.
+    boxes ``[N, 4]`` xyxy in pixels of the image; classes ``[N]`` indices; weights ``[N]`` 0..1, 1 for a person's label
+    and the confidence for a machine's; complete ``[C]``: classes that the image was fully looked through for,
+    everything else is unknown, not negative.
     """
 
     path: Path

@@ -143,7 +143,9 @@ def _warp(
     return boxes[keep], source.classes[keep], source.weights[keep]
 
 
-def _windows(height: int, width: int, strength: Strength, random: Generator, count: int) -> list[tuple[int, int, int, int]]:
+def _windows(
+    height: int, width: int, strength: Strength, random: Generator, count: int
+) -> list[tuple[int, int, int, int]]:
     if count == 1:
         return [(0, 0, width, height)]
     x = int(width * random.uniform(0.3, 0.7))
@@ -169,7 +171,7 @@ def _cut(donor: Loaded, random: Generator) -> tuple[Pixels, NDArray[np.float32]]
 
 
 def _paste(canvas: Pixels, taken: NDArray[np.float32], donor: Loaded, random: Generator) -> NDArray[np.float32] | None:
-    """Put the object of `donor` on `canvas` clear of the boxes `taken` ``[N, 4]``; return its box, None without room."""
+    """Put the object of `donor` on `canvas` clear of the boxes `taken` ``[N, 4]``; return its box, None if no room."""
     cut = _cut(donor, random)
     if cut is None:
         return None
@@ -254,7 +256,8 @@ def _degrade(image: Pixels, random: Generator) -> Pixels:
     if kind == 0:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), random.uniform(0.5, 1.6)), np.uint8)
     if kind == 1:
-        return np.asarray(cv2.filter2D(image, -1, motion_kernel(int(random.integers(3, 8)), random.uniform(0, 180))), np.uint8)
+        kernel = motion_kernel(int(random.integers(3, 8)), random.uniform(0, 180))
+        return np.asarray(cv2.filter2D(image, -1, kernel), np.uint8)
     if kind == 2:
         noise = random.normal(0, random.uniform(3, 12), image.shape).astype(np.float32)
         return np.asarray(np.clip(image.astype(np.float32) + noise, 0, 255), np.uint8)

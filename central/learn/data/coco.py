@@ -19,7 +19,8 @@ def examples(data: Coco, images: Path, labels: tuple[str, ...]) -> list[Example]
     name = {c.id: c.name for c in data.categories}
     shared = [label for label in labels if label in data.labels]
     if not shared:
-        raise DatasetError(f"none of the classes {', '.join(labels)} is in the file, which has {', '.join(data.labels)}")
+        known = ", ".join(data.labels)
+        raise DatasetError(f"none of the classes {', '.join(labels)} is in the file, which has {known}")
     index = {label: i for i, label in enumerate(labels)}
     boxes = data.by_image()
     found = []

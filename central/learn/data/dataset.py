@@ -30,7 +30,8 @@ MIN_DONOR: Final = 16.0
 class Batch(NamedTuple):
     """Inputs ``[B, 3, H, W]`` uint8 RGB and their targets, padded to M boxes and R regions.
 
-    boxes ``[B, M, 4]``, classes ``[B, M]`` (-1 pads), weights ``[B, M]``, regions ``[B, R, 4]``, complete ``[B, R, C]``.
+    boxes ``[B, M, 4]``, classes ``[B, M]`` (-1 pads), weights ``[B, M]``, regions ``[B, R, 4]``,
+    complete ``[B, R, C]``.
     """
 
     images: Tensor
@@ -96,7 +97,8 @@ class Stream(Dataset[Sample]):
     def indices(self, place: int, random: np.random.Generator) -> list[int]:
         """Return which examples make up the sample at `place`."""
         count = 4 if random.random() < self.strength.mosaic else 1
-        return [int(i) for i in np.searchsorted(self.cumulative, random.random(count), side="right").clip(max=len(self.examples) - 1)]
+        drawn = np.searchsorted(self.cumulative, random.random(count), side="right")
+        return [int(i) for i in drawn.clip(max=len(self.examples) - 1)]
 
     def _donors(self, random: np.random.Generator) -> list[Loaded]:
         """Return objects to paste: each class is as likely as any other."""
@@ -105,7 +107,9 @@ class Stream(Dataset[Sample]):
             own = self.objects[int(random.integers(len(self.objects)))]
             index, box = own[int(random.integers(len(own)))]
             whole, only = self._load(index), slice(box, box + 1)
-            found.append(Loaded(whole.image, whole.boxes[only], whole.classes[only], whole.weights[only], whole.complete))
+            found.append(
+                Loaded(whole.image, whole.boxes[only], whole.classes[only], whole.weights[only], whole.complete)
+            )
         return found
 
     def __getitem__(self, item: int) -> Sample:
