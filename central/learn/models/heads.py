@@ -41,10 +41,10 @@ class DetectHead(nn.Module):
         scores, sides = [], []
         for level, trunk, classes, side in zip(levels, self.trunk, self.classes, self.sides, strict=True):
             x = trunk(level)
-            scores.append(classes(x).flatten(2))
-            sides.append(side(x).flatten(2))
-        logits = torch.cat(scores, 2).transpose(1, 2)
-        distances = torch.cat(sides, 2).transpose(1, 2)
+            # Channels last before flattening: in 8 bits that is how the convolution leaves them.
+            scores.append(classes(x).permute(0, 2, 3, 1).flatten(1, 2))
+            sides.append(side(x).permute(0, 2, 3, 1).flatten(1, 2))
+        logits, distances = torch.cat(scores, 1), torch.cat(sides, 1)
         return logits, distances.reshape(*distances.shape[:2], 4, BINS)
 
 
