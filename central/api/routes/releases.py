@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
@@ -17,6 +18,7 @@ from central.api.errors import ApiError, documented, not_found
 from central.store.models import Pack, Release
 from protocols.pack import PackError, open_folder
 
+_log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/releases", tags=["releases"])
 
 
@@ -42,7 +44,10 @@ async def release(body: s.ReleaseBody, person: Engineer, centre: CentreDep) -> s
         await asyncio.to_thread(open_folder, centre.settings.packs / known.address)
         number = await centre.fleet.release(known.address, person.name, body.notes)
     except PackError as error:
-        raise ApiError(422, "bad_pack", str(error)) from None
+        # The error names a file of this machine, which is the log's business.
+        _log.error("a pack cannot be released", pack=known.address, reason=str(error))
+        message = f"pack {known.address[:12]} is damaged at the centre; restore its files, or release another pack"
+        raise ApiError(422, "bad_pack", message) from None
     except FleetError as error:
         raise ApiError(503, "unavailable", str(error)) from None
     async with centre.database.read() as session:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from central.jobs import rounds
 from central.store.models import Camera, Pack, Round
@@ -167,10 +168,14 @@ async def test_release__made_and_listed(world: World) -> None:
 async def test_release__damaged_pack(world: World) -> None:
     address = await add_pack(world)
     Path(world.centre.settings.packs / address / "model.onnx").write_bytes(b"y")
-    async with world.client("engineer") as client:
-        answer = await client.post("/releases", json={"pack": address})
+    with capture_logs() as logs:
+        async with world.client("engineer") as client:
+            answer = await client.post("/releases", json={"pack": address})
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] == "bad_pack"
+    assert str(world.centre.settings.data) not in answer.text, "no path of the server is told"
+    assert address[:12] in answer.json()["error"]["message"]
+    assert "model.onnx" in logs[0]["reason"]
     assert world.fleet.released == []
 
 
