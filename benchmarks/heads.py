@@ -1,0 +1,58 @@
+"""What all six outputs cost over a detection-only export of the same network.
+
+    python -m benchmarks.heads [--size nano] [--input 288x512]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from benchmarks.common import main, parser
+from central.learn.detect.command import size_of
+from central.learn.models import ModelConfig, Network, build
+from edge.runtime.model import Model
+from export.bench import Contender, bench, noise_frame
+from export.build import Ingredients, noise_frames
+from export.build import build as build_pack
+from protocols.pack import Pack
+
+LABELS = ("person", "two_wheeler", "car", "bus", "truck")
+
+
+def pack_of(network: Network, name: str, folder: Path) -> Pack:
+    """Return the pack of an untrained network: its speed does not depend on its weights."""
+    config = network.config
+    about = Ingredients(
+        name=name, size=config.size, labels=config.labels, tags=config.tags, config=msgspec.to_builtins(config),
+        height=config.height, width=config.width,
+    )  # fmt: skip
+    return build_pack(network, about, folder, noise_frames(1, config.height, config.width))
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure the median pass of both exports, one thread, interleaved."""
+    height, width = size_of(arguments.input)
+    config = ModelConfig(size=arguments.size, labels=LABELS, tags=LABELS, height=height, width=width)
+    torch.manual_seed(0)
+    whole, bare = build(config).eval(), build(config).eval()
+    bare.load_state_dict(whole.state_dict())
+    bare.blur = bare.embedding = bare.tags = None
+    with tempfile.TemporaryDirectory() as scratch:
+        packs = [pack_of(whole, "all", Path(scratch) / "all"), pack_of(bare, "detection", Path(scratch) / "bare")]
+        contenders = [Contender(Model(p, "cpu"), p.manifest.name, 1, noise_frame()) for p in packs]
+        timed = bench(contenders, arguments.runs, compare=True)
+    return {"ratio": timed.bare_ratio, "rows": [msgspec.to_builtins(row) for row in timed.rows]}
+
+
+if __name__ == "__main__":
+    made = parser(__doc__ or "", images=False)
+    made.add_argument("--size", default="nano")
+    made.add_argument("--input", default="288x512")
+    made.add_argument("--runs", type=int, default=300)
+    main(run, made)
