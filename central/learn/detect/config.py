@@ -27,6 +27,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Share of the steps at the end that run with light augmentation, so that the last word is about real images."""
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.999
     """Decay of the moving average of the weights."""
+    guess: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """How much the network's own opinion of what is background counts for a class that no image is complete for; a
+    class that some are complete for gets less of it, one that all are complete for none. 0 turns it off."""
     freeze_norms: bool = False
     """Keep the statistics of batch norms: right for small batches and small changes."""
     train: Literal["all", "heads"] = "all"

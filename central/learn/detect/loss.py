@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from central.learn.data.dataset import Batch
 from central.learn.detect.assign import Assignment, assign
+from central.learn.detect.background import background
 from central.learn.detect.boxes import iou
 from central.learn.models.config import BINS
 from central.learn.models.network import Raw, expected_sides, to_boxes
@@ -63,8 +64,14 @@ def distribution_focal(sides: Tensor, target: Tensor) -> Tensor:
     return left * (1 - share) + right * share
 
 
-def detection_loss(raw: Raw, batch: Batch, centres: Tensor, strides: Tensor) -> tuple[Losses, Assignment]:
-    """Return the losses of a batch and the assignment that they used. centres ``[A, 2]`` and strides ``[A]`` in pixels."""
+def detection_loss(
+    raw: Raw, batch: Batch, centres: Tensor, strides: Tensor, guess: Tensor | None = None
+) -> tuple[Losses, Assignment]:
+    """Return the losses of a batch and the assignment that they used. centres ``[A, 2]`` and strides ``[A]`` in pixels.
+
+    `guess` ``[C]``, 0..1: how much the network's own opinion of what is background counts where a class is not
+    complete. Without it, such a class contributes exactly nothing there.
+    """
     logits, sides = raw.logits.float(), raw.sides.float()
     predicted = to_boxes(centres, expected_sides(sides)[0] * strides.unsqueeze(-1))
     found = assign(logits.detach(), predicted.detach(), centres, strides, batch.boxes, batch.classes)
@@ -76,6 +83,8 @@ def detection_loss(raw: Raw, batch: Batch, centres: Tensor, strides: Tensor) -> 
     place = positive.nonzero(as_tuple=True)
     target[place[0], place[1], label[place]] = found.overlap[place]
     importance = known(batch, centres).float()
+    if guess is not None:
+        importance = torch.maximum(importance, guess * background(logits.detach(), batch, centres))
     importance[place[0], place[1], label[place]] = weight[place]
     scale = (found.overlap * weight).sum().clamp_min(1.0)
     classes = (quality_focal(logits, target) * importance).sum() / scale

@@ -25,6 +25,7 @@ from central.learn.data import Example
 from central.learn.data.augment import FULL, LIGHT, NONE, Strength
 from central.learn.data.dataset import Batch, Stream, collate
 from central.learn.detect import plots
+from central.learn.detect.background import need
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.loss import Losses, detection_loss
 from central.learn.detect.quick import Quick, detect, measure
@@ -78,6 +79,14 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW
     return torch.optim.AdamW(groups, lr=config.rate)
 
 
+def _settings(stored: object) -> TrainConfig | None:
+    """Return the settings that a checkpoint holds, those that it does not know yet at their defaults; None if damaged."""
+    try:
+        return msgspec.convert(stored, TrainConfig)
+    except msgspec.ValidationError:
+        return None
+
+
 def _one_thread(_: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
@@ -102,6 +111,8 @@ class Run:
         self.train, self.val = list(train), list(val)
         self.shares = np.ones(len(self.train)) if shares is None else shares
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        doubt = torch.from_numpy(config.guess * need(self.train, self.shares))
+        self.guess = doubt.to(self.device) if bool(doubt.any()) else None
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
         network = build(config.model)
@@ -121,7 +132,7 @@ class Run:
             files.write_atomic(self.folder / "config.json", msgspec.json.format(msgspec.json.encode(self.config)))
             return
         tensors, about = checkpoint.read(path)
-        if about.get("config") != msgspec.to_builtins(self.config):
+        if _settings(about.get("config")) != self.config:
             raise TrainingError(f"{self.folder}: holds a run with other settings; choose another folder or delete it")
         for prefix, network in (("network.", self.network), ("average.", self.average.network)):
             checkpoint.load_into(
@@ -194,7 +205,7 @@ class Run:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
             raw = self.network.raw(images)
         centres, strides = cells(batch.images.shape[2], batch.images.shape[3], self.device)
-        losses, _ = detection_loss(raw, batch, centres, strides)
+        losses, _ = detection_loss(raw, batch, centres, strides, self.guess)
         total = losses.total()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
