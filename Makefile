@@ -35,7 +35,7 @@ demo: install ## the whole loop on this machine, in your browser
 	$(BIN)/wayside-central demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(AUTO),--auto) --port $(PORT)
 
 loop: $(VENV)/central ## the whole loop once: VIDEO=path [TRUTH=coco.json]
-	$(BIN)/wayside-central demo --once $(if $(VIDEO),--video "$(VIDEO)") $(if $(TRUTH),--truth "$(TRUTH)") $(if $(IMAGES),--images "$(IMAGES)") --json
+	$(BIN)/wayside-central demo --once $(if $(VIDEO),--video "$(VIDEO)") $(if $(TRUTH),--truth "$(TRUTH)") --json
 
 test: $(VENV)/dev $(WEB) lint fast system ## everything: style, types, tests with real brokers, processes and a browser
 
