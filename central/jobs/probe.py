@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
+
+FORK_S: Final = 20.0
+"""For a process that does nothing to end."""
 
 
 def count(steps: int, seconds: float, report: Callable[[Mapping[str, Any]], None], fail: str = "") -> dict[str, Any]:
@@ -16,3 +20,18 @@ def count(steps: int, seconds: float, report: Callable[[Mapping[str, Any]], None
     if fail:
         raise ValueError(fail)
     return {"counted": steps}
+
+
+def fork(report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Start a forked process, as loading images does, and say how it ended; None where it hangs."""
+    child = multiprocessing.get_context("fork").Process(target=_nothing)
+    child.start()
+    child.join(FORK_S)
+    status = child.exitcode
+    if status is None:
+        child.kill()
+    return {"status": status}
+
+
+def _nothing() -> None:
+    pass

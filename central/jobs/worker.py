@@ -14,12 +14,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from typing import IO, Any, Final
+from typing import Any, Final
 
 PACKAGE: Final = "central."
 """Only functions of ours may be named: the name of a function comes from a database."""
 ORPHANED: Final = 3
 """Exit status where the server went away."""
+BLOCK: Final = 4096
 NICENESS: Final = 5
 """The server comes first: people wait for it."""
 
@@ -38,9 +39,13 @@ def resolve(name: str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
-def _end_with(server: IO[str]) -> None:
-    """End this process when `server` closes: nobody would hear of its result."""
-    while server.readline():
+def _end_with(server: int) -> None:
+    """End this process when the file descriptor `server` closes: nobody would hear of its result.
+
+    It reads the bare descriptor: a thread that waits within ``sys.stdin`` keeps its lock, and every process that is
+    forked from here, such as one that loads images, would wait for that lock for ever.
+    """
+    while os.read(server, BLOCK):
         pass
     os._exit(ORPHANED)
 
@@ -67,7 +72,7 @@ def main(argv: list[str]) -> int:
                 pipe.write(json.dumps(message) + "\n")
                 pipe.flush()
 
-        threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True, name="server-watch").start()
+        threading.Thread(target=_end_with, args=(sys.stdin.fileno(),), daemon=True, name="server-watch").start()
         answer = _run(request, lambda step: send({"report": step}))
         send(answer)
     sys.stdout.flush()

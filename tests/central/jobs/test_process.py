@@ -57,6 +57,13 @@ async def row(db: Database, job: str) -> Job:
         return await session.get_one(Job, job)
 
 
+async def test_submit__a_job_may_fork(jobs: ProcessJobs) -> None:
+    ear = Ear()
+    await jobs.submit("central.jobs.probe:fork", {}, ear)
+    end = await asyncio.wait_for(ear.end, 60)
+    assert end["result"] == {"status": 0}
+
+
 async def test_submit__reports_result_and_log(db: Database, jobs: ProcessJobs) -> None:
     ear = Ear()
     job = await jobs.submit(COUNT, {"steps": 3, "seconds": 0.0}, ear)
