@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     profile: str = Field(
         "street", min_length=1, description="What the project labels: street, medical, or the path of a YAML file."
     )
+    pack: str = Field(
+        "base", min_length=1, description="Pack that rounds start from until one is released: folder, file, or base."
+    )
     session_hours: float = Field(24.0, ge=0.1, le=720.0, description="Hours after which a login ends.")
     online_after_s: float = Field(
         90.0, ge=5.0, le=3600.0, description="Seconds of silence after which a node counts as offline."

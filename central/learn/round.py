@@ -86,10 +86,11 @@ class Plan:
 def run_round(data: Path, round_id: str, options: dict[str, Any], report: Tell) -> dict[str, Any]:
     """Run the round `round_id` on the centre's folder `data` and return what changed: pack, AP before and after.
 
-    `options`: ``epochs`` (passes over the labelled frames), ``seed``. Raises RoundError and whatever the disk raises.
+    `options`: ``epochs`` (passes over the labelled frames), ``seed``, and ``profile`` and ``pack`` as the server has
+    them set. Raises RoundError and whatever the disk raises.
     """
     begun = time.monotonic()
-    settled = settings.load(data=data)
+    settled = settings.load(data=data, profile=options.get("profile"), pack=options.get("pack"))
     report({"state": "training", "progress": 0.0, "detail": "freezing a snapshot of the labels"})
     plan = _with_database(settled, lambda db: _plan(db, settled, round_id, options))
     training = snapshot.examples(plan.frozen.training, plan.images, plan.labels)
@@ -144,7 +145,7 @@ async def _plan(database: Database, settled: settings.Settings, round_id: str, o
 
 
 async def _parent(database: Database, settled: settings.Settings) -> Pack:
-    """Return the pack of the newest release that training can start from; else the base pack."""
+    """Return the pack of the newest release that training can start from; else the one of the settings."""
     async with database.read() as session:
         addresses = list(await session.scalars(select(Release.pack).order_by(Release.number.desc())))
     for address in addresses:
@@ -155,7 +156,7 @@ async def _parent(database: Database, settled: settings.Settings) -> Pack:
             continue
         return pack
     try:
-        return packs.find(packs.BASE, settled.packs)
+        return packs.find(settled.pack, settled.packs)
     except PackError as error:
         raise RoundError(f"no pack to start from: {error}") from None
 

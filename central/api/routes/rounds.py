@@ -41,13 +41,14 @@ async def rounds(
 @router.post("", status_code=201, responses=documented(401, 403, 409, 422, 503))
 async def start(body: s.RoundBody, person: Engineer, centre: CentreDep) -> s.RoundView:
     """Start a round in the background. One runs at a time: 409 while it does."""
-    options = body.model_dump(exclude_none=True)
+    settings = centre.settings
+    options = {**body.model_dump(exclude_none=True), "profile": settings.profile, "pack": settings.pack}
     try:
         round_id = await jobs.start(
             centre.database,
             centre.jobs,
             centre.notifier,
-            centre.settings.data,
+            settings.data,
             person.name,
             options,
             centre.fleet.register,
