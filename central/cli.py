@@ -73,6 +73,8 @@ def demo(
     truth: Annotated[Path | None, typer.Option(help="COCO file that answers in place of a person.")] = None,
     auto: Annotated[bool, typer.Option("--auto", help="Nobody reviews: confident proposals count.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Once round the loop, without a browser, then end.")] = False,
+    pack: Annotated[str | None, typer.Option(help="Pack to start from: a folder, a .wpack file, or base.")] = None,
+    frames: Annotated[int, typer.Option(min=4, help="Labelled frames that the round of --once waits for.")] = 96,
     data: Data = None,
     port: Annotated[int | None, typer.Option(help="Port of the UI and the API.")] = None,
     broker_port: Annotated[int | None, typer.Option(help="Port of the broker, on loopback.")] = None,
@@ -87,10 +89,11 @@ def demo(
     from central.broker import BrokerError
     from central.link import LinkError
     from central.store.blobs import BlobError
+    from protocols.pack import PackError
 
-    with plain_errors(ProfileError, BrokerError, LinkError, BlobError):
-        settings = load(data=data, port=port, broker_port=broker_port)
-        status = command.run(settings, video, truth, auto, once, as_json)
+    with plain_errors(ProfileError, BrokerError, LinkError, BlobError, PackError):
+        settings = load(data=data, port=port, broker_port=broker_port, pack=pack)
+        status = command.run(settings, command.Wish(video, truth, auto, frames, once, as_json))
     raise typer.Exit(status)
 
 

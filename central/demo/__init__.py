@@ -8,6 +8,6 @@
     run         all of it together
 """
 
-from central.demo.run import run
+from central.demo.run import Wish, run
 
-__all__ = ["run"]
+__all__ = ["Wish", "run"]

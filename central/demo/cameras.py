@@ -70,9 +70,9 @@ def camera_name(source: str, taken: Sequence[str] = ()) -> str:
 
 def check(source: str) -> None:
     """Raise CommandError unless `source` is a stream, or a file or folder with at least one readable image."""
-    if "://" in source or source.startswith("street:") or source.isdigit():
+    if "://" in source or source.isdigit():
         return
-    if not Path(source).exists():
+    if not source.startswith("street:") and not Path(source).exists():
         raise CommandError(f"{source}: no such file or folder; give a video, a folder of images or an rtsp:// URL")
     try:
         opened = open_source(source, "check")
@@ -85,12 +85,23 @@ def check(source: str) -> None:
         raise CommandError(str(error)) from None
 
 
+def split(video: str) -> list[str]:
+    """Return the sources in `video`, a comma-separated list; the options of a synthetic street stay with it."""
+    sources: list[str] = []
+    for part in filter(None, (part.strip() for part in video.split(","))):
+        if sources and sources[-1].startswith("street:") and re.fullmatch(r"[a-z]+=[^/]*", part):
+            sources[-1] += f",{part}"
+        else:
+            sources.append(part)
+    return sources
+
+
 def given(video: str) -> list[Watched]:
     """Return the cameras in `video`, a comma-separated list, in turn on both nodes. One video is watched by both.
 
     Raises CommandError.
     """
-    sources = [part.strip() for part in video.split(",") if part.strip()]
+    sources = split(video)
     if not sources:
         raise CommandError(f"--video {video!r}: names no camera; give paths or URLs, separated by commas")
     for source in sources:

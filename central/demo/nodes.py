@@ -39,6 +39,8 @@ class NodeProcess:
     broker: BrokerAddress
     prefix: str
     pace: Pace
+    pack: str
+    """Pack that it starts with."""
     _process: asyncio.subprocess.Process | None = None
     _watch: asyncio.Task[None] | None = None
     starts: int = field(default=0)
@@ -49,7 +51,7 @@ class NodeProcess:
             sys.executable, "-m", "edge.cli", "run", "--node", self.name, "--site", "demo",
             "--broker", f"{self.broker.host}:{self.broker.port}", "--prefix", self.prefix,
             "--username", str(self.broker.username), "--password-file", str(self.folder / "password"),
-            "--data", str(self.folder), "--pack", "base", "--loop", "--fps", str(self.pace.fps),
+            "--data", str(self.folder), "--pack", self.pack, "--loop", "--fps", str(self.pace.fps),
             "--frames-per-hour", str(self.pace.frames_per_hour),
         ]  # fmt: skip
         for watched in self.cameras:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +36,7 @@ from protocols.pack import open_folder
 PACE: Final = Pace(fps=15.0, frames_per_hour=7200.0)
 """Twice a second and camera at most: some dozens of frames within a minute."""
 WANTED: Final = 96
-"""Labelled frames that the round learns from."""
+"""Labelled frames that the round learns from, where nobody says otherwise."""
 FEWEST: Final = 4
 PATIENCE_S: Final = 75.0
 """Without a further label for so long, the round starts with what there is."""
@@ -44,6 +45,8 @@ LIMIT_S: Final = 1800.0
 START_S: Final = 120.0
 """For the nodes to come online; loading a model takes a few seconds."""
 LOOK_S: Final = 0.5
+NEWEST: Final = 100
+"""Frames among which one of each node is looked for: a minute's worth."""
 NEIGHBOURS: Final = 10
 """Frames around a learned one that its own camera's truth is not judged on: at 25 fps they are the same picture."""
 
@@ -62,6 +65,8 @@ class Job:
     truth: Truth | None = None
     truth_file: Path | None = None
     images: Path | None = None
+    wanted: int = WANTED
+    """Labelled frames that the round waits for."""
 
 
 @dataclass
@@ -80,10 +85,10 @@ class Timeline:
         return at
 
 
-def prepare(watched: Sequence[Watched], truth: Path | None) -> Job:
+def prepare(watched: Sequence[Watched], truth: Path | None, wanted: int = WANTED) -> Job:
     """Read the truth, where there is one. Raises CommandError."""
     if truth is None:
-        return Job()
+        return Job(wanted=wanted)
     folder = Path(watched[0].source)
     if not truth.exists() and (folder / truth.name).exists():
         truth = folder / truth.name
@@ -94,7 +99,7 @@ def prepare(watched: Sequence[Watched], truth: Path | None) -> Job:
     images = None
     if folder.is_dir():
         images = folder / "images" if (folder / "images").is_dir() else folder
-    return Job(Truth(dataset), truth, images)
+    return Job(Truth(dataset), truth, images, wanted)
 
 
 async def _until(
@@ -113,8 +118,8 @@ async def _until(
 class _Patience:
     """Ends the review when enough is labelled, or nothing more comes."""
 
-    def __init__(self, stop: asyncio.Event, deadline: float) -> None:
-        self.stop, self.deadline = stop, deadline
+    def __init__(self, stop: asyncio.Event, deadline: float, wanted: int) -> None:
+        self.stop, self.deadline, self.wanted = stop, deadline, wanted
         self.best, self.since = 0, time.monotonic()
 
     def over(self, labelled: int) -> bool:
@@ -123,7 +128,7 @@ class _Patience:
         if labelled > self.best:
             self.best, self.since = labelled, now
         tired = now - self.since > PATIENCE_S and labelled >= FEWEST
-        return labelled >= WANTED or tired or self.stop.is_set() or now > self.deadline
+        return labelled >= self.wanted or tired or self.stop.is_set() or now > self.deadline
 
 
 async def _review(client: Client, job: Job, patience: _Patience) -> int:
@@ -175,7 +180,7 @@ async def round_the_loop(
     if seen is None:
         return _gave_up(console, stop, "no frame arrived", nodes)
     timeline.note("the first frame is stored")
-    labelled = await _review(client, job, _Patience(stop, deadline))
+    labelled = await _review(client, job, _Patience(stop, deadline, job.wanted))
     last_label = timeline.note(f"{labelled} frames are labelled")
     if labelled < FEWEST:
         return _gave_up(console, stop, f"only {labelled} frames were labelled; nothing to learn from", nodes)
@@ -191,11 +196,26 @@ async def round_the_loop(
     if final is None:
         return _gave_up(console, stop, "not every node runs the new pack", nodes)
     running = timeline.note("every node runs the pack that was trained from its own frames")
+    if not await _watching(client, names, done.pack, stop):
+        return _gave_up(console, stop, "not every node sends frames with the new pack", nodes)
+    timeline.note("every node goes on watching with it")
     watching = await asyncio.to_thread(client.overview)
     answer = _figures(sent, watching, done, round(running - last_label, 2), timeline)
     if job.truth_file is not None and job.images is not None:
         answer["truth"] = await asyncio.to_thread(_judge, client, job, data, online.nodes[0].pack, done.pack, console)
     return answer
+
+
+async def _watching(client: Client, names: set[str], pack: str, stop: asyncio.Event) -> bool:
+    """Wait until a frame that `pack` chose is stored from each node; False where one does not watch any more."""
+    deadline = time.monotonic() + START_S
+    while not stop.is_set() and time.monotonic() < deadline:
+        with contextlib.suppress(ClientError):
+            newest = await asyncio.to_thread(lambda: list(islice(client.frames(), NEWEST)))
+            if names <= {frame.node for frame in newest if frame.pack == pack}:
+                return True
+        await asyncio.sleep(LOOK_S)
+    return False
 
 
 def _gave_up(console: Console, stop: asyncio.Event, why: str, nodes: Sequence[NodeProcess]) -> dict[str, Any] | None:

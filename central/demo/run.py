@@ -31,6 +31,7 @@ from central.demo.conductor import Conductor
 from central.demo.nodes import NodeProcess, Pace
 from central.settings import DEFAULT_DATA, Settings
 from central.store.models import User
+from edge.runtime import packs
 
 DATA: Final = Path(".wayside/demo")
 LOOP_DATA: Final = Path(".wayside/loop")
@@ -73,10 +74,11 @@ def _nodes(settings: Settings, centre: Centre, watched: list[Watched], pace: Pac
         by_node[camera.node].append(camera)
     return [
         NodeProcess(
-            name, own, settings.data / "nodes" / name, centre.fleet.node_login(name), settings.prefix, pace
+            name, own, settings.data / "nodes" / name, centre.fleet.node_login(name), settings.prefix, pace,
+            settings.pack,
         )
         for name, own in by_node.items()
-    ]
+    ]  # fmt: skip
 
 
 @asynccontextmanager
@@ -163,28 +165,44 @@ async def _once(settings: Settings, watched: list[Watched], job: once.Job, conso
         return await once.round_the_loop(running.client, running.nodes, settings.data, job, stop, console)
 
 
-def run(
-    settings: Settings, video: str | None, truth: Path | None, auto: bool, once_only: bool, as_json: bool
-) -> int:
+@dataclass(frozen=True)
+class Wish:
+    """What the command was asked for."""
+
+    video: str | None = None
+    truth: Path | None = None
+    auto: bool = False
+    frames: int = once.WANTED
+    """Labelled frames that the round of `one_round` waits for."""
+    one_round: bool = False
+    as_json: bool = False
+
+
+def _settled(settings: Settings, wish: Wish) -> Settings:
+    """Return `settings` for the demo: folder made, pack found, review as asked for. Raises CommandError, PackError."""
+    if settings.data == DEFAULT_DATA.absolute():
+        place = LOOP_DATA / secrets.token_hex(4) if wish.one_round else DATA
+        settings = settings.model_copy(update={"data": place.absolute()})
+    settings.packs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    packs.find(settings.pack, settings.packs)
+    changes = {"auto_review": wish.truth is None, "propose": False} if wish.one_round else {"auto_review": wish.auto}
+    return settings.model_copy(update=changes)
+
+
+def run(settings: Settings, wish: Wish) -> int:
     """Run the demo until a signal, or once round the loop; return the exit status. Raises CommandError and others."""
     set_up_logs()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if settings.data == DEFAULT_DATA.absolute():
-        place = LOOP_DATA / secrets.token_hex(4) if once_only else DATA
-        settings = settings.model_copy(update={"data": place.absolute()})
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if video is None and truth is not None:
-        raise CommandError("--truth needs the --video that it belongs to")
-    watched = cameras.given(video) if video else cameras.samples(Path(".wayside/samples").absolute(), console.print)
-    if not once_only:
-        if truth is not None:
-            raise CommandError("--truth answers in place of a person; it goes with --once")
-        settings = settings.model_copy(update={"auto_review": auto})
+    if wish.truth is not None and (wish.video is None or not wish.one_round):
+        raise CommandError("--truth answers in place of a person; it goes with --once and its --video")
+    cache = Path(".wayside/samples").absolute()
+    watched = cameras.given(wish.video) if wish.video else cameras.samples(cache, console.print)
+    job = once.prepare(watched, wish.truth, wish.frames)
+    settings = _settled(settings, wish)
+    if not wish.one_round:
         return asyncio.run(_demo(settings, watched, console))
-    job = once.prepare(watched, truth)
-    settings = settings.model_copy(update={"auto_review": truth is None, "propose": False})
     answer = asyncio.run(_once(settings, watched, job, console))
     if answer is None:
         return 1
-    once.tell(answer, as_json, console)
+    once.tell(answer, wish.as_json, console)
     return 0 if answer["ok"] else 1
