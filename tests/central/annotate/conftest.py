@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,24 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import pytest_asyncio
 
 from central.store import blobs as blob_store
-from central.store import database, migrations
 from central.store.blobs import Blobs
 from central.store.database import Database
 from central.store.models import Annotation, Frame, Node
 
 AddFrame = Callable[..., Coroutine[Any, Any, str]]
-
-
-@pytest_asyncio.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty store."""
-    opened = database.connect(f"sqlite:///{tmp_path / 'central.db'}")
-    await migrations.migrate(opened.engine)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

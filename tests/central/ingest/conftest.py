@@ -23,9 +23,6 @@ from central import broker as broker_module
 from central import service as service_module
 from central.link import BrokerAddress
 from central.service import Service
-from central.store import database
-from central.store.database import Database
-from central.store.migrations import migrate
 from edge.sources import frame_id
 from protocols import codec, topics
 from protocols.messages import (
@@ -124,15 +121,6 @@ class SimNode:
         """Go without ceremony."""
         self.paho.disconnect()
         self.paho.loop_stop()
-
-
-@pytest_asyncio.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """A migrated database in a file."""
-    made = database.connect(database.sqlite_url(tmp_path / "test.db"))
-    await migrate(made.engine)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from sqlalchemy import select
 from central.jobs import JobError
 from central.jobs.process import INTERRUPTED, ProcessJobs
 from central.jobs.worker import resolve
-from central.store import database, migrations
 from central.store.database import Database
 from central.store.models import Job
 
@@ -33,15 +32,6 @@ class Ear:
             self.end.set_result(step)
         else:
             self.reports.append(step)
-
-
-@pytest_asyncio.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty store."""
-    opened = database.connect(f"sqlite:///{tmp_path / 'central.db'}")
-    await migrations.migrate(opened.engine)
-    yield opened
-    await opened.close()
 
 
 @pytest_asyncio.fixture

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from central.ingest import presence
 from central.releases import offers, registry, tracking
 from central.releases.offers import Offers, ReleaseError
 from central.releases.transfer import MAX_CHUNK, PER_NODE, Transfer, answer
-from central.store import database
 from central.store.database import Database
-from central.store.migrations import migrate
 from central.store.models import Node, Pack, Policy, Release, ReleaseNode
 from protocols import messages as m
 from protocols import pack as packs
@@ -25,15 +21,6 @@ from protocols.messages import Fetch, Status, Update, utc_now
 from protocols.pack import Input, Manifest, PackError
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """A migrated database in a file."""
-    made = database.connect(database.sqlite_url(tmp_path / "test.db"))
-    await migrate(made.engine)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

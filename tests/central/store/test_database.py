@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, select, text
@@ -21,15 +19,6 @@ from central.store import database
 from central.store.database import Database, DatabaseError
 from central.store.migrations import migrate
 from central.store.models import Base, Camera, Node, Setting
-
-
-@pytest_asyncio.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """A migrated database in a file."""
-    made = database.connect(database.sqlite_url(tmp_path / "central.db"))
-    await migrate(made.engine)
-    yield made
-    await made.close()
 
 
 @pytest.mark.asyncio
