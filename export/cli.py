@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 import typer
@@ -80,6 +80,23 @@ def show(value: Any, as_json: bool, *tables: Table) -> None:
     console = Console()
     for table in tables:
         console.print(table)
+
+
+class Answer(Protocol):
+    """What came of one variant."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is as it should be."""
+        ...
+
+
+def verdict(pack: Pack, rows: Sequence[Answer], as_json: bool, table: Table) -> None:
+    """Show what came of each variant of `pack`, and end with status 1 where one of them failed."""
+    ok = all(row.ok for row in rows)
+    show({"ok": ok, "pack": pack.address, "variants": rows}, as_json, table)
+    if not ok:
+        raise typer.Exit(1)
 
 
 @app.command("import-onnx")
@@ -165,10 +182,7 @@ def check(
         table = Table("variant", "backend", "same", "detail")
         for row in rows:
             table.add_row(row.precision, row.backend, "yes" if row.ok else "NO", row.detail)
-        ok = all(row.ok for row in rows)
-        show({"ok": ok, "pack": found.address, "variants": rows}, as_json, table)
-    if not ok:
-        raise typer.Exit(1)
+        verdict(found, rows, as_json, table)
 
 
 @app.command()
@@ -284,10 +298,7 @@ def tensorrt(
         for row in rows:
             answer = "yes" if row.ok else "NO"
             table.add_row(row.precision, answer, row.library, str(row.bytes), f"{row.seconds:.1f}", row.detail)
-        ok = all(row.ok for row in rows)
-        show({"ok": ok, "pack": found.address, "variants": rows}, as_json, table)
-    if not ok:
-        raise typer.Exit(1)
+        verdict(found, rows, as_json, table)
 
 
 @app.command()

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge.runtime import Decoder, decoders, modelfile, parity
+from edge.runtime import Decoder, decoders, in_one_line, modelfile, parity
 from edge.runtime.model import Model, our_labels
 from export import parity as making
 from protocols import files, pack
@@ -150,7 +150,7 @@ def import_onnx(
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise ForeignError(f"{path}: not a valid ONNX model ({' '.join(str(error).split())[:200]})") from None
+        raise ForeignError(f"{path}: not a valid ONNX model ({in_one_line(error)})") from None
     manifest = Manifest(
         name=path.stem, family=decoder, decoder=decoder, labels=list(labels), label_map=dict(label_map),
         input=feeding(path, model, reader, size), opset=_opset(model), nms_iou=reader.nms_iou,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import onnx
 
-from edge.runtime import RuntimeFault, modelfile
+from edge.runtime import RuntimeFault, in_one_line, modelfile
 from protocols.pack import Pack
 
 _FLOATS = frozenset(
@@ -108,7 +108,7 @@ def graph(path: Path) -> Graph:
         model = onnx.load_model_from_string(data)
         count = macs(model)
     except (ValueError, onnx.shape_inference.InferenceError) as error:
-        raise RuntimeFault(f"{path}: not a valid ONNX model ({' '.join(str(error).split())[:200]})") from None
+        raise RuntimeFault(f"{path}: not a valid ONNX model ({in_one_line(error)})") from None
     weights = {tensor.name for tensor in model.graph.initializer}
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     return Graph(

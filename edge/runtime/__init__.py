@@ -8,7 +8,7 @@ Backends (ONNX Runtime, TensorRT) and decoders (ours and foreign) are families o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,15 @@ Float = NDArray[np.float32]
 
 class RuntimeFault(Exception):  # noqa: N818 - a RuntimeError is something else
     """A model that cannot be opened or run here. The text says which, why, and what to do."""
+
+
+REASON: Final = 300
+"""Characters of somebody else's error that are repeated."""
+
+
+def in_one_line(error: object) -> str:
+    """Return what a foreign library said, on one line and bounded."""
+    return " ".join(str(error).split())[:REASON] or "no reason given"
 
 
 @dataclass(frozen=True)

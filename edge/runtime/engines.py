@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from edge.runtime import RuntimeFault, modelfile
+from edge.runtime import RuntimeFault, in_one_line, modelfile
 from protocols import files
 from protocols.pack import Pack, PackError
 
@@ -66,7 +66,7 @@ class Trt:
         parser = self.module.OnnxParser(network, self.logger)
         if not parser.parse(data):
             reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
-            raise RuntimeFault(f"{name}: {self.version} cannot read it ({_line(reasons)})")
+            raise RuntimeFault(f"{name}: {self.version} cannot read it ({in_one_line(reasons)})")
         config = builder.create_builder_config()
         if refit:
             config.set_flag(self.module.BuilderFlag.REFIT)
@@ -75,7 +75,7 @@ class Trt:
             config.set_timing_cache(cache, True)
         made = builder.build_serialized_network(network, config)
         if made is None:
-            raise RuntimeFault(f"{name}: {self.version} cannot build it ({_line('; '.join(self.logger.lines))})")
+            raise RuntimeFault(f"{name}: {self.version} cannot build it ({in_one_line('; '.join(self.logger.lines))})")
         return bytes(made), bytes(cache.serialize()) if cache is not None else b""
 
     def _times(self) -> bool:
@@ -92,7 +92,7 @@ class Trt:
         runtime = self.module.Runtime(self.logger)
         engine = runtime.deserialize_cuda_engine(data)
         if engine is None:
-            raise RuntimeFault(f"{self.version} cannot open the engine ({_line('; '.join(self.logger.lines))})")
+            raise RuntimeFault(f"{self.version} cannot open the engine ({in_one_line('; '.join(self.logger.lines))})")
         return engine
 
     def refit(self, engine: bytes, data: bytes) -> bytes | None:
@@ -122,10 +122,6 @@ def _logger(module: Any) -> Any:
                 self.lines[:] = [*self.lines[-9:], msg]
 
     return Quiet()
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:300] or "no reason given"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
 
-from edge.runtime import Float, RuntimeFault, modelfile
+from edge.runtime import Float, RuntimeFault, in_one_line, modelfile
 
 CPU: Final = "onnxruntime-cpu"
 PROVIDERS: Final = {
@@ -78,7 +78,7 @@ class Session:
         try:
             return ort.InferenceSession(data, options(threads), providers=[provider])
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types for a bad model; this is its boundary
-            raise RuntimeFault(f"{path}: ONNX Runtime refuses it ({_line(error)})") from None
+            raise RuntimeFault(f"{path}: ONNX Runtime refuses it ({in_one_line(error)})") from None
 
     def run(self, inputs: NDArray[np.generic]) -> dict[str, Float]:
         """Run the graph on one batch. Raises RuntimeFault where shape or type do not fit or the device fails."""
@@ -87,13 +87,9 @@ class Session:
         try:
             values = self._session.run(None, {self.input: inputs})
         except Exception as error:  # noqa: BLE001 - as above
-            raise RuntimeFault(f"{self.name}: the model failed ({_line(error)})") from None
+            raise RuntimeFault(f"{self.name}: the model failed ({in_one_line(error)})") from None
         return dict(zip(self._outputs, values, strict=True))
 
     def close(self) -> None:
         """Release the session. Safe to call twice."""
         self._session = None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
