@@ -58,8 +58,8 @@ def halve(examples: Sequence[Example], seed: int, incomplete: Incomplete | None)
             dataclasses.replace(
                 example, boxes=example.boxes[kept], classes=example.classes[kept], weights=example.weights[kept],
                 complete=complete,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return found
 
 

@@ -1,7 +1,7 @@
 """Which cells learn which boxes: dynamic-k assignment by the current predictions.
 
-As in OTA/SimOTA (Ge et al., CVPR 2021) and NanoDet-Plus: cells near the middle of a box compete for it by class and overlap
-cost; a box gets as many cells as its best overlaps sum up to. Vectorised over the batch.
+As in OTA/SimOTA (Ge et al., CVPR 2021) and NanoDet-Plus: cells near the middle of a box compete for it by class and
+overlap cost; a box gets as many cells as its best overlaps sum up to. Vectorised over the batch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FAR: Final = 1e5
 
 
 class Assignment(NamedTuple):
-    """matched ``[B, A]``: index of the box that the cell learns, -1 for none; overlap ``[B, A]``: IoU with it, 0 for none."""
+    """matched ``[B, A]``: index of the box that the cell learns, -1 if none; overlap ``[B, A]``: IoU with it, 0 if none."""
 
     matched: Tensor
     overlap: Tensor

@@ -7,8 +7,8 @@ from torch import Tensor
 
 
 def iou(first: Tensor, second: Tensor, generalised: bool = False) -> Tensor:
-    """Return the IoU ``[...]`` of boxes ``[..., 4]`` that broadcast; `generalised` is GIoU (Rezatofighi et al., CVPR 2019),
-    -1..1, which has a slope where boxes do not touch."""
+    """Return the IoU ``[...]`` of boxes ``[..., 4]`` that broadcast; `generalised` is GIoU (Rezatofighi et al., CVPR
+    2019), -1..1, which has a slope where boxes do not touch."""
     corner = torch.maximum(first[..., :2], second[..., :2])
     inner = (torch.minimum(first[..., 2:], second[..., 2:]) - corner).clamp_min(0).prod(-1)
     area_first = (first[..., 2:] - first[..., :2]).clamp_min(0).prod(-1)

@@ -1,7 +1,7 @@
 """What detection learns from: quality focal, distribution focal and GIoU losses, aware of partial labels.
 
-Generalised focal loss (Li et al., NeurIPS 2020): QFL is equation 4, DFL equation 6. A class that a region is not complete for
-contributes no negatives there, and a machine's label counts by its confidence.
+Generalised focal loss (Li et al., NeurIPS 2020): QFL is equation 4, DFL equation 6. A class that a region is not
+complete for contributes no negatives there, and a machine's label counts by its confidence.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def distribution_focal(sides: Tensor, target: Tensor) -> Tensor:
-    """Return DFL ``[..., ]`` per side: sides ``[..., BINS]`` logits, target ``[...]`` in strides, clipped to the support."""
+    """Return DFL ``[...]`` per side: sides ``[..., BINS]`` logits, target ``[...]`` in strides, kept in the support."""
     target = target.clamp(0, BINS - 1 - 1e-3)
     lower = target.long()
     share = target - lower
@@ -99,7 +99,7 @@ def detection_loss(
 
 
 def tag_loss(tags: Tensor | None, batch: Batch) -> Tensor:
-    """Return the cross entropy of the first C tags, which say whether a class is present; unknown ones count nothing."""
+    """Return the cross entropy of the first C tags, which say whether a class is present; unknown ones do not count."""
     count = batch.complete.shape[2]
     if tags is None or tags.shape[1] < count:
         return batch.boxes.new_zeros(())

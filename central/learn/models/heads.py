@@ -28,7 +28,8 @@ class DetectHead(nn.Module):
     def __init__(self, channels: int, classes: int, blocks: int) -> None:
         super().__init__()
         self.trunk = nn.ModuleList(
-            nn.Sequential(*(Block(channels, channels) for _ in range(blocks)), Conv(channels, channels)) for _ in STRIDES
+            nn.Sequential(*(Block(channels, channels) for _ in range(blocks)), Conv(channels, channels))
+            for _ in STRIDES
         )
         self.classes = nn.ModuleList(nn.Conv2d(channels, classes, 1) for _ in STRIDES)
         self.sides = nn.ModuleList(nn.Conv2d(channels, 4 * BINS, 1) for _ in STRIDES)
