@@ -2,7 +2,9 @@
 
 Every tensor of the network's state dict is an initializer of the same name, shape and bits: a round may start from
 any pack, a delta is a difference of named tensors, and TensorRT refits by name. That is why batch norms are not
-folded here (the runtimes fold them when they load the graph) and why every layer with weights is a convolution.
+folded here (the runtimes fold them when they load the graph) and why every layer of ours with weights is a convolution.
+The weights of foreign linear layers stay as they are, before a transposition; of a weight with several names the graph
+has one.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import onnx
@@ -26,6 +28,15 @@ OPSET: Final = 18
 """Understood by ONNX Runtime 1.16 and TensorRT 10 and newer."""
 LIBRARY: Final = "wayside"
 _LOGGERS = ("onnxscript", "torch.onnx", "onnx_ir")
+
+
+@runtime_checkable
+class Lean(Protocol):
+    """A network whose graph rightly lacks some of its weights, such as those that only training uses."""
+
+    def left_out(self) -> frozenset[str]:
+        """Return their names."""
+        ...
 
 
 class ExportError(Exception):
@@ -77,7 +88,7 @@ def export_graph(network: nn.Module, height: int, width: int) -> onnx.ModelProto
 def _simplify(model: onnx_ir.Model) -> onnx.ModelProto:
     """Inline functions and fold constants. No rewriting: that would fold the batch norms into the convolutions."""
     passes.InlinePass()(model)
-    optimizer.fold_constants(model, input_size_limit=65536, output_size_limit=1 << 20)
+    optimizer.fold_constants(model, input_size_limit=65536, output_size_limit=1 << 20, should_fold=_may_fold)
     passes.IdentityEliminationPass()(model)
     passes.CommonSubexpressionEliminationPass()(model)
     passes.RemoveUnusedNodesPass()(model)
@@ -92,6 +103,12 @@ def _simplify(model: onnx_ir.Model) -> onnx.ModelProto:
     return onnx_ir.to_proto(model)
 
 
+def _may_fold(node: onnx_ir.Node) -> bool | None:
+    """Keep the transposition of a linear layer's weights in the graph: folded, it would rename them."""
+    value = node.inputs[0] if node.op_type == "Transpose" else None
+    return False if value is not None and value.is_initializer() else None
+
+
 def weights_of(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
     """Return every initializer of `model` by name: the weights, under the names that they have in torch."""
     return {
@@ -102,8 +119,13 @@ def weights_of(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
 
 def _check_weights(model: onnx.ModelProto, network: nn.Module) -> None:
     exported = weights_of(model)
-    for name, tensor in network.state_dict().items():
-        if name.endswith("num_batches_tracked"):
+    state = network.state_dict()
+    twins = {tensor.data_ptr() for name, tensor in state.items() if name in exported}
+    left_out: frozenset[str] = network.left_out() if isinstance(network, Lean) else frozenset()
+    for name, tensor in state.items():
+        if name.endswith("num_batches_tracked") or name in left_out:
+            continue
+        if name not in exported and tensor.data_ptr() in twins:
             continue
         if name not in exported or not np.array_equal(exported[name], tensor.numpy()):
             raise ExportError(

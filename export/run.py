@@ -90,6 +90,7 @@ def build_run(folder: Path, out: Path, images: list[Path], name: str, card: str,
     about = Ingredients(
         name=name or folder.name, size=str(config["size"]), labels=tuple(config["labels"]), tags=tuple(config["tags"]),
         config=config, height=height, width=width, score_threshold=chosen, producer=f"wayside {edge.__version__}",
-        metrics={k: float(result[k]) for k in ("ap50",) if k in result}, card=card,
+        nms_iou=float(getattr(network, "nms_iou", 0.6)), card=card,
+        metrics={k: float(result[k]) for k in ("ap50",) if k in result},
     )  # fmt: skip
     return build(network, about, out, inputs or noise_frames(PARITY_FRAMES, height, width), covered)

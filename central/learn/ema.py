@@ -28,7 +28,11 @@ class Average(Generic[N]):
         decay = self.decay * (1 - math.exp(-self.steps / self.warm))
         source = network.state_dict()
         floats, wanted = [], []
+        moved = set()  # a weight that several names share moves once
         for name, tensor in self.network.state_dict().items():
+            if tensor.data_ptr() in moved:
+                continue
+            moved.add(tensor.data_ptr())
             if tensor.is_floating_point():
                 floats.append(tensor)
                 wanted.append(source[name])

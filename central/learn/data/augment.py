@@ -71,6 +71,8 @@ class Sample:
     weights: NDArray[np.float32]
     regions: NDArray[np.float32]
     complete: NDArray[np.bool_]
+    unread: tuple[int, ...] = ()
+    """Examples that could not be read; others took their places."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from central.learn.data import Example
-from central.learn.detect.coco import Coco, DatasetError, read
+from central.learn.detect.coco import Coco, CocoBox, DatasetError, read
+
+
+def _weight(box: CocoBox) -> float:
+    """Return how much a box counts: a person's fully, a machine's by its confidence."""
+    return 1.0 if box.score is None else min(1.0, max(0.0, box.score))
 
 
 def examples(data: Coco, images: Path, labels: tuple[str, ...]) -> list[Example]:
@@ -35,7 +40,7 @@ def examples(data: Coco, images: Path, labels: tuple[str, ...]) -> list[Example]
                 path=images / image.file_name,
                 boxes=np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), 1),
                 classes=np.array([index[name[b.category_id]] for b in own], np.int64),
-                weights=np.ones(len(own), np.float32),
+                weights=np.array([_weight(b) for b in own], np.float32),
                 complete=np.array([label in looked for label in labels]),
                 camera=image.place,
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import cv2
@@ -31,7 +32,7 @@ class Batch(NamedTuple):
     """Inputs ``[B, 3, H, W]`` uint8 RGB and their targets, padded to M boxes and R regions.
 
     boxes ``[B, M, 4]``, classes ``[B, M]`` (-1 pads), weights ``[B, M]``, regions ``[B, R, 4]``,
-    complete ``[B, R, C]``.
+    complete ``[B, R, C]``, unread ``[N]``: examples that could not be read.
     """
 
     images: Tensor
@@ -40,6 +41,7 @@ class Batch(NamedTuple):
     weights: Tensor
     regions: Tensor
     complete: Tensor
+    unread: Tensor = torch.zeros(0, dtype=torch.int64)
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on `device`."""
@@ -48,7 +50,10 @@ class Batch(NamedTuple):
 
 def read_image(path: str) -> Pixels | None:
     """Return the image at `path` (BGR), or None where it is missing, damaged or larger than MAX_PIXELS."""
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imread(path, cv2.IMREAD_COLOR)
+    except cv2.error:  # a header that claims more pixels than OpenCV decodes
+        return None
     if image is None or image.shape[0] * image.shape[1] > MAX_PIXELS:
         return None
     return np.asarray(image, np.uint8)
@@ -74,25 +79,35 @@ class Stream(Dataset[Sample]):
         self.objects = _by_class(self.examples) if strength.paste else []
         self.cache: OrderedDict[int, Pixels] = OrderedDict()
         self.cached = 0
+        self.unread: set[int] = set()
 
     def __len__(self) -> int:
         return self.length - self.start
 
-    def _image(self, index: int) -> Pixels:
+    def _image(self, index: int) -> Pixels | None:
         image = self.cache.get(index)
-        if image is None:
+        if image is None and index not in self.unread:
             image = read_image(str(self.examples[index].path))
             if image is None:
-                raise OSError(f"{self.examples[index].path}: not a readable image")
+                self.unread.add(index)
+                return None
             self.cache[index] = image
             self.cached += image.nbytes
             while self.cached > CACHE_BYTES and len(self.cache) > 1:
                 self.cached -= self.cache.popitem(last=False)[1].nbytes
         return image
 
-    def _load(self, index: int) -> Loaded:
+    def _load(self, wanted: int) -> Loaded:
+        """Return the example `wanted`, or the next one that can be read. Raises OSError where none can."""
+        for step in range(len(self.examples)):
+            index = (wanted + step) % len(self.examples)
+            image = self._image(index)
+            if image is not None:
+                break
+        else:
+            raise OSError(f"none of the {len(self.examples)} images can be read")
         example = self.examples[index]
-        return Loaded(self._image(index), example.boxes, example.classes, example.weights, example.complete)
+        return Loaded(image, example.boxes, example.classes, example.weights, example.complete)
 
     def indices(self, place: int, random: np.random.Generator) -> list[int]:
         """Return which examples make up the sample at `place`."""
@@ -106,9 +121,11 @@ class Stream(Dataset[Sample]):
         for _ in range(int(random.integers(self.strength.paste + 1)) if self.objects else 0):
             own = self.objects[int(random.integers(len(self.objects)))]
             index, box = own[int(random.integers(len(own)))]
-            whole, only = self._load(index), slice(box, box + 1)
+            image, whole, only = self._image(index), self.examples[index], slice(box, box + 1)
+            if image is None:
+                continue
             found.append(
-                Loaded(whole.image, whole.boxes[only], whole.classes[only], whole.weights[only], whole.complete)
+                Loaded(image, whole.boxes[only], whole.classes[only], whole.weights[only], whole.complete)
             )
         return found
 
@@ -116,7 +133,8 @@ class Stream(Dataset[Sample]):
         place = self.start + item
         random = np.random.default_rng((self.seed, place))
         sources = [self._load(i) for i in self.indices(place, random)]
-        return compose(sources, *self.size, self.strength, random, self._donors(random))
+        sample = compose(sources, *self.size, self.strength, random, self._donors(random))
+        return replace(sample, unread=tuple(sorted(self.unread))) if self.unread else sample
 
 
 def _by_class(examples: Sequence[Example]) -> list[list[tuple[int, int]]]:
@@ -141,6 +159,7 @@ def collate(samples: list[Sample]) -> Batch:
         torch.zeros(len(samples), boxes),
         torch.zeros(len(samples), regions, 4),
         torch.zeros(len(samples), regions, classes, dtype=torch.bool),
+        torch.tensor(sorted({i for s in samples for i in s.unread}), dtype=torch.int64),
     )
     for i, s in enumerate(samples):
         n, r = len(s.boxes), len(s.regions)

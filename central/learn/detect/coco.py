@@ -47,6 +47,8 @@ class CocoBox(msgspec.Struct, frozen=True):
     id: int = 0
     area: float | None = None
     iscrowd: int = 0
+    score: float | None = None
+    """Confidence 0..1 where a machine proposed the box; None where a person drew it."""
 
     @property
     def pixels(self) -> float:

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import typer
@@ -16,10 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from central.learn.data import Example
 from central.learn.data.coco import load
-from central.learn.detect.coco import DatasetError, read
+from central.learn.detect.coco import DatasetError
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.train import Run, TrainingError
+from central.learn.distributed import join
+from central.learn.families import AnyConfig
 from central.learn.models import ModelConfig
+from central.learn.models.detr import DetrConfig, configure, pretrained
 from export import checkpoint
 
 DEFAULT_LABELS = "person,two_wheeler,car,bus,truck"
@@ -56,7 +59,8 @@ def gather(parts: list[Part], labels: tuple[str, ...]) -> tuple[list[Example], N
             raise DatasetError(f"{part.truth}: no labelled image in it")
         missing = [e.path for e in own if not e.path.is_file()]
         if missing:
-            raise DatasetError(f"{missing[0]}: no such image ({len(missing)} of {len(own)} of {part.truth} are missing)")
+            count = f"{len(missing)} of {len(own)} of {part.truth} are missing"
+            raise DatasetError(f"{missing[0]}: no such image ({count})")
         found += own
         shares += [part.share / len(own)] * len(own)
     return found, np.array(shares)
@@ -71,6 +75,13 @@ def size_of(text: str) -> tuple[int, int]:
     return height, width
 
 
+def model_of(detr: str | None, size: str, labels: tuple[str, ...], height: int, width: int) -> AnyConfig:
+    """Return the network to train: ours of `size`, or the one at `detr`. Raises ValueError."""
+    if detr:
+        return configure(detr, labels, labels, height, width)
+    return ModelConfig(size=size, labels=labels, tags=labels, height=height, width=width)
+
+
 def train_detect(
     train: Annotated[list[str], typer.Option(help="COCO.json:IMAGES[:SHARE]; may be given several times")],
     out: Annotated[Path, typer.Option(help="Run folder; a run that was interrupted there goes on")],
@@ -83,6 +94,9 @@ def train_detect(
     rate: float = 2e-3,
     augment: Annotated[str, typer.Option(help="none, light or full")] = "full",
     start: Annotated[Path | None, typer.Option(help="Weights (safetensors) to start from")] = None,
+    detr: Annotated[
+        str | None, typer.Option(help="Fine-tune this D-FINE or DEIMv2 (folder or hub name) instead of ours")
+    ] = None,
     seed: int = 0,
     workers: int = 1,
     evaluate_every: int = 500,
@@ -94,23 +108,31 @@ def train_detect(
     """
     try:
         names = tuple(n.strip() for n in labels.split(","))
-        height, width = size_of(input_size)
         config = TrainConfig(
-            model=ModelConfig(size=size, labels=names, tags=names, height=height, width=width),
+            model=model_of(detr, size, names, *size_of(input_size)),
             steps=steps, batch=batch, rate=rate, augment=augment, seed=seed, workers=workers,  # type: ignore[arg-type]
             evaluate_every=evaluate_every,
         )  # fmt: skip
         examples, shares = gather([Part.parse(p) for p in train], names)
         watched = gather([Part.parse(p) for p in val], names)[0] if val else []
         weights = checkpoint.read(start)[0] if start else None
-        run = Run(config, examples, watched, out, shares, weights)
-        result = run.run(_Progress())
+        if detr and not weights:
+            weights = pretrained(detr, cast(DetrConfig, config.model))
+        with join() as group:
+            result = Run(config, examples, watched, out, shares, weights, group=group).run(
+                _Progress() if group.first else lambda _: None
+            )
     except (DatasetError, checkpoint.CheckpointError, TrainingError, ValueError, OSError) as error:
         print(f"wayside-central: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
+    if not group.first:
+        return
     answer: dict[str, Any] = {"out": str(out), "steps": steps, "seconds": round(result.seconds, 1)}
     if result.quick:
         answer |= {"ap50": result.quick.ap50, "per_class": result.quick.per_class}
+    if result.skipped:
+        answer["skipped"] = len(result.skipped)
+        print(f"{len(result.skipped)} images could not be read, the first: {result.skipped[0]}", file=sys.stderr)
     print(json.dumps(answer) if as_json else f"done: {answer}")
 
 

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from central.learn.models import ModelConfig
+from central.learn.families import AnyConfig
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One training run. Rates are per step at the given batch size."""
 
-    model: ModelConfig
+    model: AnyConfig
     steps: Annotated[int, Meta(ge=1)] = 6000
     batch: Annotated[int, Meta(ge=1, le=1024)] = 16
     rate: Annotated[float, Meta(gt=0, le=1)] = 2e-3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from central.learn.data import Example
 from central.learn.data.dataset import read_image
-from central.learn.models import Network
 from edge.runtime.nms import overlaps, suppress
 from edge.runtime.prepare import letterbox
 
@@ -35,7 +34,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Quick:
-    """AP50 (0..1) as a mean over the classes that occur, per class, and confusion ``[C+1, C+1]`` (rows true, last = none)."""
+    """AP50 (0..1) over the classes that occur, per class, and confusion ``[C+1, C+1]`` (rows true, last = none)."""
 
     ap50: float
     per_class: dict[str, float]
@@ -45,7 +44,7 @@ class Quick:
 
 
 @torch.no_grad()
-def detect(network: Network, examples: Sequence[Example], device: torch.device) -> list[Found]:
+def detect(network: Any, examples: Sequence[Example], device: torch.device) -> list[Found]:
     """Run `network` (left in evaluation mode) on `examples`; unreadable images are left out."""
     network.eval()
     config = network.config
@@ -122,7 +121,7 @@ def _confuse(image: Found, confusion: NDArray[np.int64]) -> None:
 
 
 def best_threshold(found: Sequence[Found], default: float, fewest: int = 20) -> float:
-    """Return the score (0.15..0.6) that gives the best F1 over all classes; `default` with fewer than `fewest` objects."""
+    """Return the score (0.15..0.6) of the best F1 over all classes; `default` with fewer than `fewest` objects."""
     if sum(len(image.true_classes) for image in found) < fewest:
         return default
     labels = sorted({int(c) for image in found for c in image.true_classes})

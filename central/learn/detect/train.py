@@ -1,6 +1,9 @@
 """Training a detector: one loop that can be killed anywhere and goes on from its last checkpoint.
 
 run folder:  config.json  metrics.jsonl  last.safetensors  curves.png  confusion.png  result.json
+
+What is trained is the business of its family (`central.learn.families`); how many processes train it that of the
+`Group`, of which the first alone writes.
 """
 
 from __future__ import annotations
@@ -21,22 +24,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from central.learn import families
 from central.learn.data import Example
 from central.learn.data.augment import FULL, LIGHT, NONE, Strength
-from central.learn.data.dataset import Batch, Stream, collate
+from central.learn.data.dataset import Batch, Stream, collate, read_image
 from central.learn.detect import plots
 from central.learn.detect.background import need
 from central.learn.detect.config import TrainConfig
-from central.learn.detect.loss import Losses, detection_loss
 from central.learn.detect.quick import Quick, detect, measure
+from central.learn.distributed import ALONE, Group, GroupError
 from central.learn.ema import Average
-from central.learn.models import Network, build
-from central.learn.models.network import cells
+from central.learn.families import Parts
 from export import checkpoint
 from protocols import files
 
 STRENGTHS: Final[dict[str, Strength]] = {"none": NONE, "light": LIGHT, "full": FULL}
 LAST: Final = "last.safetensors"
+MAX_NAMED: Final = 20
+"""Unreadable images that a result names; the rest is counted."""
 FLOOR: Final = 0.05
 """Where the cosine ends, as a share of the highest rate."""
 
@@ -52,10 +57,12 @@ class TrainingError(Exception):
 class Result:
     """A finished run: the averaged network (on the CPU), its last validation and its history."""
 
-    network: Network
+    network: Any
     quick: Quick | None
     seconds: float
     history: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    """Images that could not be read; others took their places."""
 
 
 def rate_at(step: int, config: TrainConfig) -> float:
@@ -66,11 +73,11 @@ def rate_at(step: int, config: TrainConfig) -> float:
     return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+def make_optimizer(network: Any, config: TrainConfig) -> torch.optim.AdamW:
     """Return AdamW over what `config.train` leaves to learn; weight decay on convolutions only."""
     if config.train == "heads":
         for name, parameter in network.named_parameters():
-            parameter.requires_grad_(name.split(".")[0] not in ("backbone", "neck"))
+            parameter.requires_grad_(parameter.requires_grad and not name.startswith(network.trunk))
     learned = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.decay},
@@ -80,9 +87,12 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW
 
 
 def _settings(stored: object) -> TrainConfig | None:
-    """Return the settings that a checkpoint holds, those that it does not know yet at their defaults; None if damaged."""
+    """Return the settings that a checkpoint holds, those unknown to it at their defaults; None if damaged."""
+    if not isinstance(stored, dict) or not isinstance(stored.get("model"), dict):
+        return None
     try:
-        return msgspec.convert(stored, TrainConfig)
+        model = {"family": families.DEFAULT, **stored["model"]}
+        return msgspec.convert({**stored, "model": model}, TrainConfig)
     except msgspec.ValidationError:
         return None
 
@@ -90,6 +100,20 @@ def _settings(stored: object) -> TrainConfig | None:
 def _one_thread(_: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _check(train: Sequence[Example], config: TrainConfig, group: Group) -> None:
+    """Raise TrainingError where there is nothing to learn from, or the processes cannot share the work."""
+    if not train:
+        raise TrainingError("there is no labelled image to learn from")
+    if not any(len(e.boxes) or e.complete.any() for e in train):
+        raise TrainingError(f"none of the {len(train)} images has a box or was looked through for a class; label some")
+    if all(read_image(str(e.path)) is None for e in train):  # one that can be read ends it
+        raise TrainingError(f"none of the {len(train)} images can be read; the first is {train[0].path}")
+    try:
+        group.share(config.batch)
+    except GroupError as error:
+        raise TrainingError(str(error)) from None
 
 
 class Run:
@@ -104,22 +128,24 @@ class Run:
         shares: NDArray[np.float64] | None = None,
         start: dict[str, Tensor] | None = None,
         device: torch.device | None = None,
+        group: Group = ALONE,
     ) -> None:
-        if not train:
-            raise TrainingError("there is no labelled image to learn from")
+        _check(train, config, group)
         self.config, self.folder = config, folder
         self.train, self.val = list(train), list(val)
         self.shares = np.ones(len(self.train)) if shares is None else shares
-        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.group, self.device = group, device or group.device()
+        self.skipped: set[int] = set()
         doubt = torch.from_numpy(config.guess * need(self.train, self.shares))
         self.guess = doubt.to(self.device) if bool(doubt.any()) else None
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
-        network = build(config.model)
+        self.family = families.of(config.model)
+        network = self.family.build(config.model)
         if start is not None:
             checkpoint.load_into(network, start, strict=False)
         memory = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.network: Network = network.to(self.device).to(memory_format=memory)  # type: ignore[call-overload]
+        self.network: Any = network.to(self.device).to(memory_format=memory)  # type: ignore[call-overload]
         self.average = Average(self.network, config.average)
         self.optimizer = make_optimizer(self.network, config)
         self.step = 0
@@ -129,7 +155,8 @@ class Run:
     def _resume(self) -> None:
         path = self.folder / LAST
         if not path.exists():
-            files.write_atomic(self.folder / "config.json", msgspec.json.format(msgspec.json.encode(self.config)))
+            if self.group.first:
+                files.write_atomic(self.folder / "config.json", msgspec.json.format(msgspec.json.encode(self.config)))
             return
         tensors, about = checkpoint.read(path)
         if _settings(about.get("config")) != self.config:
@@ -150,6 +177,8 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint that a restart goes on from."""
+        if not self.group.first:
+            return
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.network.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
@@ -165,7 +194,7 @@ class Run:
         )  # fmt: skip
         return DataLoader(
             stream,
-            config.batch,
+            batch_sampler=self.group.batches(len(stream), config.batch),
             num_workers=config.workers,
             collate_fn=collate,
             pin_memory=self.device.type == "cuda",
@@ -183,15 +212,19 @@ class Run:
             if self.step >= stop:
                 continue
             for batch in self._batches(stop, strength):
+                self.skipped.update(batch.unread.tolist())
                 loss = self._step(batch.to(self.device))
                 elapsed = time.monotonic() - begun
                 eta = elapsed / (self.step - first) * (config.steps - self.step)
                 self._look(loss, eta, report)
         quick = self._validate()
         self._finish(quick, time.monotonic() - begun)
-        return Result(self.average.network.cpu(), quick, time.monotonic() - begun, self.history)
+        return Result(self.average.network.cpu(), quick, time.monotonic() - begun, self.history, self._unreadable())
 
-    def _step(self, batch: Batch) -> Losses:
+    def _unreadable(self) -> list[str]:
+        return [str(self.train[i].path) for i in sorted(self.skipped)]
+
+    def _step(self, batch: Batch) -> Parts:
         config = self.config
         self.network.train()
         if config.freeze_norms:
@@ -200,15 +233,15 @@ class Run:
                     module.eval()
         for group in self.optimizer.param_groups:
             group["lr"] = config.rate * rate_at(self.step, config)
-        fast = config.amp and self.device.type == "cuda"
-        images = batch.images.to(memory_format=torch.channels_last) if config.channels_last else batch.images
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            raw = self.network.raw(images)
-        centres, strides = cells(batch.images.shape[2], batch.images.shape[3], self.device)
-        losses, _ = detection_loss(raw, batch, centres, strides, self.guess)
+        # What the forward pass draws (denoising queries) is a function of the step too: a resumed run repeats it.
+        torch.manual_seed((config.seed * config.steps + self.step) * self.group.size + self.group.rank)
+        if config.channels_last:
+            batch = batch._replace(images=batch.images.to(memory_format=torch.channels_last))
+        losses = self.family.losses(self.network, batch, self.guess, config.amp and self.device.type == "cuda")
         total = losses.total()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
+        self.group.average(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
         if not bool(torch.isfinite(norm)):
             kept = (
@@ -216,17 +249,20 @@ class Run:
                 if (self.folder / LAST).exists()
                 else "nothing was saved yet"
             )
+            first = self.step * config.batch
             raise TrainingError(
-                f"step {self.step}: loss {float(total):.3g} has no finite gradient "
-                f"(samples {self.step * config.batch} to {(self.step + 1) * config.batch - 1}); {kept}; try a lower rate"
+                f"step {self.step}: loss {float(total.detach()):.3g} has no finite gradient "
+                f"(samples {first} to {first + config.batch - 1}); {kept}; try a lower rate"
             )
         self.optimizer.step()
         self.average.update(self.network)
         self.step += 1
         return losses
 
-    def _look(self, losses: Losses, eta: float, report: Report) -> None:
+    def _look(self, losses: Parts, eta: float, report: Report) -> None:
         config, step = self.config, self.step
+        if not self.group.first:
+            return
         if step % 20 == 0 or step == config.steps:
             row: dict[str, Any] = {"step": step, "loss": float(losses.total().detach())}
             row |= {name: float(value.detach()) for name, value in losses._asdict().items()}
@@ -234,6 +270,8 @@ class Run:
                 quick = self._validate()
                 if quick is not None:
                     row |= {"ap50": quick.ap50, "per_class": quick.per_class}
+            if self.skipped:
+                row["skipped"] = len(self.skipped)
             self.history.append(row)
             with (self.folder / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
@@ -242,13 +280,17 @@ class Run:
             self.save()
 
     def _validate(self) -> Quick | None:
-        if not self.val:
+        if not self.val or not self.group.first:
             return None
         return measure(detect(self.average.network, self.val, self.device), self.config.model.labels)
 
     def _finish(self, quick: Quick | None, seconds: float) -> None:
         self.save()
+        if not self.group.first:
+            return
         result: dict[str, Any] = {"steps": self.step, "seconds": seconds}
+        if self.skipped:
+            result |= {"skipped": len(self.skipped), "skipped_images": self._unreadable()[:MAX_NAMED]}
         if quick is not None:
             result |= {"ap50": quick.ap50, "per_class": quick.per_class, "score_threshold": quick.threshold}
             plots.confusion(quick.confusion, self.config.model.labels, self.folder / "confusion.png")

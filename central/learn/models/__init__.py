@@ -5,7 +5,7 @@
 
 from typing import Any
 
-import msgspec
+from torch import nn
 
 from central.learn.models.config import SIZES, ModelConfig
 from central.learn.models.network import Network, Raw
@@ -18,9 +18,13 @@ def build(config: ModelConfig) -> Network:
     return Network(config)
 
 
-def from_json(config: dict[str, Any]) -> Network:
-    """Return a fresh network for the JSON form of a `ModelConfig`: the entry point for who only has a run's folder.
+def from_json(config: dict[str, Any]) -> nn.Module:
+    """Return a fresh network of any family for the JSON form of its configuration, which one without a ``family`` has
+    of ours: the entry point for who only has a run's folder.
 
     Raises ValueError.
     """
-    return build(msgspec.convert(config, ModelConfig))
+    from central.learn import families  # here, as the families are built on this package
+
+    parsed = families.parse(config)
+    return families.of(parsed).build(parsed)

@@ -36,7 +36,9 @@ SIZES: Final[dict[str, Size]] = {
 """``tiny`` is for tests and the two-minute demo round; the others are about 0.5, 2 and 6 million parameters."""
 
 
-class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ModelConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="family", tag="wayside"
+):
     """A network, fully described: stored beside its weights and in the pack's metadata."""
 
     size: str = "nano"

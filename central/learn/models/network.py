@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +64,9 @@ class Network(nn.Module):
 
     centres: Tensor
     strides: Tensor
+    trunk: Final = ("backbone.", "neck.")
+    """Prefixes of what training of the heads alone leaves as it is."""
+    nms_iou: Final = 0.6
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -1,0 +1,61 @@
+"""The families of detectors: how each is built and what it learns from. One file each; the training loop knows no more.
+
+A configuration says which family it is of (``family``); a network has the `config`, `raw`, `forward` and `trunk` of
+`Detector`, and its `forward` gives the outputs that a pack has.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+import msgspec
+from torch import Tensor, nn
+
+from central.learn.data.dataset import Batch
+from central.learn.models.config import ModelConfig
+from central.learn.models.detr import DetrConfig
+from protocols import slots
+
+AnyConfig = ModelConfig | DetrConfig
+"""What a network of any family is described by."""
+DEFAULT: Final = "wayside"
+
+
+class Parts(Protocol):
+    """Weighted parts of a loss; their sum is what is minimised."""
+
+    def total(self) -> Tensor:
+        """Return the sum."""
+        ...
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+class Family(Protocol):
+    """A member: ``FAMILY`` of a file in this folder."""
+
+    name: str
+    """The ``family`` of its configurations."""
+
+    def build(self, config: Any) -> nn.Module:
+        """Return a freshly initialised network. Raises ValueError where it cannot be built."""
+        ...
+
+    def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool) -> Parts:
+        """Return the losses of `network` on `batch`.
+
+        `guess` ``[C]``: how much the network's own background counts where a class is not complete; `fast`: bfloat16
+        where it is safe.
+        """
+        ...
+
+
+def of(config: AnyConfig) -> Family:
+    """Return the family of `config`. Raises SlotError."""
+    found: Family = slots.member("central.learn.families", "FAMILY", str(type(config).__struct_config__.tag))
+    return found
+
+
+def parse(config: dict[str, Any]) -> AnyConfig:
+    """Return the configuration that a run or a pack holds as JSON; one without a family is ours. Raises ValueError."""
+    return msgspec.convert({"family": DEFAULT, **config}, AnyConfig)  # type: ignore[no-any-return]

@@ -1,0 +1,34 @@
+"""Our own networks: anchor-free, a distribution over box sides, dynamic assignment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from central.learn.data.dataset import Batch
+from central.learn.detect.loss import Losses, detection_loss
+from central.learn.models import ModelConfig, Network, build
+from central.learn.models.network import cells
+
+
+class Wayside:
+    """The family."""
+
+    name = "wayside"
+
+    def build(self, config: ModelConfig) -> Network:
+        """Return a freshly initialised network."""
+        return build(config)
+
+    def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool) -> Losses:
+        """Return the losses of `network` on `batch`."""
+        device = batch.images.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+            raw = network.raw(batch.images)
+        centres, strides = cells(batch.images.shape[2], batch.images.shape[3], device)
+        return detection_loss(raw, batch, centres, strides, guess)[0]
+
+
+FAMILY = Wayside()
