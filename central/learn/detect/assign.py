@@ -24,7 +24,7 @@ FAR: Final = 1e5
 
 
 class Assignment(NamedTuple):
-    """matched ``[B, A]``: index of the box that the cell learns, -1 if none; overlap ``[B, A]``: IoU with it, else 0."""
+    """matched ``[B, A]``: the box that the cell learns, -1 if none; overlap ``[B, A]``: IoU with it, else 0."""
 
     matched: Tensor
     overlap: Tensor
