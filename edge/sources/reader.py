@@ -164,9 +164,16 @@ class Reader:
             self._set("ended", f"{self.public_source} is over after {self.frames} frames")
         return f"{self.public_source}: the camera ended its stream", recorded
 
+    def _open(self) -> Source:
+        """Open the camera. What was there before may come back (a disk, a mount), so its absence is nothing lasting."""
+        try:
+            return self._opener(self._source, self.camera, **self._options)
+        except SourceError as error:
+            raise SourceError(str(error), lasting=error.lasting and not self.frames) from error
+
     def _watch(self) -> bool:
         """Open the camera and hand its frames over. Returns whether it is a recording that is over."""
-        source = self._opener(self._source, self.camera, **self._options)
+        source = self._open()
         self._opened, self.rate = source, source.rate
         try:
             for frame in source.frames():

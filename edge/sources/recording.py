@@ -102,7 +102,7 @@ class Recording:
         while not self._stop.is_set():
             last = offset
             with self._busy:
-                container, self._container = self._container or self._opener(), None
+                container, self._container = self._container or self._again(), None
                 try:
                     for index, (seconds, picture) in enumerate(self._once(container)):
                         last = offset + seconds
@@ -112,6 +112,13 @@ class Recording:
             if not self._loop:
                 return
             offset = last + 1.0 / self._native
+
+    def _again(self) -> InputContainer:
+        """Open the recording for another round. It was there before, so its absence is nothing lasting."""
+        try:
+            return self._opener()
+        except SourceError as error:
+            raise SourceError(str(error)) from error
 
     def _once(self, container: InputContainer) -> Iterator[tuple[float, VideoFrame]]:
         promised, count, first = container.streams.video[0].frames, 0, None
