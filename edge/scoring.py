@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -186,11 +186,14 @@ def bench_source(
     }  # fmt: skip
 
 
-def _model(pack: str) -> Any:
+@contextmanager
+def _model(pack: str) -> Iterator[Any]:
+    """The model of the pack called `pack`; an archive is unpacked where it is gone afterwards."""
     from edge.runtime.model import Model  # here, so that the classical score needs no ONNX Runtime
     from edge.runtime.packs import find
 
-    return Model(find(pack, Path("packs")))
+    with tempfile.TemporaryDirectory(prefix="wayside-") as folder, closing(Model(find(pack, Path(folder)))) as model:
+        yield model
 
 
 def _lines(out: Path | None) -> AbstractContextManager[TextIO]:
@@ -200,7 +203,7 @@ def _lines(out: Path | None) -> AbstractContextManager[TextIO]:
 def score(source: str, pack: str, out: Path | None = None, limit: int | None = None) -> dict[str, Any]:
     """Write a JSON line per frame of `source` to `out` or to standard output; return what was seen in short."""
     frames = selected = detections = 0
-    with closing(_model(pack)) as model, closing(open_source(source, CAMERA)) as opened, _lines(out) as file:
+    with _model(pack) as model, closing(open_source(source, CAMERA)) as opened, _lines(out) as file:
         for row in islice(score_source(opened, model), limit):
             file.write(json.dumps(row) + "\n")
             frames, selected = frames + 1, selected + row["selected"]
@@ -212,7 +215,7 @@ def score(source: str, pack: str, out: Path | None = None, limit: int | None = N
 def sharpness(files: list[Path], pack: str | None = None, method: str = "auto") -> dict[str, Any]:
     """Print ``score <tab> file`` for each image; return ``scores`` by file. Raises SourceError."""
     scores: dict[str, float] = {}
-    with nullcontext() if pack is None else closing(_model(pack)) as model:
+    with nullcontext() if pack is None else _model(pack) as model:
         for path in files:
             scores[str(path)] = round(sharpness_of(path, model, method), 6)
             sys.stdout.write(f"{scores[str(path)]:.6f}\t{path}\n")
@@ -221,7 +224,7 @@ def sharpness(files: list[Path], pack: str | None = None, method: str = "auto") 
 
 def bench(source: str, pack: str, limit: int = 300) -> dict[str, Any]:
     """Measure the pipeline against the bare loop on `source` and print both; return the figures."""
-    with closing(_model(pack)) as model:
+    with _model(pack) as model:
         result = bench_source(open_source(source, CAMERA), open_source(source, CAMERA), model, limit)
     sys.stderr.write(
         f"{result['fps']:.1f} frames per second, bare {result['bare_fps']:.1f}, ratio {result['ratio']:.3f}\n"

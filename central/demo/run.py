@@ -196,7 +196,8 @@ def run(settings: Settings, wish: Wish) -> int:
     if wish.truth is not None and (wish.video is None or not wish.one_round):
         raise CommandError("--truth answers in place of a person; it goes with --once and its --video")
     cache = Path(".wayside/samples").absolute()
-    watched = cameras.given(wish.video) if wish.video else cameras.samples(cache, console.print)
+    reviewed = not wish.auto and not wish.one_round
+    watched = cameras.given(wish.video) if wish.video else cameras.samples(cache, console.print, reviewed)
     job = once.prepare(watched, wish.truth, wish.frames)
     settings = _settled(settings, wish)
     if not wish.one_round:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,11 @@ BASE: Final = "base"
 def base_path() -> Path:
     """Return where the pack that ships with the project lies, whether or not it is there."""
     return Path(edge.__file__).parent.parent / "central" / "zoo" / f"base{SUFFIX}"
+
+
+def cache() -> Path:
+    """Return the user's folder for packs that were opened from archives: content-addressed, so it may be shared."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wayside" / "packs"
 
 
 def find(name: str, packs: Path) -> Pack:
