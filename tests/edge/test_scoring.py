@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -134,10 +135,6 @@ def test_bench_source__too_short() -> None:
 
 
 def test_score__writes_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Closing(Fake):
-        def close(self) -> None:
-            """Nothing to release."""
-
-    monkeypatch.setattr(scoring, "_model", lambda pack: Closing())
+    monkeypatch.setattr(scoring, "_model", lambda pack: nullcontext(Fake()))
     result = scoring.score(STREET, "base", tmp_path / "out.jsonl", 7)
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == result["frames"] == 7
