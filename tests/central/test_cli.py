@@ -67,7 +67,9 @@ def test_later_commands__say_so(words: list[str]) -> None:
         (["import", "coco", "nix.json"], "No such file"),
     ],
 )
-def test_wrong_use(tmp_path: Path, words: list[str], says: str) -> None:
+def test_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("WAYSIDE_PORT", str(free.getsockname()[1]))
     assert says in one_line(run(*words, "--data", str(tmp_path / "none")))
 
 
