@@ -90,7 +90,7 @@ async def test_start__a_port_that_hangs_up_is_no_broker() -> None:
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     made = link(server.sockets[0].getsockname()[1])
     await made.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):  # a hang-up that paho misses costs a whole CONNECT_S
         while len(hung) < 2:
             await asyncio.sleep(0.02)
     assert not made.connected
