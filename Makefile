@@ -52,7 +52,7 @@ fast: $(VENV)/dev ## tests of single rooms
 	$(BIN)/pytest -n 2 -m "not system and not faults and not web"
 
 system: $(VENV)/dev $(WEB) ## tests of whole processes, faults and the browser
-	$(BIN)/pytest -m "system or faults or web"
+	$(BIN)/pytest -n 2 --dist loadfile -m "system or faults or web"
 
 faults: $(VENV)/dev ## break things on purpose, the quick set
 	$(BIN)/pytest -m faults
