@@ -98,6 +98,7 @@ def demo(
 
 
 app.command("evaluate", context_settings=learn.PASS_ON)(learn.evaluate)
+app.command("annotate", context_settings=learn.PASS_ON)(learn.annotate)
 app.command("import")(data.import_)
 app.command("export")(data.export)
 app.command("round")(learn.round_)
@@ -124,7 +125,6 @@ def _promise(target: typer.Typer, name: str, does: str, path: str = "") -> None:
 
 
 for _name, _does in (
-    ("annotate", "Propose labels with teachers"),
     ("rollout", "Take a release through the fleet in waves"),
     ("backup", "Save everything that the centre keeps"),
     ("restore", "Bring back what was saved"),

@@ -1,4 +1,7 @@
-"""``round``, ``evaluate`` and ``train``: learning in the foreground. What they need is imported when they run."""
+"""``round``, ``evaluate``, ``annotate`` and ``train``: learning in the foreground.
+
+What they need is imported when they run.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,14 @@ def evaluate(context: typer.Context) -> None:
     Example: wayside-central evaluate --pack base --images street/images --coco street/val.json
     """
     delegate(context, "central.learn.detect.evaluate_command:evaluate_command", "evaluate")
+
+
+def annotate(context: typer.Context) -> None:
+    """Let a teacher propose labels for a folder of images.
+
+    Example: wayside-central annotate --teacher pack --model base --images frames --out proposals.json
+    """
+    delegate(context, "central.learn.teachers.command:annotate_command", "annotate")
 
 
 @train.command("detect", context_settings=PASS_ON)

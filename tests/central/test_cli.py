@@ -16,11 +16,11 @@ from central.cli import app
 
 runner = typer.testing.CliRunner()
 COMMANDS = [
-    ["serve"], ["demo"], ["evaluate"], ["import"], ["export"], ["round"], ["release"], ["node", "list"],
+    ["serve"], ["demo"], ["evaluate"], ["annotate"], ["import"], ["export"], ["round"], ["release"], ["node", "list"],
     ["user", "add"], ["user", "reset"], ["user", "list"],
 ]  # fmt: skip
 LATER = [
-    ["annotate"], ["rollout"], ["backup"], ["restore"], ["keys"], ["train", "ssl"],
+    ["rollout"], ["backup"], ["restore"], ["keys"], ["train", "ssl"],
     ["train", "tags"], ["train", "discover"], ["node", "add"], ["node", "revoke"], ["broker", "config"],
 ]  # fmt: skip
 

@@ -88,6 +88,13 @@ def library() -> Any:
     return hub
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """Return what Transformers raises for folders, names and configurations that it cannot use."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    return (ImportError, OSError, ValueError, TypeError, KeyError, RuntimeError, StrictDataclassError)
+
+
 def _describe(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
@@ -101,7 +108,7 @@ def configure(
     """
     try:
         found = library().AutoConfig.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+    except faults() as error:
         why = _describe(error)
         raise DetrError(f"{source}: no detector to start from ({why}); give a folder or a hub name") from None
     architecture = {name: value for name, value in found.to_dict().items() if name not in NOT_OURS}
@@ -128,7 +135,7 @@ class DetrNetwork(nn.Module):
         try:
             described = hub.AutoConfig.for_model(given.pop("model_type"), **given, num_labels=len(config.labels))
             self.detector: Any = hub.AutoModelForObjectDetection.from_config(described)
-        except (ValueError, TypeError, KeyError) as error:
+        except faults() as error:
             raise DetrError(f"the architecture cannot be built: {_describe(error)}") from None
         channels = int(described.encoder_hidden_dim)
         self.register_buffer("shift", torch.tensor(config.mean).view(1, 3, 1, 1) * 255, persistent=False)
@@ -210,7 +217,7 @@ def pretrained(source: str, config: DetrConfig) -> dict[str, Tensor]:
     """
     try:
         model = library().AutoModelForObjectDetection.from_pretrained(source, use_safetensors=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except faults() as error:
         raise DetrError(f"{source}: no weights to start from ({_describe(error)})") from None
     names = {str(name): int(index) for index, name in model.config.id2label.items()}
     fresh = DetrNetwork(config).detector.state_dict()
