@@ -54,7 +54,12 @@ class Group:
         """Replace the gradients of `parameters` by their mean over all processes, in one exchange."""
         if self.size == 1:
             return
-        slopes = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters if p.requires_grad]
+        slopes = []
+        for parameter in parameters:
+            if parameter.requires_grad:
+                if parameter.grad is None:  # another process may have one, and all must take the same step
+                    parameter.grad = torch.zeros_like(parameter)
+                slopes.append(parameter.grad)
         flat = torch.cat([s.reshape(-1) for s in slopes])
         distributed.all_reduce(flat)
         flat /= self.size
