@@ -86,12 +86,14 @@ class ProcessJobs:
         self._running[job] = _Running(process, task)
         return job
 
+    # Threads of a job that wait for each other must not spin: nodes and the server may need the very same cores.
     async def _spawn(self, job: str, write: int) -> asyncio.subprocess.Process:
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / f"{job}.log").open("wb") as log:
             return await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "central.jobs.worker", str(write),
                 stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log, pass_fds=(write,), start_new_session=True,
+                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
             )  # fmt: skip
 
     async def _follow(
