@@ -1,6 +1,6 @@
 """What the partial-label aware loss is worth: half of each image's boxes removed, and the classes marked incomplete.
 
-    python -m benchmarks.partial --train COCO:IMAGES --val COCO:IMAGES --steps 400 --seeds 3 --json
+    python -m benchmarks.partial --train COCO:IMAGES --val COCO:IMAGES --steps 600 --seeds 3 --json
 
 Three arms, the same network, steps, images and seeds: `full` has every box; `aware` half of each image's boxes and no
 image that is complete for any class (`--incomplete touched`: only for the classes that lost a box there); `negative`
@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import msgspec
 import numpy as np
 
+from benchmarks.common import DATA, main, parser, say
 from central.learn.data import Example
 from central.learn.data.coco import load
 from central.learn.detect.config import TrainConfig
@@ -88,14 +88,14 @@ def one(arm: str, seed: int, train: list[Example], val: list[Example], options: 
         average=0.99, seed=seed, workers=options.workers, evaluate_every=0, save_every=max(1, options.steps),
     )  # fmt: skip
     if options.guess is not None:
-        config = TrainConfig(**{**{f: getattr(config, f) for f in config.__struct_fields__}, "guess": options.guess})
+        config = msgspec.structs.replace(config, guess=options.guess)
     with tempfile.TemporaryDirectory() as folder:
         result = Run(config, data, val, Path(folder)).run()
     return result.quick.ap50 if result.quick else 0.0
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the figures of all arms."""
+    """Return the figures of all arms. Raises DatasetError."""
     labels = tuple(options.labels.split(","))
     train = pick(load(*split(options.train), labels), options.images)
     val = pick(load(*split(options.val), labels), options.val_images)
@@ -104,7 +104,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     for seed in range(options.seeds):
         for arm in options.arms:
             found[arm].append(one(arm, seed, train, val, options))
-            print(f"seed {seed} {arm}: AP50 {found[arm][-1]:.4f}", file=sys.stderr, flush=True)
+            say(f"seed {seed} {arm}: AP50 {found[arm][-1]:.4f}")
     arms: dict[str, Any] = {
         arm: {"mean": float(np.mean(v)), "std": float(np.std(v)), "seeds": len(v), "values": v}
         for arm, v in found.items()
@@ -122,42 +122,22 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return answer
 
 
-def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return the options."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.partial", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--train", required=True, help="COCO:IMAGES")
-    parser.add_argument("--val", required=True, help="COCO:IMAGES")
-    parser.add_argument("--labels", default=LABELS)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--size", default="tiny")
-    parser.add_argument("--side", type=int, default=192, help="input height and width, pixels")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--images", type=int, default=0, help="training images, evenly spread; 0: all")
-    parser.add_argument("--val-images", type=int, default=0)
-    parser.add_argument("--incomplete", choices=("all", "touched"), default="all")
-    parser.add_argument("--guess", type=float, help="weight of the network's own background; the default of training")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
-    return parser.parse_args(words)
-
-
-def main() -> None:
-    """Measure and print."""
-    options = arguments()
-    try:
-        answer = measure(options)
-    except (ValueError, OSError) as error:
-        print(f"benchmarks.partial: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    if options.json:
-        print(json.dumps(answer))
-        return
-    for arm, row in answer["arms"].items():
-        print(f"{arm:9} AP50 {row['mean']:.3f} +- {row['std']:.3f}  {row.get('share_of_full', 0):.2f} of full")
-
-
 if __name__ == "__main__":
-    main()
+    made = parser((__doc__ or "").split("\n")[0], images=False)
+    vehicles = DATA / "vehicles"
+    made.add_argument("--train", default=f"{vehicles / 'train.json'}:{vehicles / 'images'}", help="COCO:IMAGES")
+    made.add_argument("--val", default=f"{vehicles / 'val.json'}:{vehicles / 'images'}", help="COCO:IMAGES")
+    made.add_argument("--labels", default=LABELS)
+    made.add_argument("--steps", type=int, default=600)
+    made.add_argument("--seeds", type=int, default=3)
+    made.add_argument("--size", default="tiny")
+    made.add_argument("--side", type=int, default=192, help="input height and width, pixels")
+    made.add_argument("--batch", type=int, default=16)
+    made.add_argument("--rate", type=float, default=3e-3)
+    made.add_argument("--images", type=int, default=1000, help="training images, evenly spread; 0: all")
+    made.add_argument("--val-images", type=int, default=300)
+    made.add_argument("--incomplete", choices=("all", "touched"), default="all")
+    made.add_argument("--guess", type=float, help="weight of the network's own background; else that of training")
+    made.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    made.add_argument("--workers", type=int, default=0)
+    main(measure, made)
