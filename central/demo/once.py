@@ -40,6 +40,8 @@ WANTED: Final = 96
 FEWEST: Final = 4
 PATIENCE_S: Final = 75.0
 """Without a further label for so long, the round starts with what there is."""
+LONGEST_S: Final = 150.0
+"""Of the review: then the round starts with what there is."""
 LIMIT_S: Final = 1800.0
 """Everything together; more means that something hangs."""
 START_S: Final = 120.0
@@ -120,14 +122,15 @@ class _Patience:
 
     def __init__(self, stop: asyncio.Event, deadline: float, wanted: int) -> None:
         self.stop, self.deadline, self.wanted = stop, deadline, wanted
-        self.best, self.since = 0, time.monotonic()
+        self.best = 0
+        self.since = self.begun = time.monotonic()
 
     def over(self, labelled: int) -> bool:
         """Say whether to go on to the round, with `labelled` frames so far."""
         now = time.monotonic()
         if labelled > self.best:
             self.best, self.since = labelled, now
-        tired = now - self.since > PATIENCE_S and labelled >= FEWEST
+        tired = labelled >= FEWEST and (now - self.since > PATIENCE_S or now - self.begun > LONGEST_S)
         return labelled >= self.wanted or tired or self.stop.is_set() or now > self.deadline
 
 
