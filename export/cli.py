@@ -324,7 +324,10 @@ def build(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
     out: Annotated[Path, typer.Option("--out", help=f"Folder or {SUFFIX} file to write.")],
     images: Annotated[
-        list[Path] | None, typer.Option("--images", help="Folder of training frames. Repeatable.")
+        list[Path] | None, typer.Option("--images", help="Folder of training frames, for prototypes. Repeatable.")
+    ] = None,
+    proof: Annotated[
+        list[Path] | None, typer.Option("--parity", help="Folder of frames that prove parity, and travel in the pack.")
     ] = None,
     name: Annotated[str, typer.Option("--name", help="What the pack is called; default: the run's folder.")] = "",
     card: Annotated[Path | None, typer.Option("--card", help="Model card, Markdown.")] = None,
@@ -346,7 +349,7 @@ def build(
     with one_line(), tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
         folder = Path(scratch) / "pack" if out.suffix == SUFFIX else out
         text = "" if card is None else card.read_text("utf-8")
-        made = build_run(run, folder, images or [], name or run.resolve().name, text, threshold)
+        made = build_run(run, folder, images or [], proof or [], name or run.resolve().name, text, threshold)
         foreign.save(made, out)
         table = Table("pack", "address", "bytes")
         table.add_row(str(out), made.address[:12], str(sum(entry.size for entry in made.manifest.files.values())))

@@ -71,11 +71,14 @@ def _read(paths: list[Path]) -> Iterator[Image]:
             yield np.asarray(image, np.uint8)
 
 
-def build_run(folder: Path, out: Path, images: list[Path], name: str, card: str, threshold: float | None) -> Pack:
+def build_run(
+    folder: Path, out: Path, images: list[Path], proof: list[Path], name: str, card: str, threshold: float | None
+) -> Pack:
     """Write the pack of the run in `folder` into the folder `out` and return it.
 
-    `images` are folders of training frames: the pack's prototypes come from them, and the first few prove parity.
-    Without them parity is proven on smooth noise. Raises ExportError, CheckpointError.
+    `images` are folders of training frames, which the pack's prototypes summarise; no pixel of them gets into the pack.
+    `proof` are folders of frames that prove parity and travel with it; without them smooth noise does.
+    Raises ExportError, CheckpointError.
     """
     network, config, result = load_run(folder)
     height, width = int(config["height"]), int(config["width"])
@@ -85,7 +88,8 @@ def build_run(folder: Path, out: Path, images: list[Path], name: str, card: str,
     if paths:
         points = embeddings(reference(network), (prepared([image], spec)[0] for image in _read(paths)))
         covered = choose(points) if len(points) else None
-    inputs = prepared(list(_read(paths[:: max(1, len(paths) // PARITY_FRAMES)][:PARITY_FRAMES])), spec)
+    shown = _images(proof)
+    inputs = prepared(list(_read(shown[:: max(1, len(shown) // PARITY_FRAMES)][:PARITY_FRAMES])), spec)
     chosen = threshold if threshold is not None else float(result.get("score_threshold", 0.3))
     about = Ingredients(
         name=name or folder.name, size=str(config["size"]), labels=tuple(config["labels"]), tags=tuple(config["tags"]),

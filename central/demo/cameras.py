@@ -61,6 +61,8 @@ class Watched:
 
 def camera_name(source: str, taken: Sequence[str] = ()) -> str:
     """Return a name for the camera at `source`, made of what is readable in it, and not in `taken`."""
+    if source.startswith("street:"):
+        source = "street"
     stem = re.sub(r"^[a-z]+://([^@/]*@)?", "", source).rstrip("/")
     stem = Path(stem.split("?")[0]).stem or "camera"
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:40] or "camera"

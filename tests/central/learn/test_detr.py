@@ -82,7 +82,7 @@ def test_run__trains_and_becomes_a_pack(
     plan = msgspec.structs.replace(settings(steps=12, rate=1e-3), model=config)
     begin = pretrained(str(tmp_path / "weights"), config)
     result = Run(plan, shapes(4), shapes(2), tmp_path / "run", start=begin).run()
-    pack = build_run(tmp_path / "run", tmp_path / "pack", [], "fine", "", None)
+    pack = build_run(tmp_path / "run", tmp_path / "pack", [], [], "fine", "", None)
     assert result.quick is not None
     assert (pack.manifest.nms_iou, pack.manifest.labels) == (1.0, list(LABELS))
     with Model(pack, "cpu") as model:
