@@ -14,7 +14,11 @@ from central.api.schemas import Overview, RoundView
 ROUND_EVERY: Final = 16
 """Newly labelled frames that are worth a round of a minute or two."""
 TOLERATED: Final = 0.02
-"""AP50 that a round may lose on a handful of held-back frames, which is their noise."""
+"""AP50 that a round may lose, which is noise."""
+FEW: Final = 60
+"""Labelled frames below which a dozen at most are held back: they can show that a pack is broken, and no more."""
+BROKEN: Final = 0.5
+"""Share of the AP50 before under which even a few frames speak against a pack."""
 
 
 def worth_releasing(done: RoundView) -> bool:
@@ -23,6 +27,8 @@ def worth_releasing(done: RoundView) -> bool:
         return False
     if done.ap50_before is None or done.ap50_after is None:
         return True
+    if done.frames < FEW:
+        return done.ap50_after >= done.ap50_before * BROKEN
     return done.ap50_after >= done.ap50_before - TOLERATED
 
 
