@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+
+import structlog
 
 from central import service as services
 from central.annotate import auto, profile
@@ -17,6 +20,18 @@ from central.jobs import rounds
 from central.jobs.process import INTERRUPTED, ProcessJobs
 from central.service import Service
 from central.settings import Settings
+from edge.runtime import packs
+from protocols.pack import PackError
+
+log = structlog.get_logger("central.centre")
+
+
+async def _know_base(service: Service) -> None:
+    """Have the pack that nodes start with in the registry: it is what one rolls back to."""
+    try:
+        await service.register(await asyncio.to_thread(packs.find, packs.BASE, packs.cache()))
+    except (PackError, OSError) as error:
+        log.warning("the base pack is not in the registry", reason=str(error))
 
 
 async def _assemble(settings: Settings, service: Service, project: profile.Profile) -> tuple[Centre, ProcessJobs]:
@@ -43,6 +58,7 @@ async def open_centre(
         stack.push_async_callback(service.stop)
         centre, jobs = await _assemble(settings, service, project)
         stack.push_async_callback(jobs.close)
+        await _know_base(service)
         password = await passwords.first_admin(service.database)
         if password is not None:
             on_first_password(password)

@@ -111,7 +111,8 @@ def run_round(data: Path, round_id: str, options: dict[str, Any], report: Tell) 
     mark = time.monotonic()
     before, after = _judge(plan, plan.parent), _judge(plan, pack)
     stages["evaluate_s"] = time.monotonic() - mark
-    kept = _with_database(settled, lambda db: register(db, settled.packs, pack))
+    measured = {name: v for name in ("ap", "ap50") if after is not None and (v := getattr(after, name)) is not None}
+    kept = _with_database(settled, lambda db: register(db, settled.packs, pack, measured))
     result = _result(plan, kept, before, after)
     stages["total_s"] = time.monotonic() - begun
     files.write_atomic(plan.folder / "report.json", json.dumps({**result, "stages": stages}, indent=1).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import select
@@ -32,10 +33,12 @@ def _keep(pack: Pack, folder: Path) -> tuple[Pack, int]:
     return kept, len(data)
 
 
-async def register(database: Database, folder: Path, pack: Pack) -> Pack:
+async def register(
+    database: Database, folder: Path, pack: Pack, measured: Mapping[str, float] | None = None
+) -> Pack:
     """Copy `pack` into `folder` (``<data>/packs``), verify it there, note it, and return the copy. Twice is once.
 
-    Raises PackError or OSError.
+    `measured` are figures that its manifest could not know yet. Raises PackError or OSError.
     """
     kept, size = await asyncio.to_thread(_keep, pack, folder)
     manifest = kept.manifest
@@ -45,7 +48,7 @@ async def register(database: Database, folder: Path, pack: Pack) -> Pack:
                 PackRow(
                     address=kept.address, name=manifest.name, size_bytes=size, labels=list(manifest.labels),
                     created=manifest.created, parent=manifest.parent, snapshot=manifest.snapshot,
-                    metrics=dict(manifest.metrics),
+                    metrics={**manifest.metrics, **(measured or {})},
                 )
             )  # fmt: skip
     return kept
