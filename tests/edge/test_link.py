@@ -414,7 +414,8 @@ def test_paho__the_whole_way(run_broker: Any, version: Any, tmp_path: Path) -> N
     for message in messages:
         spool.add(message, 1.0)
     connector = PahoConnector(Broker("127.0.0.1", port, "wayside-n1", version=version))
-    settings = LinkSettings(PREFIX, NODE, receipt_timeout=1.0, backoff_base=0.05, backoff_cap=0.2)  # the centre may be later
+    # The centre may subscribe after the node published: then nobody receipts, and the node sends again.
+    settings = LinkSettings(PREFIX, NODE, receipt_timeout=1.0, backoff_base=0.05, backoff_cap=0.2)
     link = Link(settings, connector, spool, lambda s: Status(state=s, node=NODE, boot="b"), {})
     link.start()
     time.sleep(0.1)
