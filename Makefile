@@ -7,6 +7,9 @@ PORT   ?= 8080
 WEB    := central/web/dist/index.html
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Tests with real processes share two cores with each other: what fails gets one more try, alone. A fault fails twice.
+AGAIN  = || { echo "once more, one at a time: what failed" >&2; $(BIN)/pytest --last-failed --last-failed-no-failures none
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo loop test fast lint format system faults soak bench gpu web lock clean
 
@@ -49,10 +52,10 @@ format: $(VENV)/dev ## mend what can be mended by itself
 	$(BIN)/ruff check --fix
 
 fast: $(VENV)/dev ## tests of single rooms
-	$(BIN)/pytest -n 2 -m "not system and not faults and not web"
+	$(BIN)/pytest -n 2 -m "not system and not faults and not web" $(AGAIN) -m "not system and not faults and not web"; }
 
 system: $(VENV)/dev $(WEB) ## tests of whole processes, faults and the browser
-	$(BIN)/pytest -n 2 --dist loadfile -m "system or faults or web"
+	$(BIN)/pytest -n 2 --dist loadfile -m "system or faults or web" $(AGAIN) -m "system or faults or web"; }
 
 faults: $(VENV)/dev ## break things on purpose, the quick set
 	$(BIN)/pytest -m faults
