@@ -100,6 +100,7 @@ def run(
         bool, typer.Option("--fast", help="Read files of --camera as fast as they can be assessed.")
     ] = False,
     frames_per_hour: Annotated[float | None, typer.Option(help="Quota per camera until the centre sets one.")] = None,
+    health_interval: Annotated[float | None, typer.Option(help="Seconds between health messages.")] = None,
     once: Annotated[
         bool, typer.Option("--once", help="End when all files ended and every frame has its receipt.")
     ] = False,
@@ -125,6 +126,7 @@ def run(
             node=node, site=site, data=data, mqtt=mqtt or None, model={"pack": pack} if pack else None,
             cameras=command.cameras_of(camera or [], loop, fps, not fast) or None,
             policy=None if frames_per_hour is None else {"frames_per_hour": frames_per_hour},
+            metrics=None if health_interval is None else {"health_interval_s": health_interval},
         )  # fmt: skip
         settings = command.merge(config, flags)
     try:

@@ -19,6 +19,8 @@ from protocols import files
 STOP_S: Final = 6.0
 """A node says goodbye and syncs its spool; more than this and it is ended."""
 AGAIN_S: Final = 2.0
+HEALTH_S: Final = 3.0
+"""Between health messages: somebody is looking at this fleet of two."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class NodeProcess:
             "--broker", f"{self.broker.host}:{self.broker.port}", "--prefix", self.prefix,
             "--username", str(self.broker.username), "--password-file", str(self.folder / "password"),
             "--data", str(self.folder), "--pack", self.pack, "--loop", "--fps", str(self.pace.fps),
-            "--frames-per-hour", str(self.pace.frames_per_hour),
+            "--frames-per-hour", str(self.pace.frames_per_hour), "--health-interval", str(HEALTH_S),
         ]  # fmt: skip
         for watched in self.cameras:
             line += ["--camera", f"{watched.camera}={watched.source}"]

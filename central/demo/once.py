@@ -47,6 +47,8 @@ LIMIT_S: Final = 1800.0
 START_S: Final = 120.0
 """For the nodes to come online; loading a model takes a few seconds."""
 LOOK_S: Final = 0.5
+HEALTH_WAIT_S: Final = 10.0
+"""What nodes say of themselves follows their frames by some seconds."""
 NEWEST: Final = 100
 """Frames among which one of each node is looked for: a minute's worth."""
 NEIGHBOURS: Final = 10
@@ -202,7 +204,8 @@ async def round_the_loop(
     if not await _watching(client, names, done.pack, stop):
         return _gave_up(console, stop, "not every node sends frames with the new pack", nodes)
     timeline.note("every node goes on watching with it")
-    watching = await asyncio.to_thread(client.overview)
+    told = await _until(client, lambda o: _seen(o) > o.totals.frames, stop, time.monotonic() + HEALTH_WAIT_S)
+    watching = told if told is not None else await asyncio.to_thread(client.overview)
     answer = _figures(sent, watching, done, round(running - last_label, 2), timeline)
     if job.truth_file is not None and job.images is not None:
         answer["truth"] = await asyncio.to_thread(_judge, client, job, data, online.nodes[0].pack, done.pack, console)
@@ -232,12 +235,17 @@ def _gave_up(console: Console, stop: asyncio.Event, why: str, nodes: Sequence[No
     return None
 
 
+def _seen(overview: Overview) -> int:
+    """Return how many frames the nodes assessed, as their last health messages say."""
+    return sum(camera.frames for node in overview.nodes for camera in node.cameras)
+
+
 def _figures(
     sent: Overview, final: Overview, done: RoundView, seconds: float, timeline: Timeline
 ) -> dict[str, Any]:
     return {
         "ok": True,
-        "frames_seen": sum(c.frames for n in final.nodes for c in n.cameras),
+        "frames_seen": _seen(final),
         "frames_sent": final.totals.frames, "bytes": final.totals.bytes,
         "labelled_frames": sent.totals.labelled, "labels": sent.totals.labels,
         "ap_before": done.ap_before, "ap_after": done.ap_after,
