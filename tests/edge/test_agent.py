@@ -427,6 +427,7 @@ def test_update__the_model_changes_and_the_cameras_go_on(world: World) -> None:
     release = world.release("second", 4)
     world.send("release", release)
     until(lambda: any(s.release == 4 and s.pack == release.pack for s in world.of(Status)))
+    until(lambda: {f.pack for f in world.of(FrameMessage)} == {world.models[0].pack.address, release.pack})
     stop.set()
     thread.join()
     pushed = world.readers["a"].count
@@ -435,7 +436,6 @@ def test_update__the_model_changes_and_the_cameras_go_on(world: World) -> None:
     assert world.models[0].closed
     assert not world.readers["a"].closes
     assert [u.step for u in world.of(Update)][-1] == "committed"
-    until(lambda: {f.pack for f in world.of(FrameMessage)} == {world.models[0].pack.address, release.pack})
 
 
 @pytest.mark.parametrize("name", ["bad", "unequal"])
