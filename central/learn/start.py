@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
@@ -11,12 +13,16 @@ import torch
 from torch import Tensor
 
 from central.learn.models import ModelConfig, Network, build
-from edge.runtime import RuntimeFault, modelfile
+from edge.runtime import RuntimeFault, modelfile, packs
 from export import checkpoint
 from export.build import config_of
 from export.graph import ExportError, weights_of
-from protocols.pack import MODEL, Pack
+from protocols.pack import MODEL, Pack, PackError
 
+LAST: Final = "last.safetensors"
+"""The checkpoint in a run folder."""
+AVERAGE: Final = "average."
+"""Prefix of the averaged weights in it."""
 PER_CLASS: Final = ("detect.classes.", "tags.out.")
 """Weights whose first axis is the classes or tags."""
 
@@ -35,6 +41,26 @@ def read_pack(pack: Pack) -> tuple[ModelConfig, dict[str, Tensor]]:
         raise StartError(f"pack {pack.address[:12]} ({pack.manifest.name}): {error}") from None
     weights = {name: torch.from_numpy(np.array(value)) for name, value in weights_of(model).items()}
     return config, weights
+
+
+def weights_from(source: str, labels: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return the weights that training for `labels` starts from.
+
+    `source` is a safetensors file, a run folder (its averaged weights) or a pack (file, folder or ``base``), whose
+    classes keep their weights under their names. Raises StartError, checkpoint.CheckpointError.
+    """
+    path = Path(source)
+    if path.is_dir() and (path / LAST).is_file():
+        path = path / LAST
+    if path.suffix == ".safetensors":
+        tensors = checkpoint.read(path)[0]
+        averaged = {k.removeprefix(AVERAGE): v for k, v in tensors.items() if k.startswith(AVERAGE)}
+        return averaged or tensors
+    try:
+        with TemporaryDirectory() as folder:
+            return network_from(packs.find(source, Path(folder)), labels, labels).state_dict()
+    except (PackError, RuntimeFault) as error:
+        raise StartError(f"{source}: neither a run folder, safetensors nor a pack ({error})") from None
 
 
 def _fit(tensor: Tensor, fresh: Tensor, old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:

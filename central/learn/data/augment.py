@@ -5,8 +5,9 @@ Everything draws from one `numpy` generator, so a sample is a function of its se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -22,7 +23,10 @@ MIN_SIDE: Final = 3.0
 MIN_VISIBLE: Final = 0.35
 """Share of a box that must remain in view for it to count."""
 MOST_ZOOM: Final = 4.0
-"""Largest zoom in or out, relative to the fit, when objects are brought to a size."""
+"""Largest zoom in, relative to the fit, when objects are brought to a size; out, `scale` bounds it, as padding teaches
+nothing."""
+JITTER: Final = 0.4
+"""How far a border between the images of a mosaic may move, share of their even size."""
 PASTED: Final = (10.0, 72.0)
 """Sides of pasted objects, input pixels: those that street cameras see."""
 PASTED_GROWTH: Final = 1.5
@@ -34,7 +38,9 @@ class Strength:
     """How hard to augment. `none` is what evaluation sees, `light` suits fine-tuning, `full` training from scratch."""
 
     mosaic: float = 0.0
-    """Probability of four images in one."""
+    """Probability of several images in one."""
+    grid: int = 2
+    """Most images along each side of a mosaic; at least 2."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Range of the zoom relative to the letterbox fit."""
     shift: float = 0.0
@@ -55,9 +61,11 @@ class Strength:
 NONE: Final = Strength()
 LIGHT: Final = Strength(mosaic=0.3, scale=(0.7, 1.5), shift=0.1, flip=0.5, colour=0.4, night=0.03, degrade=0.1)
 FULL: Final = Strength(
-    mosaic=0.5, scale=(0.6, 2.2), shift=0.25, aspect=0.15, flip=0.5, colour=0.8, night=0.1, degrade=0.3,
-    sizes=(12.0, 72.0), paste=2,
+    mosaic=0.65, grid=3, scale=(0.85, 2.2), shift=0.1, aspect=0.15, flip=0.5, colour=0.8, night=0.1, degrade=0.3,
+    sizes=(12.0, 72.0), paste=6,
 )
+CALM: Final = replace(LIGHT, paste=2)
+"""The end of a run with FULL: real images, and still some objects of the classes that are rare in them."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ def _zoom(source: Loaded, fit: float, strength: Strength, random: Generator) -> 
         return fit * float(np.exp(random.uniform(*np.log(strength.scale))))
     sides = np.sqrt(np.prod(source.boxes[:, 2:] - source.boxes[:, :2], axis=1))
     wanted = float(np.exp(random.uniform(*np.log(strength.sizes))) / np.median(sides))
-    return min(max(wanted, fit / MOST_ZOOM), fit * MOST_ZOOM)
+    return min(max(wanted, fit * strength.scale[0]), fit * MOST_ZOOM)
 
 
 def _reach(window: int, drawn: float, shift: float) -> float:
@@ -145,14 +153,13 @@ def _warp(
     return boxes[keep], source.classes[keep], source.weights[keep]
 
 
-def _windows(
-    height: int, width: int, strength: Strength, random: Generator, count: int
-) -> list[tuple[int, int, int, int]]:
-    if count == 1:
-        return [(0, 0, width, height)]
-    x = int(width * random.uniform(0.3, 0.7))
-    y = int(height * random.uniform(0.3, 0.7))
-    return [(0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)]
+def _windows(height: int, width: int, random: Generator, count: int) -> list[tuple[int, int, int, int]]:
+    """Return `count` (a square number) windows that tile the canvas in rows, their borders drawn at random."""
+    side = math.isqrt(count)
+    jitter = JITTER if side > 1 else 0.0
+    marks = [(np.arange(1, side) + random.uniform(-jitter, jitter, side - 1)) / side for _ in range(2)]
+    xs, ys = ([0, *(int(m * n) for m in own), n] for own, n in zip(marks, (width, height), strict=True))
+    return [(xs[i], ys[j], xs[i + 1], ys[j + 1]) for j in range(side) for i in range(side)]
 
 
 def _cut(donor: Loaded, random: Generator) -> tuple[Pixels, NDArray[np.float32]] | None:
@@ -199,22 +206,24 @@ def compose(
     random: Generator,
     donors: Sequence[Loaded] = (),
 ) -> Sample:
-    """Return one training input of ``[height, width]`` from one source or (a mosaic) from four.
+    """Return one training input of ``[height, width]`` from one source or (a mosaic) from a square number.
 
-    Each of `donors` has one object, which is pasted where it hides nothing.
+    Each of `donors` has one object, which is pasted where it hides nothing. One of class -1 is background, there so
+    that a pasted rim alone says nothing.
     """
     canvas = np.full((height, width, 3), PAD, np.uint8)
-    windows = _windows(height, width, strength, random, len(sources))
+    windows = _windows(height, width, random, len(sources))
     parts = [_warp(source, canvas, w, strength, random) for source, w in zip(sources, windows, strict=True)]
     boxes = np.concatenate([p[0] for p in parts]).reshape(-1, 4)
     for donor in donors:
         box = _paste(canvas, boxes, donor, random)
         if box is not None:
             boxes = np.concatenate((boxes, box))
-            parts.append((box, donor.classes, donor.weights))
+            if donor.classes[0] >= 0:
+                parts.append((box, donor.classes, donor.weights))
     return Sample(
         image=photometric(canvas, strength, random),
-        boxes=boxes,
+        boxes=np.concatenate([p[0] for p in parts]).reshape(-1, 4),
         classes=np.concatenate([p[1] for p in parts]),
         weights=np.concatenate([p[2] for p in parts]),
         regions=np.array(windows, np.float32),

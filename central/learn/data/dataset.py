@@ -26,6 +26,12 @@ MAX_PIXELS: Final = 64_000_000
 """An image of more pixels is refused before it is decoded."""
 MIN_DONOR: Final = 16.0
 """Pixels: an object with a shorter side shows too little to be pasted elsewhere."""
+DISTRACTORS: Final = 0.3
+"""Share of what is pasted that is background: a place without any object."""
+EVENNESS: Final = 0.5
+"""How far rare classes are drawn more often: 0 not at all, 1 until all are seen equally often."""
+MOST_REPEATS: Final = 6.0
+"""An image is drawn at most so much more often for the rare classes in it."""
 
 
 class Batch(NamedTuple):
@@ -111,14 +117,21 @@ class Stream(Dataset[Sample]):
 
     def indices(self, place: int, random: np.random.Generator) -> list[int]:
         """Return which examples make up the sample at `place`."""
-        count = 4 if random.random() < self.strength.mosaic else 1
+        side = int(random.integers(2, self.strength.grid + 1)) if random.random() < self.strength.mosaic else 1
+        return self.indices_of(side * side, random)
+
+    def indices_of(self, count: int, random: np.random.Generator) -> list[int]:
+        """Return `count` examples drawn by their shares."""
         drawn = np.searchsorted(self.cumulative, random.random(count), side="right")
         return [int(i) for i in drawn.clip(max=len(self.examples) - 1)]
 
     def _donors(self, random: np.random.Generator) -> list[Loaded]:
-        """Return objects to paste: each class is as likely as any other."""
+        """Return objects to paste, each class as likely as any other, and among them some places without any."""
         found = []
         for _ in range(int(random.integers(self.strength.paste + 1)) if self.objects else 0):
+            if random.random() < DISTRACTORS:
+                found += self._distractor(random)
+                continue
             own = self.objects[int(random.integers(len(self.objects)))]
             index, box = own[int(random.integers(len(own)))]
             image, whole, only = self._image(index), self.examples[index], slice(box, box + 1)
@@ -129,12 +142,42 @@ class Stream(Dataset[Sample]):
             )
         return found
 
+    def _distractor(self, random: np.random.Generator) -> list[Loaded]:
+        """Return a place of an image that holds no object, as an object of class -1; nothing where none was found."""
+        index = self.indices_of(1, random)[0]
+        example, image = self.examples[index], self._image(index)
+        if image is None or not example.complete.all():
+            return []
+        height, width = image.shape[:2]
+        side = np.exp(random.uniform(np.log(MIN_DONOR), np.log(max(MIN_DONOR + 1, min(height, width) / 3)), 2))
+        x, y = random.uniform(0, max(1.0, width - side[0])), random.uniform(0, max(1.0, height - side[1]))
+        place = np.array([[x, y, x + side[0], y + side[1]]], np.float32)
+        low, high = np.maximum(example.boxes[:, :2], place[:, :2]), np.minimum(example.boxes[:, 2:], place[:, 2:])
+        if (low < high).all(axis=1).any():
+            return []
+        return [Loaded(image, place, np.array([-1]), np.ones(1, np.float32), example.complete)]
+
     def __getitem__(self, item: int) -> Sample:
         place = self.start + item
         random = np.random.default_rng((self.seed, place))
         sources = [self._load(i) for i in self.indices(place, random)]
         sample = compose(sources, *self.size, self.strength, random, self._donors(random))
         return replace(sample, unread=tuple(sorted(self.unread))) if self.unread else sample
+
+
+def evened(examples: Sequence[Example], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `shares` with images of rare classes drawn more often (repeat factors: Gupta et al., LVIS, CVPR 2019).
+
+    A class that is in a share f of the draws, where the commonest is in F, is wanted (F / f) ^ EVENNESS times as often;
+    an image is repeated for the rarest class in it, at most MOST_REPEATS times.
+    """
+    classes = max((int(e.classes.max(initial=-1)) for e in examples), default=-1) + 1
+    if not classes:
+        return shares
+    present = np.array([np.bincount(e.classes, minlength=classes) > 0 for e in examples])
+    often = (present * shares[:, None]).sum(axis=0)
+    factor = np.where(often > 0, (often.max() / np.maximum(often, 1e-12)) ** EVENNESS, 1.0).clip(1.0, MOST_REPEATS)
+    return np.asarray(shares * np.where(present, factor, 1.0).max(axis=1), np.float64)
 
 
 def _by_class(examples: Sequence[Example]) -> list[list[tuple[int, int]]]:

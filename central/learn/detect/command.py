@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from central.learn.data import Example
 from central.learn.data.coco import load
+from central.learn.data.dataset import evened
 from central.learn.detect.coco import DatasetError
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.train import Run, TrainingError
@@ -23,6 +24,7 @@ from central.learn.distributed import join
 from central.learn.families import AnyConfig
 from central.learn.models import ModelConfig
 from central.learn.models.detr import DetrConfig, configure, pretrained
+from central.learn.start import weights_from
 from export import checkpoint
 
 DEFAULT_LABELS = "person,two_wheeler,car,bus,truck"
@@ -93,7 +95,10 @@ def train_detect(
     batch: int = 16,
     rate: float = 2e-3,
     augment: Annotated[str, typer.Option(help="none, light or full")] = "full",
-    start: Annotated[Path | None, typer.Option(help="Weights (safetensors) to start from")] = None,
+    even: Annotated[bool, typer.Option(help="Draw images of rare classes more often")] = True,
+    start: Annotated[
+        str | None, typer.Option(help="Start from this: safetensors, a run folder, a pack file or folder, or base")
+    ] = None,
     detr: Annotated[
         str | None, typer.Option(help="Fine-tune this D-FINE or DEIMv2 (folder or hub name) instead of ours")
     ] = None,
@@ -114,8 +119,10 @@ def train_detect(
             evaluate_every=evaluate_every,
         )  # fmt: skip
         examples, shares = gather([Part.parse(p) for p in train], names)
+        if even:
+            shares = evened(examples, shares)
         watched = gather([Part.parse(p) for p in val], names)[0] if val else []
-        weights = checkpoint.read(start)[0] if start else None
+        weights = weights_from(start, names) if start else None
         if detr and not weights:
             weights = pretrained(detr, cast(DetrConfig, config.model))
         with join() as group:

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from central.learn import families
 from central.learn.data import Example
-from central.learn.data.augment import FULL, LIGHT, NONE, Strength
+from central.learn.data.augment import CALM, FULL, LIGHT, NONE, Strength
 from central.learn.data.dataset import Batch, Stream, collate, read_image
 from central.learn.detect import plots
 from central.learn.detect.background import need
@@ -206,7 +206,7 @@ class Run:
         """Train to the end and return the result. Raises TrainingError; the last good checkpoint stays."""
         begun, config = time.monotonic(), self.config
         calm_from = round(config.steps * (1 - config.calm)) if config.augment == "full" else config.steps
-        phases = ((calm_from, STRENGTHS[config.augment]), (config.steps, LIGHT))
+        phases = ((calm_from, STRENGTHS[config.augment]), (config.steps, CALM if config.augment == "full" else LIGHT))
         first = self.step
         for stop, strength in phases:
             if self.step >= stop:

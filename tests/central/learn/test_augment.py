@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from central.learn.data import Example, Pixels
 from central.learn.data.augment import FULL, LIGHT, NONE, Loaded, Strength, compose
-from central.learn.data.dataset import Stream, collate, read_image
+from central.learn.data.dataset import Stream, collate, evened, read_image
 
 Shapes = Callable[[int], list[Example]]
 GEOMETRY = replace(FULL, colour=0.0, night=0.0, degrade=0.0, paste=0)
@@ -31,7 +31,9 @@ def painted(image: Pixels, label: int) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize(
-    ("strength", "sources"), [(NONE, 1), (GEOMETRY, 1), (GEOMETRY, 4)], ids=["none", "one", "mosaic"]
+    ("strength", "sources"),
+    [(NONE, 1), (GEOMETRY, 1), (GEOMETRY, 4), (GEOMETRY, 9)],
+    ids=["none", "one", "mosaic", "nine"],
 )
 def test_compose__boxes_sit_on_their_objects(shapes: Shapes, strength: Strength, sources: int) -> None:
     examples = shapes(8)
@@ -68,6 +70,23 @@ def test_compose__an_image_without_objects(shapes: Shapes) -> None:
     sample = compose([replace(bare, weights=np.zeros(0, np.float32))], 64, 64, FULL, np.random.default_rng(0))
     assert sample.boxes.shape == (0, 4)
     assert collate([sample]).classes.tolist() == [[-1]]
+
+
+def test_compose__what_holds_nothing_is_pasted_without_a_label(shapes: Shapes) -> None:
+    source, donor = (loaded(e) for e in shapes(2))
+    place = replace(donor, boxes=donor.boxes[:1], classes=np.array([-1]), weights=donor.weights[:1])
+    random = np.random.default_rng
+    plain = compose([source], 96, 128, NONE, random(1))
+    pasted = compose([source], 96, 128, NONE, random(1), [place])
+    assert np.array_equal(plain.boxes, pasted.boxes) and np.array_equal(plain.classes, pasted.classes)
+    assert not np.array_equal(plain.image, pasted.image)
+
+
+def test_evened__images_of_rare_classes_come_more_often(shapes: Shapes) -> None:
+    common = [replace(e, classes=np.zeros_like(e.classes)) for e in shapes(9)]
+    rare = replace(common[0], classes=np.ones_like(common[0].classes))
+    shares = evened([*common, rare], np.ones(10))
+    assert shares[:9] == pytest.approx(1.0) and shares[9] == pytest.approx(3.0)
 
 
 def stream(examples: list[Example], start: int = 0) -> Stream:
