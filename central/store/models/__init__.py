@@ -1,0 +1,55 @@
+"""The tables of the centre.
+
+    Node 1-n Camera            who is there, and how it fares
+    Frame 1-n Annotation       what was seen: machines' proposals (unconfirmed) and labels (confirmed)
+          1-n LabelRevision    every answer that a person gave, in order; nothing of it is overwritten
+    Pack 1-n Release 1-n ReleaseNode   models, their offers to the nodes, and how far each node is
+    Snapshot, Round            what was trained on, and what came of it
+    Job                        work in the background
+    User 1-n Session           who may log in
+    Policy, Setting, NodeEvent
+
+Rules
+- Times are aware UTC, also on SQLite (`UtcDateTime`). Boxes are xyxy in pixels of the source frame.
+- Only types that SQLite and PostgreSQL share. Enumerations are text with a CHECK.
+- JSON columns hold the wire form (`msgspec.to_builtins`) of the struct that they are named after.
+"""
+
+from __future__ import annotations
+
+from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, UtcDateTime
+from central.store.models.fleet import Camera, EventKind, Node, NodeEvent, NodeState, Policy
+from central.store.models.frames import Annotation, Frame, FrameState, LabelRevision
+from central.store.models.learning import Job, JobState, Round, RoundState, Snapshot
+from central.store.models.packs import Pack, Release, ReleaseNode
+from central.store.models.people import Role, Session, Setting, User
+
+__all__ = [
+    "DIGEST",
+    "FRAME_ID",
+    "IDENTITY",
+    "Annotation",
+    "Base",
+    "Camera",
+    "EventKind",
+    "Frame",
+    "FrameState",
+    "Job",
+    "JobState",
+    "LabelRevision",
+    "Node",
+    "NodeEvent",
+    "NodeState",
+    "Pack",
+    "Policy",
+    "Release",
+    "ReleaseNode",
+    "Role",
+    "Round",
+    "RoundState",
+    "Session",
+    "Setting",
+    "Snapshot",
+    "User",
+    "UtcDateTime",
+]

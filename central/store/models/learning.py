@@ -1,0 +1,78 @@
+"""What was trained on, what came of it, and the work behind it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import JSON, ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, one_of
+from protocols.messages import utc_now
+
+RoundState = Literal["queued", "training", "evaluating", "exporting", "done", "failed"]
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class Snapshot(Base):
+    """What a round learned from: frames with the revision of their labels. Known by the hash of `items`."""
+
+    __tablename__ = "snapshot"
+
+    address: Mapped[str] = mapped_column(String(DIGEST), primary_key=True)
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+    frames: Mapped[int] = mapped_column(default=0)
+    labels: Mapped[int] = mapped_column(default=0)
+    items: Mapped[list[Any]] = mapped_column(default=list)
+    """``[{"frame": id, "revision": int, "split": "train" | "val"}]``, in order of id."""
+
+
+class Round(Base):
+    """One cycle: snapshot, training, evaluation, export."""
+
+    __tablename__ = "round"
+    __table_args__ = (one_of("state", RoundState),)
+
+    id: Mapped[str] = mapped_column(String(FRAME_ID), primary_key=True)
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    progress: Mapped[float] = mapped_column(default=0.0)
+    """0..1 of the whole round."""
+    detail: Mapped[str] = mapped_column(Text, default="")
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+    started: Mapped[datetime | None] = mapped_column(default=None)
+    finished: Mapped[datetime | None] = mapped_column(default=None)
+    by: Mapped[str] = mapped_column(String(IDENTITY), default="")
+    epochs: Mapped[int | None] = mapped_column(default=None)
+    frames: Mapped[int] = mapped_column(default=0)
+    labels: Mapped[int] = mapped_column(default=0)
+    snapshot: Mapped[str | None] = mapped_column(ForeignKey("snapshot.address"), default=None)
+    parent: Mapped[str | None] = mapped_column(String(DIGEST), default=None)
+    """Address of the pack that it started from."""
+    pack: Mapped[str | None] = mapped_column(String(DIGEST), default=None)
+    """Address of the pack that came of it."""
+    ap_before: Mapped[float | None] = mapped_column(default=None)
+    ap_after: Mapped[float | None] = mapped_column(default=None)
+    ap50_before: Mapped[float | None] = mapped_column(default=None)
+    ap50_after: Mapped[float | None] = mapped_column(default=None)
+    eta_s: Mapped[float | None] = mapped_column(default=None)
+
+
+class Job(Base):
+    """Work in the background: a function of ours, run elsewhere."""
+
+    __tablename__ = "job"
+    __table_args__ = (one_of("state", JobState),)
+
+    id: Mapped[str] = mapped_column(String(FRAME_ID), primary_key=True)
+    function: Mapped[str] = mapped_column(Text)
+    """``package.module:name``."""
+    args: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    progress: Mapped[float] = mapped_column(default=0.0)
+    detail: Mapped[str] = mapped_column(Text, default="")
+    """What it does now; where it failed, why."""
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+    started: Mapped[datetime | None] = mapped_column(default=None)
+    finished: Mapped[datetime | None] = mapped_column(default=None)
