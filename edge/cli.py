@@ -233,25 +233,36 @@ def _readable(value: Any) -> str:
 
 @app.command()
 def swarm(
-    nodes: Annotated[int, typer.Option("--nodes", min=1, max=2000, help="Simulated nodes.")] = 10,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, max=5000, help="Simulated nodes.")] = 10,
     broker: Annotated[str, typer.Option(help="Broker as HOST or HOST:PORT.")] = "127.0.0.1:1883",
     username: Annotated[str, typer.Option(help="User name at the broker.")] = "",
     password_file: Annotated[Path | None, typer.Option(help="File whose first line is the password.")] = None,
+    passwords: Annotated[
+        Path | None, typer.Option(help="JSON file of passwords by node, where each has a login of its own.")
+    ] = None,
     prefix: Annotated[str, typer.Option(help="First levels of every topic.")] = DEFAULT_PREFIX,
-    frames: Annotated[int, typer.Option(min=0, help="Frames of each node.")] = 10,
-    rate: Annotated[float, typer.Option(min=0.001, max=1000, help="Frames per second of each node.")] = 1.0,
+    frames: Annotated[int, typer.Option(min=0, help="Frames of each node; 0: until the time is up.")] = 10,
+    seconds: Annotated[float | None, typer.Option(min=1, help="Make frames for so long.")] = None,
+    rate: Annotated[
+        float, typer.Option(min=0, max=1000, help="Frames per second of each node; 0: as fast as receipts come.")
+    ] = 1.0,
     size: Annotated[int, typer.Option(min=0, max=8_000_000, help="Bytes of each image at least.")] = 4096,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for all receipts.")] = 120.0,
+    dropouts: Annotated[float, typer.Option(min=0, help="How often per hour each node vanishes and comes back.")] = 1.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the last receipts.")] = 120.0,
     name: Annotated[str, typer.Option(help="Beginning of the nodes' names.")] = "sim",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    centre_pid: Annotated[int | None, typer.Option(min=1, help="Process whose memory to watch.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Simulate nodes that publish small frames and wait for their receipts.
+    """Simulate nodes with all that nodes say, and account for each of their frames.
 
-    Example: wayside-edge swarm --nodes 20 --frames 50 --broker 127.0.0.1:1883 --json
+    Example: wayside-edge swarm --nodes 1000 --frames 0 --seconds 300 --rate 0.02 --broker 127.0.0.1:1883 --json
     """
     from edge.commands import run as command
     from edge.commands import swarm as simulation
     from edge.mqtt import Broker
+    from edge.swarm.node import Traffic
+    from edge.swarm.run import Plan
     from protocols import topics
 
     logs.set_up()
@@ -259,17 +270,22 @@ def swarm(
     with plain_errors():
         topics.check_prefix(prefix)
         topics.check_identity(f"{name}-0000")
+        if not frames and seconds is None:
+            raise fail("swarm: with --frames 0, say with --seconds how long frames are made")
         password = command.read_password(password_file).get("password", "")
         at = Broker(**command.broker_flags(broker), username=username, password=password)
-        load = simulation.Load(frames, rate, size)
+        traffic = Traffic(frames, rate, size, dropouts_per_hour=dropouts)
+        plan = Plan(nodes, traffic, seconds, timeout, name, seed, centre_pid)
+        known = simulation.read_passwords(passwords)
         try:
-            result = simulation.swarm(nodes, at, prefix, load, timeout, lambda line: typer.echo(line, err=True), name)
+            result = simulation.swarm(plan, at, prefix, lambda line: typer.echo(line, err=True), known)
         except KeyboardInterrupt:
             raise typer.Exit(1) from None
     if not as_json:
         typer.echo(_readable(result))
     if not result["ok"]:
-        typer.echo(f"{result['missing']} of {result['frames']} frames have no receipt after {timeout:.0f} s", err=True)
+        why = f"; {result['refused']}" if result["refused"] else ""
+        typer.echo(f"{result['missing']} of {result['frames']} frames have no receipt{why}", err=True)
     finish(result, as_json, result["ok"])
 
 
