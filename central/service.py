@@ -89,6 +89,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.link.stop()
         await self.broker.stop()
+        self.blobs.close()
         await self.database.close()
 
     async def register(self, pack: Pack) -> Pack:

@@ -2,21 +2,21 @@
 
     received -> decoded and checked -> not stored yet? -> blobs (durable) -> rows (committed) -> receipts
 
-Killed anywhere in between, nothing is lost and nothing is there twice: without a receipt the node sends the frame
-again, the key of its image is always the same, and its row is known by id and by (node, boot, sequence).
+Killed anywhere in between, nothing is lost and no frame is there twice: without a receipt the node sends the frame
+again, and its row is known by id and by (node, boot, sequence). An image without a row is all that may be left.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import select, tuple_
+from sqlalchemy import Table, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.ingest.inspect import RefusedError, check
@@ -66,24 +66,24 @@ def pack_embedding(embedding: Sequence[float] | None) -> bytes | None:
     return None if embedding is None else struct.pack(f"<{len(embedding)}f", *embedding)
 
 
-def _row(message: FrameMessage, received: datetime) -> Frame:
+def _row(message: FrameMessage, blob: str, received: datetime) -> dict[str, Any]:
     plain = msgspec.to_builtins
-    return Frame(
-        id=message.id, node=message.node, site=message.site, camera=message.camera, name=message.name,
-        index=message.index, boot=message.boot, sequence=message.sequence, captured_at=message.time,
-        received_at=received, width=message.width, height=message.height, size_bytes=len(message.image),
-        sha256=message.sha256, blob=frame_key(message.id), pack=message.pack, value=value(message.assessment),
-        assessment=plain(message.assessment), selection=plain(message.selection),
-        detections=plain(message.detections), redactions=plain(message.redactions),
-        embedding=pack_embedding(message.embedding),
-    )  # fmt: skip
+    return {
+        "id": message.id, "node": message.node, "site": message.site, "camera": message.camera, "name": message.name,
+        "index": message.index, "boot": message.boot, "sequence": message.sequence, "captured_at": message.time,
+        "received_at": received, "width": message.width, "height": message.height, "size_bytes": len(message.image),
+        "sha256": message.sha256, "blob": blob, "pack": message.pack, "value": value(message.assessment),
+        "assessment": plain(message.assessment), "selection": plain(message.selection),
+        "detections": plain(message.detections), "redactions": plain(message.redactions),
+        "embedding": pack_embedding(message.embedding), **_FRAME_DEFAULTS,
+    }  # fmt: skip
 
 
 def _proposal(frame: str, detection: Detection, created: datetime) -> dict[str, Any]:
     x1, y1, x2, y2 = detection.box
     return {
         "frame": frame, "x1": x1, "y1": y1, "x2": x2, "y2": y2, "label": detection.label, "source": "node",
-        "score": detection.score, "created": created,
+        "score": detection.score, "created": created, "confirmed": False, "revision": 0, "author": None,
     }  # fmt: skip
 
 
@@ -134,33 +134,42 @@ def _sort(frames: Sequence[FrameMessage], known: _Known, stored: Stored) -> list
 
 async def _ensure_cameras(session: AsyncSession, frames: Sequence[FrameMessage], now: datetime) -> None:
     """Make rows for nodes and cameras that sent frames before they said who they are, and note the newest frame."""
-    for message in frames:
-        node = await session.get(Node, message.node)
+    nodes = {message.node: message.site for message in frames}
+    for name, site in nodes.items():
+        node = await session.get(Node, name)
         if node is None:
-            session.add(Node(name=message.node, site=message.site))
-            await session.flush()
+            session.add(Node(name=name, site=site))
         else:
             node.last_seen = now
-        camera = await session.get(Camera, (message.node, message.camera))
+    await session.flush()
+    cameras: dict[tuple[str, str], Camera] = {}
+    for message in frames:
+        place = (message.node, message.camera)
+        camera = cameras.get(place) or await session.get(Camera, place)
         if camera is None:
             camera = Camera(node=message.node, name=message.camera, width=message.width, height=message.height)
             session.add(camera)
+        cameras[place] = camera
         last = camera.last_frame_at
         if last is None or last <= message.time or last > now:  # a clock that was ahead must not freeze the picture
             camera.last_frame_id, camera.last_frame_at = message.id, message.time
 
 
-async def _insert(session: AsyncSession, frames: Sequence[FrameMessage]) -> None:
+async def _insert(session: AsyncSession, frames: Sequence[FrameMessage], keys: Mapping[str, str]) -> None:
+    """Insert rows for `frames`, whose images are stored under `keys` (by id). The tables, not the mapped classes: what
+    is inserted here is not looked at again, and there is much of it."""
+    if not frames:
+        return
     now = utc_now()
     await _ensure_cameras(session, frames, now)
-    session.add_all([_row(message, now) for message in frames])
-    await session.flush()
+    await session.execute(insert(_FRAMES), [_row(message, keys[message.id], now) for message in frames])
     proposals = [_proposal(m.id, d, now) for m in frames for d in m.detections]
     if proposals:
-        await session.execute(Annotation.__table__.insert(), [{**_DEFAULTS, **p} for p in proposals])  # type: ignore[attr-defined]
+        await session.execute(insert(_BOXES), proposals)
 
 
-_DEFAULTS = {"confirmed": False, "revision": 0, "author": None}
+_FRAMES, _BOXES = cast(Table, Frame.__table__), cast(Table, Annotation.__table__)
+_FRAME_DEFAULTS: Final[dict[str, Any]] = {"state": "pending", "revision": 0, "complete_for": []}
 
 
 async def store(database: Database, blobs: Blobs, checked: Checked) -> Stored:
@@ -176,12 +185,13 @@ async def store(database: Database, blobs: Blobs, checked: Checked) -> Stored:
     new = _sort(checked.frames, known, stored)
     if not new:
         return stored
-    await blobs.put([(frame_key(message.id), message.image) for message in new])
+    kept = await blobs.keep([(frame_key(message.id), message.image) for message in new])
+    keys = {message.id: key for message, key in zip(new, kept, strict=True)}
     again = Stored()
     async with database.write() as session:
         # Another process may have stored some of them since; whatever it was, it decides.
         fresh = _sort(new, await _known(session, new), again)
-        await _insert(session, fresh)
+        await _insert(session, fresh, keys)
     stored.new, stored.bytes = len(fresh), sum(len(message.image) for message in fresh)
     stored.refused += again.refused
     late = {m.id for m in new} - {i for ids in again.receipts.values() for i in ids}

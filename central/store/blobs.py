@@ -1,7 +1,8 @@
 """Images by key: a local folder, memory, or S3.
 
-A `put` that returned is durable. The object store library renames a finished file into place but does not fsync, so on
-a local folder both the files and the folders that name them are fsynced afterwards, once per batch.
+A `put` or `keep` that returned is durable. The object store library renames a finished file into place but does not
+fsync, so on a local folder both the files and the folders that name them are fsynced afterwards, once per batch. `keep`
+is for the many images of nodes: on a local folder they go into segments, a batch at a time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
+from central.store import segments
 from protocols.files import sync_folder
 
 CHUNK: Final = 256 * 1024
@@ -28,7 +30,7 @@ SYNC_LANES: Final = 8
 """Files of one batch that are synced at a time: the file system then commits several with one write of its journal."""
 _LAST_MS: Final = 253_402_300_799_000
 """The end of the year 9999, where `datetime` ends; a node's clock may be anywhere."""
-_KEY = re.compile(r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")
+_KEY = re.compile(r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*\Z")
 
 
 class BlobError(Exception):
@@ -55,6 +57,15 @@ def _check(key: str) -> str:
     if not _KEY.match(key):
         raise BlobError(f"blob key {key[:80]!r} is not of the form folder/name")
     return key
+
+
+def _place(key: str) -> bool:
+    """Whether `key` is one of a segment, and sound. Raises BlobError where it only looks like one."""
+    found = segments.place(key)
+    if found is None:
+        return False
+    _check(found[0])
+    return True
 
 
 def _sync_files(root: Path, keys: Sequence[str]) -> None:
@@ -84,6 +95,18 @@ class Blobs:
     def __init__(self, store: ObjectStore, root: Path | None = None) -> None:
         """Use `store`; `root` is its folder where it is a local one."""
         self._store, self._root = store, root
+        self._segments = None if root is None else segments.Segments(root)
+
+    async def keep(self, items: Sequence[tuple[str, bytes]]) -> list[str]:
+        """Store `items` (wanted key and content) and return their keys, which may be others than wanted; all of them
+        are durable when this returns. Keeping something again is a second copy of it. Raises BlobError."""
+        if self._segments is None:
+            await self.put(items)
+            return [key for key, _ in items]
+        try:
+            return await asyncio.to_thread(self._segments.append, [data for _, data in items])
+        except OSError as error:
+            raise BlobError(f"blobs: cannot store ({str(error)[:300]})") from None
 
     async def put(self, items: Sequence[tuple[str, bytes]]) -> None:
         """Store `items` (key and content); all of them are durable when this returns. Raises BlobError.
@@ -97,8 +120,16 @@ class Blobs:
         except (BaseError, OSError) as error:
             raise BlobError(f"blobs: cannot store ({str(error)[:300]})") from None
 
+    def close(self) -> None:
+        """Let go of the files that are open; `keep` opens another one."""
+        if self._segments is not None:
+            self._segments.close()
+
     async def open(self, key: str) -> Blob:
         """Open `key` for a streamed read. Raises BlobError."""
+        if self._root is not None and _place(key):
+            data = await self._in_segment(self._root, key)
+            return Blob(len(data), _pieces(data))
         try:
             result = await obstore.get_async(self._store, _check(key))
         except FileNotFoundError:
@@ -109,16 +140,34 @@ class Blobs:
 
     async def read(self, key: str) -> bytes:
         """Return the content of `key`. Raises BlobError."""
+        if self._root is not None and _place(key):
+            return await self._in_segment(self._root, key)
         return b"".join([chunk async for chunk in (await self.open(key)).chunks])
 
     async def delete(self, key: str) -> None:
         """Remove `key`; one that is not there is no error. Raises BlobError."""
         try:
+            if self._root is not None and _place(key):
+                await asyncio.to_thread(segments.erase, self._root, key)
+                return
             await obstore.delete_async(self._store, _check(key))
         except FileNotFoundError:
             return
         except (BaseError, OSError) as error:
             raise BlobError(f"blob {key}: {str(error)[:300]}") from None
+
+    async def _in_segment(self, root: Path, key: str) -> bytes:
+        try:
+            return await asyncio.to_thread(segments.read, root, key)
+        except FileNotFoundError:
+            raise BlobError(f"blob {key}: not there") from None
+        except OSError as error:
+            raise BlobError(f"blob {key}: {str(error)[:300]}") from None
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(data), CHUNK):
+        yield data[at : at + CHUNK]
 
 
 async def _chunks(result: obstore.GetResult) -> AsyncIterator[bytes]:
