@@ -8,6 +8,7 @@
     Job                        work in the background
     User 1-n Session           who may log in
     Policy, Setting, NodeEvent
+    Enrolment, Parked          who was let in, and what was refused
 
 Rules
 - Times are aware UTC, also on SQLite (`UtcDateTime`). Boxes are xyxy in pixels of the source frame.
@@ -18,6 +19,7 @@ Rules
 from __future__ import annotations
 
 from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, UtcDateTime
+from central.store.models.enrolment import Enrolment, Parked
 from central.store.models.fleet import Camera, EventKind, Node, NodeEvent, NodeState, Policy
 from central.store.models.frames import Annotation, Frame, FrameState, LabelRevision
 from central.store.models.learning import Job, JobState, Round, RoundState, Snapshot
@@ -31,6 +33,7 @@ __all__ = [
     "Annotation",
     "Base",
     "Camera",
+    "Enrolment",
     "EventKind",
     "Frame",
     "FrameState",
@@ -41,6 +44,7 @@ __all__ = [
     "NodeEvent",
     "NodeState",
     "Pack",
+    "Parked",
     "Policy",
     "Release",
     "ReleaseNode",
