@@ -94,6 +94,9 @@ def run(
     prefix: Annotated[str | None, typer.Option(help="First levels of every topic.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder for spool and packs.")] = None,
     pack: Annotated[str | None, typer.Option(help="Pack to start with: a folder, a .wpack file, or base.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="First root metadata of the centre, whose signed releases are taken.")
+    ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Start files of --camera again at their end.")] = False,
     fps: Annotated[float | None, typer.Option(help="Frames per second of each --camera at most.")] = None,
     fast: Annotated[
@@ -124,6 +127,7 @@ def run(
         }
         flags = _given(
             node=node, site=site, data=data, mqtt=mqtt or None, model={"pack": pack} if pack else None,
+            updates={"root": root} if root else None,
             cameras=command.cameras_of(camera or [], loop, fps, not fast) or None,
             policy=None if frames_per_hour is None else {"frames_per_hour": frames_per_hour},
             metrics=None if health_interval is None else {"health_interval_s": health_interval},

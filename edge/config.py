@@ -236,6 +236,17 @@ class SpoolConfig(Section):
     """Quota in frames."""
 
 
+class UpdatesConfig(Section):
+    """Whom to believe about new packs, and where to get them."""
+
+    root: FilePath | None = None
+    """First root metadata of the centre (its trust/1.root.json); an enrolment brings it. None: no release counts."""
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """Folder on a web server with trust/ and packs/ in it; over the link where absent."""
+    ca: FilePath | None = None
+    """Authority that the web server's certificate must come from; the system's where absent."""
+
+
 class MetricsConfig(Section):
     """Prometheus metrics, on the loopback interface only."""
 
@@ -276,6 +287,8 @@ class NodeConfig(Section):
     """What to select."""
     spool: SpoolConfig = SpoolConfig()
     """What may wait on disk."""
+    updates: UpdatesConfig = UpdatesConfig()
+    """Whose packs to run."""
     redact: RedactConfig = RedactConfig()
     """What to hide."""
     metrics: MetricsConfig = MetricsConfig()

@@ -25,11 +25,15 @@ from edge.select import Selector
 from edge.spool import Spool
 from edge.update import Runner, pointer
 from edge.update.check import check
-from edge.update.fetch import Fetcher
-from edge.update.updater import Identity, Updater
+from edge.update.fetchers import Fetcher
+from edge.update.fetchers.https import HttpsFetcher
+from edge.update.fetchers.link import LinkFetcher
+from edge.update.updater import Approve, Identity, Updater
 from protocols import slots
-from protocols.messages import Policy
+from protocols.messages import Policy, Release
 from protocols.pack import Pack, PackError
+from protocols.trust import TrustError
+from protocols.trust.verify import Approved, Verifier
 
 log = structlog.get_logger("edge.node")
 
@@ -116,6 +120,34 @@ def parts_of(config: NodeConfig, name: str, camera: CameraConfig) -> Parts:
     return Parts(reader, assessor, Redactor(hidden.masks, hidden.labels, hidden.method, hidden.part), selector)
 
 
+def fetcher_of(config: NodeConfig, agent: Agent) -> Fetcher:
+    """Return the way by which packs come. Raises NodeError."""
+    if config.updates.url is None:
+        return LinkFetcher(config.data, lambda fetch: agent.link.send("fetch", fetch))
+    try:
+        return HttpsFetcher(config.data, config.updates.url, config.updates.ca)
+    except ValueError as error:
+        raise NodeError(f"updates.url: {error}") from None
+
+
+def approver_of(config: NodeConfig, fetcher: Fetcher) -> Approve:
+    """Return what says whether a release is signed. Raises NodeError where the root metadata cannot be used."""
+    path = config.updates.root
+    if path is None:
+        return _refuse
+    try:
+        verifier = Verifier(config.data, path.read_bytes(), fetcher)
+    except OSError as error:
+        raise NodeError(f"updates.root: {path} cannot be read ({error.strerror})") from None
+    except TrustError as error:
+        raise NodeError(f"updates.root: {path}: {error}") from None
+    return lambda release: verifier.approve(release.pack, release.number)
+
+
+def _refuse(_: Release) -> Approved:
+    raise TrustError("this node knows no root to trust; enrol it, or set updates.root to the centre's 1.root.json")
+
+
 def build(config: NodeConfig, connector: Connector | None = None) -> Agent:
     """Return the node of `config`, not yet running. Raises NodeError."""
     cameras = {name: camera for name, camera in config.cameras.items() if camera.enabled}
@@ -133,10 +165,10 @@ def build(config: NodeConfig, connector: Connector | None = None) -> Agent:
     m = config.model
 
     def updater(agent: Agent) -> Updater:
-        fetcher = Fetcher(config.data, lambda fetch: agent.link.send("fetch", fetch))
+        fetcher = fetcher_of(config, agent)
         return Updater(
             config.data, Identity(config.node, boot), agent, fetcher, agent.report_update,
-            lambda pack: check(pack, m.backend, m.precision, m.threads),
+            lambda pack: check(pack, m.backend, m.precision, m.threads), approver_of(config, fetcher),
         )  # fmt: skip
 
     outside = Outside(

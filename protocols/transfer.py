@@ -26,6 +26,10 @@ MAX_TOTAL: Final = 512 * 1024 * 1024 + 1024 * 1024
 """Bytes: the largest pack and its archive's headers."""
 
 
+NOT_THERE: Final = "no such file"
+"""The error of a chunk that says that the other side does not have the file at all."""
+
+
 class TransferError(Exception):
     """A transfer that cannot succeed: the other side refused, the size is wrong, or the content is."""
 

@@ -43,6 +43,8 @@ class NodeProcess:
     pace: Pace
     pack: str
     """Pack that it starts with."""
+    root: Path
+    """First root metadata of its centre."""
     _process: asyncio.subprocess.Process | None = None
     _watch: asyncio.Task[None] | None = None
     starts: int = field(default=0)
@@ -53,8 +55,9 @@ class NodeProcess:
             sys.executable, "-m", "edge.cli", "run", "--node", self.name, "--site", "demo",
             "--broker", f"{self.broker.host}:{self.broker.port}", "--prefix", self.prefix,
             "--username", str(self.broker.username), "--password-file", str(self.folder / "password"),
-            "--data", str(self.folder), "--pack", self.pack, "--loop", "--fps", str(self.pace.fps),
-            "--frames-per-hour", str(self.pace.frames_per_hour), "--health-interval", str(HEALTH_S),
+            "--data", str(self.folder), "--pack", self.pack, "--root", str(self.root), "--loop",
+            "--fps", str(self.pace.fps), "--frames-per-hour", str(self.pace.frames_per_hour),
+            "--health-interval", str(HEALTH_S),
         ]  # fmt: skip
         for watched in self.cameras:
             line += ["--camera", f"{watched.camera}={watched.source}"]

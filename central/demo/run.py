@@ -29,9 +29,11 @@ from central.demo import cameras, once, screen
 from central.demo.cameras import Watched
 from central.demo.conductor import Conductor
 from central.demo.nodes import NodeProcess, Pace
+from central.releases.signing import FIRST_ROOT
 from central.settings import DEFAULT_DATA, Settings
 from central.store.models import User
 from edge.runtime import packs
+from protocols import trust
 
 DATA: Final = Path(".wayside/demo")
 LOOP_DATA: Final = Path(".wayside/loop")
@@ -75,7 +77,7 @@ def _nodes(settings: Settings, centre: Centre, watched: list[Watched], pace: Pac
     return [
         NodeProcess(
             name, own, settings.data / "nodes" / name, centre.fleet.node_login(name), settings.prefix, pace,
-            settings.pack,
+            settings.pack, settings.data / trust.FOLDER / FIRST_ROOT,
         )
         for name, own in by_node.items()
     ]  # fmt: skip

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +15,9 @@ from central.link import Publisher
 from central.store.database import Database
 from central.store.models import Node, Pack, Policy, Release, ReleaseNode
 from protocols import messages as m
+from protocols.trust import TrustError
+
+log = structlog.get_logger("central.offers")
 
 DEFAULT_POLICY = "*"
 """The row of `Policy` that counts for every node without one of its own."""
@@ -59,8 +65,9 @@ async def create(database: Database, pack: str, by: str, notes: str = "") -> Rel
 class Offers:
     """Publishes to each node what counts for it: the newest release and its policy."""
 
-    def __init__(self, database: Database, publisher: Publisher) -> None:
-        self._database, self._publisher = database, publisher
+    def __init__(self, database: Database, publisher: Publisher, sign: Callable[[Release], None]) -> None:
+        """`sign` signs a release before anybody is told of it, once. Raises TrustError, OSError."""
+        self._database, self._publisher, self._sign = database, publisher, sign
         self._told: set[tuple[str, str]] = set()
 
     def forget(self) -> None:
@@ -73,6 +80,7 @@ class Offers:
             release = await newest(session)
             policies = {p.node: p for p in await session.scalars(select(Policy))}
             nodes = list(await session.execute(select(Node.name, Node.boot)))
+        release = await self._signed(release)
         for name, boot in nodes:
             self._tell(name, boot, release, policies.get(name) or policies.get(DEFAULT_POLICY))
 
@@ -83,7 +91,19 @@ class Offers:
         async with self._database.read() as session:
             release = await newest(session)
             policy = await session.get(Policy, node) or await session.get(Policy, DEFAULT_POLICY)
+        release = await self._signed(release)
         self._tell(node, boot, release, policy)
+
+    async def _signed(self, release: Release | None) -> Release | None:
+        """Return `release`, signed; None where it cannot be, as no node would take it."""
+        if release is None:
+            return None
+        try:
+            await asyncio.to_thread(self._sign, release)
+        except (TrustError, OSError) as error:
+            log.error("a release cannot be signed; no node is told of it", number=release.number, reason=str(error))
+            return None
+        return release
 
     def _tell(self, node: str, boot: str, release: Release | None, policy: Policy | None) -> None:
         told = True

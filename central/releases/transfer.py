@@ -15,6 +15,7 @@ from central.link import Publisher
 from central.releases.registry import archive_path
 from protocols import codec
 from protocols.messages import Chunk, Fetch
+from protocols.transfer import NOT_THERE
 
 log = structlog.get_logger("central.transfer")
 
@@ -29,6 +30,9 @@ _NAME = re.compile(r"^packs/([0-9a-f]{64})$")
 Allow = Callable[[str, int], bool]
 """May node (name) be sent so many bytes now? A hook for rate limits; a False is as good as a lost answer."""
 
+Signed = Callable[[str], bytes | None]
+"""Return the small file with this name, None where there is none (`central.releases.signing.Signing.read`)."""
+
 
 @dataclass
 class TransferCounters:
@@ -40,15 +44,20 @@ class TransferCounters:
     dropped: int = 0
 
 
-def answer(folder: Path, fetch: Fetch) -> Chunk:
-    """Return the piece of a file that `fetch` asks for, from the archives in `folder`, or an answer with the error."""
+def answer(folder: Path, fetch: Fetch, signed: Signed = lambda _name: None) -> Chunk:
+    """Return the piece of a file that `fetch` asks for, or an answer with the error: archives are in `folder`, small
+    files come from `signed`."""
 
     def refuse(reason: str, total: int = 0) -> Chunk:
         return Chunk(request=fetch.request, name=fetch.name, offset=fetch.offset, total=total, error=reason)
 
     match = _NAME.match(fetch.name)
     if match is None:
-        return refuse("no such file; there are packs/<sha256>")
+        whole = signed(fetch.name)
+        if whole is None:
+            return refuse(NOT_THERE)
+        piece = whole[fetch.offset : fetch.offset + min(fetch.length, MAX_CHUNK)]
+        return Chunk(request=fetch.request, name=fetch.name, offset=fetch.offset, total=len(whole), data=piece)
     try:
         with archive_path(folder, match[1]).open("rb") as file:
             total = file.seek(0, 2)
@@ -66,9 +75,15 @@ def answer(folder: Path, fetch: Fetch) -> Chunk:
 class Transfer:
     """Answers requests in turn, a bounded number of them waiting."""
 
-    def __init__(self, folder: Path, publisher: Publisher, allow: Allow = lambda _node, _size: True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        publisher: Publisher,
+        allow: Allow = lambda _node, _size: True,
+        signed: Signed = lambda _name: None,
+    ) -> None:
         self.counters = TransferCounters()
-        self._folder, self._publisher, self._allow = folder, publisher, allow
+        self._folder, self._publisher, self._allow, self._signed = folder, publisher, allow, signed
         self._queue: asyncio.Queue[tuple[str, Fetch]] = asyncio.Queue(WAITING)
         self._waiting: dict[str, int] = {}
 
@@ -87,13 +102,15 @@ class Transfer:
             left = self._waiting.pop(node) - 1
             if left:
                 self._waiting[node] = left
-            chunk = await asyncio.to_thread(answer, self._folder, fetch)
+            chunk = await asyncio.to_thread(answer, self._folder, fetch, self._signed)
             self._send(node, chunk)
 
     def _send(self, node: str, chunk: Chunk) -> None:
         if chunk.error:
             self.counters.errors += 1
-            log.warning("a node asked for what there is not", node=node, name=chunk.name, reason=chunk.error)
+            # A node asks for the next root by its number until there is none: no reason to warn.
+            tell = log.debug if chunk.error == NOT_THERE else log.warning
+            tell("a node asked for what there is not", node=node, name=chunk.name, reason=chunk.error)
         try:
             sent = self._allow(node, len(chunk.data)) and self._publisher.publish("chunks", node, chunk)
         except codec.CodecError as error:

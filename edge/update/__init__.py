@@ -4,7 +4,7 @@ release -> announced -> fetching -> verifying -> applying -> checking -> shadowi
                \\___________\\____________\\___________\\__________\\____________\\____-> rolled-back (with the reason)
 
 journal   what was decided, durable before it is done; where a restart goes on
-fetch     the archive by chunks over the link, resumed by offset
+fetchers  what was signed, and the archive: over the link or HTTPS, resumed where it broke off
 check     opening the pack and running its parity.npz on this device, in a process of its own
 shadow    the new model on live frames, beside the old one
 pointer   `current` and `previous`, swapped atomically

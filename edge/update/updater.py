@@ -13,12 +13,14 @@ import structlog
 
 from edge.runtime import RuntimeFault
 from edge.update import Host, Runner, UpdateError, pointer
-from edge.update.fetch import Fetcher
+from edge.update.fetchers import Fetcher
 from edge.update.journal import MAX_STARTS, Journal, update_message
 from edge.update.shadow import shadow
 from protocols import pack as packs
 from protocols.messages import Chunk, Release, Step, Update
 from protocols.pack import Pack, PackError
+from protocols.trust import TrustError
+from protocols.trust.verify import Approved, UnreachableError
 
 log = structlog.get_logger("edge.update")
 
@@ -27,6 +29,10 @@ PROGRESS_STEP: Final = 0.1
 IDLE_S: Final = 0.5
 
 Shadow = Callable[[Host, Runner], str]
+Approve = Callable[[Release], Approved]
+"""Say what the centre signed about a release. Raises TrustError, UnreachableError, OSError."""
+UNREACHABLE_S: Final = 5.0
+"""Before a centre that did not answer is asked again for what it signed."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Identity:
 class Updater:
     """Installs releases into folder `data`. `offer` and `chunk` may be called from any thread and return at once.
 
-    `report` publishes a step; `check` opens the pack and proves it, apart from the node, and raises UpdateError."""
+    `report` publishes a step; `check` opens the pack and proves it, apart from the node, and raises UpdateError;
+    `approve` says what was signed about a release: nothing else is ever fetched or run."""
 
     def __init__(
         self,
@@ -50,10 +57,12 @@ class Updater:
         fetcher: Fetcher,
         report: Callable[[Update], None],
         check: Callable[[Pack], str],
+        approve: Approve,
         shadowing: Shadow = shadow,
     ) -> None:
         self._data, self._identity, self._host = data, identity, host
         self._fetcher, self._report, self._check, self._shadow = fetcher, report, check, shadowing
+        self._approve = approve
         self.journal = Journal(data)
         self._offered: Release | None = None
         self._lock = threading.Lock()
@@ -140,7 +149,7 @@ class Updater:
             pack = self._obtain(release)
             runner = self._prove(release, pack)
         except (UpdateError, PackError, RuntimeFault) as error:
-            self._fetcher.discard(release)
+            self._fetcher.discard(release.pack)
             self._finish(release, "rolled-back", str(error))
             return
         except InterruptedError:
@@ -154,31 +163,52 @@ class Updater:
         self._commit(release, pack, runner)
 
     def _obtain(self, release: Release) -> Pack:
+        self._step(release, "fetching")
+        approved = self._approved(release)
         folder = self._data / pointer.PACKS / release.pack
         if folder.is_dir():
             try:
                 return packs.open_folder(folder)
             except PackError:
                 log.warning("a pack that was there is damaged; fetching it again", pack=release.pack[:12])
-        archive = self._fetch(release)
+        archive = self._fetch(release, approved)
         try:
-            self._verify(release, archive)
+            self._verify(release, approved, archive)
         except UpdateError as error:
             log.warning("what was fetched is damaged; fetching it once more", reason=str(error))
-            self._fetcher.discard(release)
-            archive = self._fetch(release)
-            self._verify(release, archive)
+            self._fetcher.discard(release.pack)
+            self._step(release, "fetching")
+            archive = self._fetch(release, approved)
+            self._verify(release, approved, archive)
         self._step(release, "applying")
         pack = packs.unpack(archive, self._data / pointer.PACKS)
-        self._fetcher.discard(release)
+        self._fetcher.discard(release.pack)
         return pack
 
-    def _fetch(self, release: Release) -> Path:
-        self._step(release, "fetching")
-        return self._fetcher.fetch(release, self._progress(release), lambda: self._interrupted(release))
+    def _approved(self, release: Release) -> Approved:
+        """Return what was signed about `release`, however long its centre cannot be reached."""
+        while True:
+            try:
+                return self._approve(release)
+            except TrustError as error:
+                raise UpdateError(f"refused: {error}") from None
+            except UnreachableError as error:
+                log.warning("the centre does not say what it signed; asking again", reason=str(error))
+            if self._interrupted(release):
+                raise InterruptedError
+            self._stopping.wait(UNREACHABLE_S)
 
-    def _verify(self, release: Release, archive: Path) -> None:
+    def _fetch(self, release: Release, approved: Approved) -> Path:
+        return self._fetcher.fetch(
+            release.pack, approved, self._progress(release), lambda: self._interrupted(release)
+        )
+
+    def _verify(self, release: Release, approved: Approved, archive: Path) -> None:
         self._step(release, "verifying")
+        with archive.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != approved.sha256:
+            raise UpdateError("verifying: tampered: the archive is not the one that was signed")
         try:
             manifest, _, _ = packs.read_archive(archive)
         except PackError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import deque
@@ -25,7 +26,7 @@ from edge.select import Selector
 from edge.sources import Frame
 from edge.spool import Spool
 from edge.update import UpdateError
-from edge.update.fetch import Fetcher
+from edge.update.fetchers.link import LinkFetcher
 from edge.update.updater import Identity, Updater
 from protocols import codec, slots, topics
 from protocols import pack as packs
@@ -49,6 +50,7 @@ from protocols.messages import (
     utc_now,
 )
 from protocols.pack import Input, Manifest, Pack
+from protocols.trust.verify import Approved
 
 PREFIX = "wayside/v1"
 
@@ -208,8 +210,14 @@ class World:
                 raise UpdateError("checking: off")
             return "ok"
 
-        fetcher = Fetcher(self.config.data, lambda fetch: agent.link.send("fetch", fetch), chunk=1000, timeout=0.2)
-        return Updater(self.config.data, Identity("n1", "boot"), agent, fetcher, agent.report_update, check)
+        fetcher = LinkFetcher(self.config.data, lambda fetch: agent.link.send("fetch", fetch), chunk=1000, timeout=0.2)
+        return Updater(
+            self.config.data, Identity("n1", "boot"), agent, fetcher, agent.report_update, check, self._approve
+        )
+
+    def _approve(self, release: Release) -> Approved:
+        archive = self.archives[release.pack]
+        return Approved(length=len(archive), sha256=hashlib.sha256(archive).hexdigest())
 
     def _centre(self, topic: str, payload: bytes) -> None:
         channel = topics.parse(PREFIX, topic).channel

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from central.annotate.client import Client, ClientError
 from central.api.schemas import BoxBody, NodeView, Overview
+from central.releases.signing import FIRST_ROOT, prepare
 from edge.spool import unpack_record
 from protocols import codec
 from protocols.messages import FrameMessage
@@ -142,9 +143,12 @@ class Node:
     process: Process | None = None
 
     def start(self) -> Node:
-        """Start it, or start it again."""
+        """Start it, or start it again. It trusts the centre in the folder ``central`` beside its own."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        config = self.folder / "node.yaml"
+        centre, config = self.folder.parent / "central", self.folder / "node.yaml"
+        root = centre / "trust" / FIRST_ROOT
+        if not root.exists():
+            prepare(centre, [centre / "keys" / "root.pem"], 1)
         config.write_text(
             json.dumps(
                 {
@@ -154,6 +158,7 @@ class Node:
                         "backoff_cap_s": 0.5, "receipt_timeout_s": 3,
                     },
                     "model": {"pack": str(self.pack)},
+                    "updates": {"root": str(root)},
                     "cameras": {"gate": {"source": self.source, "fps": 5, "loop": True}},
                     "policy": {"frames_per_hour": self.per_hour, "min_gap_s": 0.1},
                     "metrics": {"health_interval_s": 0.5},

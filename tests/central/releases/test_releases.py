@@ -19,6 +19,7 @@ from protocols import messages as m
 from protocols import pack as packs
 from protocols.messages import Fetch, Status, Update, utc_now
 from protocols.pack import Input, Manifest, PackError
+from protocols.trust import TrustError
 
 pytestmark = pytest.mark.asyncio
 
@@ -92,7 +93,7 @@ async def test_offers__each_node_once_until_forgotten(db: Database, pack: packs.
     await set_policy(db, Policy(node="*"))
     await offers.create(db, pack.address, "me")
     outbox = Outbox()
-    made = Offers(db, outbox)
+    made = Offers(db, outbox, lambda _: None)
     await made.tell_all()
     await made.greet("a", "b")
     assert sorted((c, n) for c, n, _ in outbox.sent) == [(c, n) for c in ("policy", "release") for n in ("a", "b")]
@@ -107,7 +108,7 @@ async def test_offers__not_told_while_the_link_is_down(db: Database) -> None:
     await set_policy(db, Policy(node="*"))
     outbox = Outbox()
     outbox.up = False
-    made = Offers(db, outbox)
+    made = Offers(db, outbox, lambda _: None)
     await made.greet("a", "b")
     outbox.up = True
     await made.greet("a", "b")
@@ -117,7 +118,7 @@ async def test_offers__not_told_while_the_link_is_down(db: Database) -> None:
 async def test_offers__a_nodes_own_policy_before_the_default(db: Database) -> None:
     await set_policy(db, Policy(node="*", version=3), Policy(node="a", version=9, frames_per_hour=5.0))
     outbox = Outbox()
-    made = Offers(db, outbox)
+    made = Offers(db, outbox, lambda _: None)
     for node in ("a", "b"):
         await made.greet(node, "boot")
     assert [(n, p.version, p.frames_per_hour) for _, n, p in outbox.sent] == [("a", 9, 5.0), ("b", 3, 60.0)]
@@ -125,7 +126,19 @@ async def test_offers__a_nodes_own_policy_before_the_default(db: Database) -> No
 
 async def test_offers__without_a_policy_a_nodes_own_configuration_stands(db: Database) -> None:
     outbox = Outbox()
-    await Offers(db, outbox).greet("a", "b")
+    await Offers(db, outbox, lambda _: None).greet("a", "b")
+    assert outbox.sent == []
+
+
+async def test_offers__what_cannot_be_signed_is_told_to_nobody(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
+    def fail(_: Release) -> None:
+        raise TrustError("planted")
+
+    await registry.register(db, tmp_path / "packs", pack)
+    await add_nodes(db, "a")
+    await offers.create(db, pack.address, "me")
+    outbox = Outbox()
+    await Offers(db, outbox, fail).tell_all()
     assert outbox.sent == []
 
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from edge.runtime import Detections, Inference, RuntimeFault
 from edge.update import UpdateError, pointer
 from edge.update import journal as journals
-from edge.update.fetch import Fetcher
+from edge.update.fetchers.link import LinkFetcher
 from edge.update.journal import Journal
 from edge.update.updater import Identity, Updater
 from protocols import files
 from protocols import pack as packs
 from protocols.messages import Chunk, Fetch, Release, Update, utc_now
 from protocols.pack import Input, Manifest, Pack
+from protocols.trust import TrustError
+from protocols.trust.verify import Approved, UnreachableError
 
 
 def until(condition: Callable[[], bool], timeout: float = 5.0) -> None:
@@ -62,6 +66,7 @@ class World:
         self.folder, self.data = folder, folder / "data"
         (self.data / "packs").mkdir(parents=True)
         self.archives: dict[str, bytes] = {}
+        self.signed: dict[str, Approved] = {}
         self.updates: list[Update] = []
         self.swapped: list[tuple[str, int]] = []
         self.current: str | None = None
@@ -72,13 +77,16 @@ class World:
 
     def make(self) -> Updater:
         """The program starts."""
-        fetcher = Fetcher(self.data, self.answer, chunk=1000, timeout=0.05)
-        self.updater = Updater(self.data, Identity("n", "b"), self, fetcher, self.updates.append, self.check)
+        self.fetcher = LinkFetcher(self.data, self.answer, chunk=1000, timeout=0.05)
+        self.updater = Updater(
+            self.data, Identity("n", "b"), self, self.fetcher, self.updates.append, self.check, self.approve
+        )
         return self.updater
 
     def publish(self, name: str, number: int) -> Release:
         pack = make_pack(self.folder, name)
-        self.archives[pack.address] = packs.archive(pack)
+        archive = self.archives[pack.address] = packs.archive(pack)
+        self.signed[pack.address] = Approved(length=len(archive), sha256=hashlib.sha256(archive).hexdigest())
         return Release(number=number, pack=pack.address, size=len(self.archives[pack.address]), time=utc_now())
 
     def answer(self, fetch: Fetch) -> None:
@@ -92,6 +100,11 @@ class World:
         else:
             part = archive[fetch.offset : fetch.offset + fetch.length]
             self.updater.chunk(Chunk(**base, total=len(archive), data=part))
+
+    def approve(self, release: Release) -> Approved:
+        if release.pack not in self.signed:
+            raise TrustError("not signed: planted")
+        return self.signed[release.pack]
 
     def check(self, pack: Pack) -> str:
         self.before_check()
@@ -206,7 +219,51 @@ def test_update__another_pack_of_the_same_size_is_not_accepted(world: World) -> 
     world.archives[release.pack] = world.archives[other.pack]
     world.updater.start()
     install(world, release)
+    assert "tampered: the archive is not the one that was signed" in world.updates[-1].reason
+
+
+def test_update__what_was_signed_under_the_name_of_another_pack_is_not_accepted(world: World) -> None:
+    release, other = world.publish("good", 1), world.publish("evil", 2)
+    world.archives[release.pack], world.signed[release.pack] = world.archives[other.pack], world.signed[other.pack]
+    world.updater.start()
+    install(world, release)
     assert "the release says" in world.updates[-1].reason
+
+
+def test_update__what_nobody_signed_is_refused_before_it_is_fetched(world: World) -> None:
+    release = world.publish("good", 1)
+    del world.signed[release.pack]
+    world.updater.start()
+    install(world, release)
+    assert world.updates[-1].reason == "refused: not signed: planted"
+    assert not world.fetches
+
+
+def test_update__what_is_there_already_must_be_signed_too(world: World) -> None:
+    first, second = world.publish("good", 1), world.publish("newer", 2)
+    world.updater.start()
+    install(world, first)
+    install(world, second)
+    del world.signed[first.pack]
+    install(world, msgspec.structs.replace(first, number=3))
+    assert world.updates[-1].reason == "refused: not signed: planted"
+    assert pointer.read(world.data, "current") == second.pack
+
+
+def test_update__a_centre_that_cannot_be_reached_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.update.updater.UNREACHABLE_S", 0.01)
+    release, asked = world.publish("good", 1), []
+
+    def approve(release: Release) -> Approved:
+        asked.append(release)
+        if len(asked) < 3:
+            raise UnreachableError("planted")
+        return world.approve(release)
+
+    world.updater._approve = approve
+    world.updater.start()
+    install(world, release)
+    assert world.steps[-1] == "committed" and len(asked) == 3
 
 
 def test_offer__lower_and_equal_numbers_are_ignored(world: World) -> None:
@@ -250,7 +307,7 @@ def test_fetch__goes_on_after_a_silence_and_a_restart(world: World) -> None:
         if fetch.offset < 4000:
             answer(fetch)
 
-    world.updater._fetcher._send = half
+    world.fetcher._send = half
     world.updater.offer(release)
     part = world.data / "fetch" / f"{release.pack}.part"
     until(lambda: part.exists() and part.stat().st_size == 4000)

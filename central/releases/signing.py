@@ -1,0 +1,112 @@
+"""What the centre signs, and with which keys: ``<data>/trust/`` for everybody, ``<data>/keys/`` for nobody else.
+
+keys/online.pem   signs releases and their freshness; stays here
+keys/root.pem     made only where nobody prepared better ones (`wayside-central keys init`); belongs offline
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from central.releases.registry import archive_path
+from central.store.models import Release
+from protocols import trust
+from protocols.messages import utc_now
+from protocols.trust import TrustError, keys
+from protocols.trust.sign import Repository, make_root
+
+log = structlog.get_logger("central.signing")
+
+KEYS: Final = "keys"
+ONLINE: Final = "online.pem"
+ROOT: Final = "root.pem"
+FIRST_ROOT: Final = "1.root.json"
+RENEW_S: Final = 600.0
+"""Between looks for what has to be signed anew; lifetimes are days."""
+
+
+def prepare(data: Path, roots: list[Path], threshold: int, now: datetime | None = None) -> Repository:
+    """Make root keys in the files `roots`, the online key, and an empty repository in the data folder `data`.
+
+    Raises TrustError where there are keys already, and OSError.
+    """
+    folder, online = data / trust.FOLDER, data / KEYS / ONLINE
+    if any(folder.glob("*.root.json")):
+        raise TrustError(f"{folder}: there is a root already; to replace keys use keys rotate")
+    made = [keys.make(path) for path in roots]
+    signer = keys.load(online) if online.is_file() else keys.make(online)
+    moment = now or utc_now()
+    return Repository.create(folder, make_root(made, threshold, signer.public_key, moment), signer, moment)
+
+
+def open_repository(data: Path) -> Repository:
+    """Return the repository in the data folder `data`, made with a root key of its own where there is none yet.
+
+    Raises TrustError, OSError.
+    """
+    folder = data / trust.FOLDER
+    if any(folder.glob("*.root.json")):
+        return Repository(folder, keys.load(data / KEYS / ONLINE))
+    root = data / KEYS / ROOT
+    if root.exists():  # an interrupted first start: nobody has seen these keys
+        root.unlink()
+    made = prepare(data, [root], 1)
+    log.warning("made a root key; move it to a safe place offline, it is needed only to replace keys", file=str(root))
+    return made
+
+
+class Signing:
+    """Signs releases, and keeps what was signed fresh. Safe to use from several threads."""
+
+    def __init__(self, data: Path, clock: Callable[[], datetime] = utc_now) -> None:
+        self._repository = open_repository(data)
+        self._packs, self._clock, self._lock = data / "packs", clock, threading.Lock()
+
+    def sign(self, release: Release) -> None:
+        """Sign that the registered pack of `release` is that release, once. Raises TrustError, OSError."""
+        with self._lock:
+            target = self._repository.targets.signed.targets.get(trust.target_path(release.pack))
+            if target is not None and target.custom and release.number in target.custom.get("releases", ()):
+                return
+            path = archive_path(self._packs, release.pack)
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                length = file.tell()
+            self._repository.add(release.pack, length, digest, release.number, release.name, self._clock())
+        log.info("release signed", release=release.number, pack=release.pack[:12])
+
+    def read(self, name: str) -> bytes | None:
+        """Return the file `name` (``trust/<file>`` or ``time/<nonce>``) as nodes get it, None where there is none."""
+        kind, _, rest = name.partition("/")
+        with self._lock:
+            if kind == trust.TIME:
+                try:
+                    return self._repository.tell_time(rest, self._clock())
+                except TrustError:
+                    return None
+            if kind != trust.FOLDER or not rest.endswith(".json") or "/" in rest:
+                return None
+            try:
+                return (self._repository.folder / rest).read_bytes()
+            except OSError:
+                return None
+
+    def renew(self) -> bool:
+        """Sign anew what grows old. Raises OSError."""
+        with self._lock:
+            return self._repository.renew(self._clock())
+
+    async def keep(self) -> None:
+        """Renew from time to time, until cancelled."""
+        while True:
+            if await asyncio.to_thread(self.renew):
+                log.info("signatures renewed")
+            await asyncio.sleep(RENEW_S)

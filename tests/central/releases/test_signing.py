@@ -1,0 +1,108 @@
+"""The centre's signatures: made at the first start, once per release, kept fresh, and read by nodes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from central.releases.registry import archive_path
+from central.releases.signing import FIRST_ROOT, KEYS, ONLINE, ROOT, Signing, prepare
+from central.store.models import Release
+from protocols.messages import utc_now
+from protocols.trust import TrustError
+from protocols.trust.sign import Repository
+from protocols.trust.verify import MissingError, Verifier
+
+PACK = "a" * 64
+
+
+class Direct:
+    """Reads from the centre without a link."""
+
+    def __init__(self, centre: Signing) -> None:
+        self.centre = centre
+
+    def read(self, name: str, limit: int) -> bytes:
+        found = self.centre.read(name)
+        if found is None:
+            raise MissingError(name)
+        return found
+
+
+def release(number: int) -> Release:
+    return Release(number=number, pack=PACK, name="p", by="me", notes="", size_bytes=7)
+
+
+@pytest.fixture
+def centre(tmp_path: Path) -> Signing:
+    made = Signing(tmp_path / "c")
+    path = archive_path(tmp_path / "c" / "packs", PACK)
+    path.parent.mkdir()
+    path.write_bytes(b"archive")
+    return made
+
+
+def verifier(tmp_path: Path, centre: Signing) -> Verifier:
+    return Verifier(tmp_path / "node", (tmp_path / "c" / "trust" / FIRST_ROOT).read_bytes(), Direct(centre))
+
+
+def test_sign__a_node_approves_it(tmp_path: Path, centre: Signing) -> None:
+    centre.sign(release(1))
+    assert verifier(tmp_path, centre).approve(PACK, 1).length == 7
+
+
+def test_sign__twice_is_once(tmp_path: Path, centre: Signing) -> None:
+    centre.sign(release(1))
+    before = (tmp_path / "c" / "trust" / "timestamp.json").read_bytes()
+    centre.sign(release(1))
+    assert (tmp_path / "c" / "trust" / "timestamp.json").read_bytes() == before
+
+
+def test_sign__after_a_restart_it_goes_on(tmp_path: Path, centre: Signing) -> None:
+    centre.sign(release(1))
+    again = Signing(tmp_path / "c")
+    again.sign(release(2))
+    assert verifier(tmp_path, again).approve(PACK, 2).length == 7
+
+
+def test_sign__a_pack_whose_archive_changed(tmp_path: Path, centre: Signing) -> None:
+    centre.sign(release(1))
+    archive_path(tmp_path / "c" / "packs", PACK).write_bytes(b"another")
+    with pytest.raises(TrustError, match="another archive of it was signed before"):
+        centre.sign(release(2))
+
+
+@pytest.mark.parametrize(
+    "name", ["trust/../keys/online.pem", "trust/online.pem", "keys/online.pem", "trust/none.json", "time/short", ""]
+)
+def test_read__nothing_but_what_is_for_everybody(centre: Signing, name: str) -> None:
+    assert centre.read(name) is None
+
+
+def test_renew__only_what_grows_old(tmp_path: Path, centre: Signing) -> None:
+    assert not centre.renew()
+    later = Signing(tmp_path / "c", lambda: utc_now() + timedelta(days=1, hours=1))
+    assert later.renew()
+
+
+def test_prepare__keys_are_private_and_never_replaced(tmp_path: Path) -> None:
+    offline = tmp_path / "stick" / "root.pem"
+    prepare(tmp_path / "c", [offline], 1)
+    assert (tmp_path / "c" / KEYS / ONLINE).stat().st_mode & 0o777 == 0o600
+    Signing(tmp_path / "c")
+    assert not (tmp_path / "c" / KEYS / ROOT).exists()
+    with pytest.raises(TrustError, match="there is a root already"):
+        prepare(tmp_path / "c", [tmp_path / "other.pem"], 1)
+
+
+def test_open__a_first_start_that_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Repository, "create", cut)
+        with pytest.raises(KeyboardInterrupt):
+            Signing(tmp_path / "c")
+    assert Signing(tmp_path / "c").read(f"trust/{FIRST_ROOT}")
