@@ -4,38 +4,43 @@
     mosquitto on the PATH     -> a subprocess of ours ("mosquitto")
     else                      -> amqtt in a subprocess of ours ("embedded")
 
-A broker of ours listens on loopback only, lets nobody in without a password that was drawn for them, shows every node
-only its own topics, ends with the centre however the centre ends, and is started again when it dies.
+A broker of ours listens on loopback, where nobody gets in without a password that was drawn for them, and, where that
+is asked for, on every interface by TLS for nodes that were enrolled. It shows every node only its own topics, ends with
+the centre however the centre ends, and is started again when it dies.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import json
 import os
-import pwd
 import secrets
-import shutil
 import signal
 import socket
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 import structlog
 
+from central import mosquitto
 from central.embedded import CENTRE
+from central.enrol import lockout
+from central.enrol.authority import CA, Authority, AuthorityError, open_authority
+from central.enrol.lockout import Place
+from central.enrol.nodes import ShutOut
 from central.link import BrokerAddress, parse_url
-from protocols import codec, files, topics
+from central.mosquitto import Listener
+from protocols import files, topics
 
 log = structlog.get_logger("central.broker")
 
 Kind = Literal["given", "mosquitto", "embedded"]
 
 HOST: Final = "127.0.0.1"
+EVERYWHERE: Final = "0.0.0.0"
 START_S: Final = 20.0
 """Until a broker of ours accepts connections; Python on a busy small machine needs seconds."""
 STOP_S: Final = 5.0
@@ -43,11 +48,9 @@ PORT_S: Final = 3.0
 """Until a port that is taken counts as taken: the broker of a centre that was just killed needs a moment to end."""
 RESTART_S: Final = 1.0
 """Pause before a broker that died is started again."""
-ITERATIONS: Final = 101
-"""PBKDF2 rounds of Mosquitto's password file. Passwords are 256 random bits, so stretching them adds nothing."""
-SBIN: Final = ("/usr/sbin", "/usr/local/sbin")
-"""Where distributions put daemons, often left out of the PATH of ordinary users."""
 USERS: Final = "users.json"
+NOBODY: Final = ShutOut()
+find_mosquitto = mosquitto.find
 
 
 class BrokerError(Exception):
@@ -78,65 +81,26 @@ class BrokerSettings(Protocol):
         ...
 
 
-def mosquitto_rules(prefix: str) -> str:
-    """Return Mosquitto's access rules: the centre by name, every node by its own user name."""
-    lines = [f"user {CENTRE}"]
-    for channel in topics.CHANNELS.values():
-        tail = f"{channel.name}/+" if channel.per_camera else channel.name
-        lines.append(f"topic {'write' if channel.sender == 'centre' else 'read'} {prefix}/+/{tail}")
-    for channel in topics.CHANNELS.values():
-        tail = f"{channel.name}/+" if channel.per_camera else channel.name
-        lines.append(f"pattern {'write' if channel.sender == 'node' else 'read'} {prefix}/%u/{tail}")
-    return "\n".join(lines) + "\n"
+@dataclass(frozen=True)
+class Tls:
+    """Where a broker of ours serves enrolled nodes: its port, the names by which they reach it, and who signs."""
+
+    authority: Authority
+    port: int
+    hosts: tuple[str, ...]
+    bind: str = EVERYWHERE
 
 
-def mosquitto_password(password: str) -> str:
-    """Return `password` as Mosquitto 2 keeps it: PBKDF2 with SHA-512."""
-    salt = secrets.token_bytes(12)
-    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
-    return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
-
-
-def mosquitto_config(port: int, folder: Path) -> str:
-    """Return the configuration of a Mosquitto that listens on loopback `port` and keeps its files in `folder`."""
-    user = pwd.getpwuid(os.getuid()).pw_name
-    return "\n".join(
-        (
-            f"listener {port} {HOST}",
-            "allow_anonymous false",
-            f"password_file {folder / 'passwords'}",
-            f"acl_file {folder / 'rules'}",
-            "persistence true",
-            f"persistence_location {folder}/",
-            "autosave_interval 60",
-            f"message_size_limit {max(codec.LIMITS.values())}",
-            "max_queued_messages 1000",
-            "max_queued_bytes 67108864",
-            "set_tcp_nodelay true",
-            "log_dest stderr",
-            "log_type error",
-            f"user {user}",  # else a Mosquitto started by root becomes another user, who may not read these files
-            "",
-        )
-    )
-
-
-def find_mosquitto() -> str | None:
-    """Return the path of Mosquitto, or None."""
-    path = os.pathsep.join((os.environ.get("PATH", ""), *SBIN))
-    return shutil.which("mosquitto", path=path)
-
-
-def free_port(port: int) -> int:
+def free_port(port: int, host: str = HOST, option: str = "--broker-port") -> int:
     """Return `port`, or a free one for 0. Raises BrokerError where it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             raise BrokerError(
-                f"broker: port {port} on {HOST} cannot be used ({error.strerror}); stop what listens there, or choose "
-                "another one with --broker-port"
+                f"broker: port {port} on {host} cannot be used ({error.strerror}); stop what listens there, or choose "
+                f"another one with {option}"
             ) from None
         return int(probe.getsockname()[1])
 
@@ -144,9 +108,14 @@ def free_port(port: int) -> int:
 class Broker:
     """A broker that runs, or one that was given."""
 
-    def __init__(self, kind: Kind, centre: BrokerAddress, folder: Path | None, prefix: str) -> None:
+    def __init__(
+        self, kind: Kind, centre: BrokerAddress, folder: Path | None, prefix: str, tls: Tls | None = None
+    ) -> None:
         self.kind, self.centre = kind, centre
         """`centre` is the address with the centre's own login."""
+        self.tls = tls
+        self.out = ShutOut()
+        """Who is not let in."""
         self._folder, self._prefix = folder, prefix
         self._users: dict[str, str] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -176,9 +145,24 @@ class Broker:
         if name not in self._users:
             self._users[name] = secrets.token_urlsafe(32)
             self._write_users()
-            if self.kind == "mosquitto" and self._process is not None and self._process.returncode is None:
-                self._process.send_signal(signal.SIGHUP)  # read the password file again
+            self._reload()
         return BrokerAddress(self.host, self.port, name, self._users[name])
+
+    def shut_out(self, out: ShutOut) -> None:
+        """Let nobody in who is in `out`. Does nothing where that is so already, or for a given broker. Raises
+        OSError."""
+        if self._folder is None or out == self.out:
+            return
+        self.out = out
+        for name in out.names:
+            self._users.pop(name, None)
+        self._write_users()
+        self._reload()
+
+    def _reload(self) -> None:
+        """Let a Mosquitto of ours read its files again; the embedded broker looks by itself."""
+        if self.kind == "mosquitto" and self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """End a broker of ours. Safe to call twice."""
@@ -193,6 +177,7 @@ class Broker:
         assert self._folder is not None
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._read_users()
+        self._prepare_tls()
         self._write_users()
         await self._spawn()
         self._watch = asyncio.create_task(self._keep(), name="broker")
@@ -208,24 +193,42 @@ class Broker:
         self._users.setdefault(CENTRE, secrets.token_urlsafe(32))
         self.centre = BrokerAddress(self.host, self.port, CENTRE, self._users[CENTRE])
 
+    def _prepare_tls(self) -> None:
+        if self.tls is None or self._folder is None:
+            return
+        place = Place(self.tls.hosts[0], self.tls.port, self._prefix)
+        try:
+            lockout.prepare(self._folder, self.tls.authority, place, self.tls.hosts)
+        except AuthorityError as error:
+            raise BrokerError(f"broker: {error}") from None
+
     def _write_users(self) -> None:
         assert self._folder is not None
         if self.kind == "mosquitto":
-            lines = "".join(f"{user}:{mosquitto_password(p)}\n" for user, p in self._users.items())
+            lines = "".join(f"{user}:{mosquitto.password(p)}\n" for user, p in self._users.items())
             files.write_atomic(self._folder / "passwords", lines.encode(), 0o600)
-            files.write_atomic(self._folder / "rules", mosquitto_rules(self._prefix).encode(), 0o600)
-            config = mosquitto_config(self.port, self._folder).encode()
-            files.write_atomic(self._folder / "mosquitto.conf", config, 0o600)
+            listeners = [Listener(self.port, HOST)]
+            if self.tls is not None:
+                listeners.append(Listener(self.tls.port, self.tls.bind, tls=True))
+            config = mosquitto.settings(self._folder, listeners)
+            files.write_atomic(self._folder / mosquitto.CONFIG, config.encode(), 0o600)
+        lockout.write(self._folder, self._prefix, self.out, self.tls.authority if self.tls else None)
         files.write_atomic(self._folder / USERS, json.dumps(self._users, indent=1).encode(), 0o600)
 
     def _command(self) -> list[str]:
         assert self._folder is not None
         if self.kind == "embedded":
             module = [sys.executable, "-m", "central.embedded", "--port", str(self.port), "--prefix", self._prefix]
+            if self.tls is not None:
+                module += ["--tls", f"{self.tls.bind}:{self.tls.port}", "--tls-folder", str(self._folder)]
             return [*module, "--credentials", str(self._folder / USERS)]
+        try:
+            mosquitto.check_rules((self._folder / mosquitto.RULES).read_text(), str(self._folder / mosquitto.RULES))
+        except (OSError, mosquitto.RulesError) as error:
+            raise BrokerError(f"broker: {error}") from None
         # Mosquitto does not notice that its parent died; the shell beside it does, by the end of the pipe.
         script = 'exec 3<&0; (cat <&3 >/dev/null; kill $$) & exec "$0" -c "$1"'
-        return ["sh", "-c", script, find_mosquitto() or "mosquitto", str(self._folder / "mosquitto.conf")]
+        return ["sh", "-c", script, find_mosquitto() or "mosquitto", str(self._folder / mosquitto.CONFIG)]
 
     async def _spawn(self) -> None:
         assert self._folder is not None
@@ -274,28 +277,62 @@ class Broker:
             await process.wait()
 
 
-async def start_broker(settings: BrokerSettings) -> Broker:
-    """Return the broker that `settings` ask for, serving. Raises BrokerError or LinkError with one clear line."""
+def given(settings: BrokerSettings) -> Broker:
+    """Return the broker that `settings` name. By TLS and without a user name in the URL, the centre shows the
+    certificate of its own authority, and trusts only that one. Raises LinkError, BrokerError."""
+    text = settings.broker_url if isinstance(settings.broker_url, str) else settings.broker_url.get_secret_value()
+    address = parse_url(text)
+    if address.tls and not address.username:
+        try:
+            authority = open_authority(settings.data)
+            certificate, key = authority.centre()
+        except (AuthorityError, OSError) as error:
+            raise BrokerError(f"broker: {error}") from None
+        address = replace(address, ca=authority.folder / CA, certificate=certificate, key=key)
+    return Broker("given", address, None, settings.prefix)
+
+
+async def start_broker(settings: BrokerSettings, out: ShutOut = NOBODY) -> Broker:
+    """Return the broker that `settings` ask for, serving, without those who are shut `out`. Raises BrokerError or
+    LinkError with one clear line."""
     if settings.broker_url is not None:
-        url = settings.broker_url
-        text = url if isinstance(url, str) else url.get_secret_value()
-        return Broker("given", parse_url(text), None, settings.prefix)
+        return given(settings)
     kind: Kind = "mosquitto" if find_mosquitto() else "embedded"
-    return await start_own(kind, settings.data / "broker", settings.broker_port, settings.prefix)
+    tls = None
+    port = getattr(settings, "broker_tls_port", None)
+    if port is not None:
+        hosts = tuple(h.strip() for h in getattr(settings, "broker_hosts", "").split(",") if h.strip())
+        try:
+            tls = Tls(open_authority(settings.data), port, hosts or (socket.gethostname(),))
+        except (AuthorityError, OSError) as error:
+            raise BrokerError(f"broker: {error}") from None
+    return await start_own(kind, settings.data / "broker", settings.broker_port, settings.prefix, tls, out)
 
 
-async def start_own(kind: Kind, folder: Path, port: int, prefix: str = topics.DEFAULT_PREFIX) -> Broker:
-    """Start a broker of ours on loopback `port` (0: a free one) with its files in `folder`. Raises BrokerError."""
-    broker = Broker(kind, BrokerAddress(HOST, await _wait_port(port)), folder, prefix)
+async def start_own(
+    kind: Kind,
+    folder: Path,
+    port: int,
+    prefix: str = topics.DEFAULT_PREFIX,
+    tls: Tls | None = None,
+    out: ShutOut = NOBODY,
+) -> Broker:
+    """Start a broker of ours on loopback `port` (0: a free one), and by `tls` where that is given, with its files in
+    `folder`. Raises BrokerError."""
+    port = await _wait_port(port, HOST, "--broker-port")
+    if tls is not None:
+        tls = replace(tls, port=await _wait_port(tls.port, tls.bind, "--broker-tls-port"))
+    broker = Broker(kind, BrokerAddress(HOST, port), folder, prefix, tls)
+    broker.out = out
     await broker.start()
     return broker
 
 
-async def _wait_port(port: int) -> int:
+async def _wait_port(port: int, host: str, option: str) -> int:
     deadline = asyncio.get_running_loop().time() + PORT_S
     while True:
         try:
-            return free_port(port)
+            return free_port(port, host, option)
         except BrokerError:
             if asyncio.get_running_loop().time() > deadline:
                 raise

@@ -17,9 +17,11 @@ import asyncio
 import contextlib
 import random
 import secrets
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
@@ -59,6 +61,11 @@ class BrokerAddress:
     username: str = ""
     password: str = ""
     tls: bool = False
+    ca: Path | None = None
+    """Authority to trust, and nothing else; the system's where None."""
+    certificate: Path | None = None
+    key: Path | None = None
+    """What to show to a broker that knows its clients by certificate."""
 
     @property
     def url(self) -> str:
@@ -66,6 +73,16 @@ class BrokerAddress:
         login = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}@" if self.username else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'mqtts' if self.tls else 'mqtt'}://{login}{host}:{self.port}"
+
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS context. Raises LinkError where a file is unusable."""
+        try:
+            context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ValueError) as error:
+            raise LinkError(f"broker {self!r}: TLS files cannot be used ({error})") from None
+        return context
 
     def __repr__(self) -> str:
         """Without the password, for logs."""
@@ -288,7 +305,7 @@ class _Connection:
         if link.address.username:
             client.username_pw_set(link.address.username, link.address.password)
         if link.address.tls:
-            client.tls_set()
+            client.tls_set_context(link.address.context())
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect

@@ -56,11 +56,24 @@ class Settings(BaseSettings):
     )
     broker_url: SecretStr | None = Field(
         None,
-        description="mqtt://[USER:PASSWORD@]HOST[:PORT] or mqtts://...; without it, a broker of our own.",
+        description="mqtt://[USER:PASSWORD@]HOST[:PORT], or mqtts://HOST[:PORT], where the centre shows its certificate; "
+        "without it, a broker of our own.",
     )
     broker_port: int = Field(
         1883, ge=0, le=65535, description="Port of our own broker, on loopback; 0 takes a free one."
     )
+    broker_tls_port: int | None = Field(
+        None, ge=0, le=65535,
+        description="Port where our own broker serves enrolled nodes by TLS, on every interface; none where absent.",
+    )  # fmt: skip
+    broker_hosts: str = Field(
+        "", max_length=2000,
+        description="Names and addresses, with commas, by which nodes reach our own broker; this machine's where empty.",
+    )  # fmt: skip
+    ingest_workers: int = Field(
+        1, ge=1, le=8, description="Processes that take frames in, where the broker can share them out (MQTT 5)."
+    )
+    homeassistant: bool = Field(False, description="Announce every node to Home Assistant, through the same broker.")
     prefix: str = Field(topics.DEFAULT_PREFIX, description="First levels of every MQTT topic.")
     host: str = Field(
         "127.0.0.1", min_length=1, max_length=255, description="Address that the UI and the API listen on."

@@ -20,8 +20,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from central.broker import Broker, BrokerError, find_mosquitto, mosquitto_rules, start_broker, start_own
-from central.embedded import CENTRE, allowed
+from central import mosquitto
+from central.broker import Broker, BrokerError, find_mosquitto, start_broker, start_own
+from central.embedded import CENTRE, WATCH, Gatekeeper, allowed
 from central.link import BrokerAddress, LinkError, backoff, parse_url
 from protocols.topics import CHANNELS
 
@@ -339,16 +340,50 @@ def test_address__url_round_trip_and_no_password_in_logs() -> None:
         (CENTRE, "n/frames", "publish", False),
         (CENTRE, "+/frames", "subscribe", True),
         (CENTRE, "#", "subscribe", False),
+        (WATCH, "n/status", "receive", True),
+        (WATCH, "+/status", "subscribe", True),
+        (WATCH, "+/events/+", "subscribe", True),
+        (WATCH, "#", "subscribe", False),
+        (WATCH, "+/frames", "subscribe", False),
+        (WATCH, "n/frames", "receive", False),
+        (WATCH, "n/status", "publish", False),
     ],
 )
 def test_allowed__table(user: str, topic: str, action: str, expected: bool) -> None:
     assert allowed(P, user, f"{P}/{topic}", action) is expected
 
 
-def test_mosquitto_rules__name_every_channel_twice() -> None:
-    rules = mosquitto_rules(P)
-    assert all(rules.count(f"/{name}") == 2 for name in CHANNELS)
+def test_rules__name_every_channel_for_nodes_and_every_connection_of_the_centre() -> None:
+    rules = mosquitto.rules(P)
+    nodes = [line for line in rules.splitlines() if line.startswith("pattern")]
+    assert sorted(line.split("/%u/")[1].split("/")[0] for line in nodes) == sorted(CHANNELS)
+    assert all(rules.count(f"/+/{name}") >= len(mosquitto.centre_names()) for name in CHANNELS)
     assert "#" not in rules
+
+
+def test_rules__whoever_is_denied_is_denied_everything() -> None:
+    assert "user gone\ntopic deny #\n" in mosquitto.rules(P, ["gone"])
+
+
+@pytest.mark.parametrize("name", ["+", "#", "a/b", "a\ntopic readwrite #", "", "$SYS", "@centre"])
+def test_rules__no_name_can_add_a_rule(name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        mosquitto.rules(P, [name])
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# topic readwrite #\n", "user n1\n"])
+def test_check_rules__no_rule_is_refused(text: str) -> None:
+    with pytest.raises(mosquitto.RulesError, match=r"rules: no access rule"):
+        mosquitto.check_rules(text, "rules")
+
+
+def test_gatekeeper__a_damaged_file_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "revoked.json"
+    file.write_text('{"names": ["n1"], "serials": ["ab"]}')
+    keeper = Gatekeeper(file)
+    file.write_text("{")
+    assert not keeper.look()
+    assert (keeper.refuses("n1", ""), keeper.refuses("n2", "ab"), keeper.refuses("n2", "")) == (True, True, False)
 
 
 def test_backoff__grows_to_its_bound() -> None:
