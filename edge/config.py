@@ -154,6 +154,12 @@ class PolicyConfig(Section):
     """Least seconds between two selected frames of a camera."""
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] = 90
     """JPEG quality of what is sent."""
+    frames_per_day: Annotated[float, Field(ge=0, le=86_400_000)] | None = None
+    """Quota per camera in any 24 hours; absent: as many as the hours allow."""
+    bytes_per_hour: Annotated[int, Field(ge=0)] | None = None
+    """Bytes of images per camera in any hour; absent: no limit."""
+    bytes_per_day: Annotated[int, Field(ge=0)] | None = None
+    """Bytes of images per camera in any 24 hours; absent: no limit."""
 
     def message(self, version: int = 0) -> Policy:
         """Return these settings as the message that the selection takes."""
@@ -173,6 +179,27 @@ class PolicyOverride(Section):
     """Least seconds between two selected frames."""
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] | None = None
     """JPEG quality of what is sent."""
+    frames_per_day: Annotated[float, Field(ge=0, le=86_400_000)] | None = None
+    """Quota of this camera in any 24 hours."""
+    bytes_per_hour: Annotated[int, Field(ge=0)] | None = None
+    """Bytes of this camera's images in any hour."""
+    bytes_per_day: Annotated[int, Field(ge=0)] | None = None
+    """Bytes of this camera's images in any 24 hours."""
+
+
+class DetectorConfig(Section):
+    """A pack that finds what must be hidden, such as faces or number plates. It runs on frames that are kept only."""
+
+    pack: Annotated[str, Field(min_length=1, max_length=4096)]
+    """Folder or .wpack file; wayside-export import-onnx makes one of a detector of somebody else."""
+    labels: list[Annotated[str, Field(min_length=1, max_length=64)]] = []
+    """Which of its labels are hidden; all where empty."""
+    score: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Score from which a detection is hidden: lower hides more; the pack's own where absent."""
+    method: Literal["fill", "blur", "pixelate"] = "pixelate"
+    """How they are hidden."""
+    part: Literal["box", "head"] = "box"
+    """Which part of such a detection."""
 
 
 class RedactConfig(Section):
@@ -180,12 +207,14 @@ class RedactConfig(Section):
 
     masks: list[Annotated[list[Point], Field(min_length=3, max_length=MAX_POINTS)]] = []
     """Polygons that are hidden from everything, the model included: points as shares of width and height."""
-    labels: list[Annotated[str, Field(min_length=1, max_length=64)]] = []
-    """Labels whose detections are hidden in what is stored and sent."""
+    labels: list[Annotated[str, Field(min_length=1, max_length=64)]] = ["person"]
+    """Labels that are hidden in what is stored and sent; [] hides none. No frame is kept where the pack lacks a given one."""
     method: Literal["fill", "blur", "pixelate"] = "pixelate"
     """How the regions of `labels` are hidden; masks are always filled."""
-    part: Literal["box", "head"] = "box"
-    """Which part of such a detection: all of its box, or its upper quarter."""
+    part: Literal["box", "head"] = "head"
+    """Which part of such a detection: all of its box, or the upper part with the head."""
+    detectors: Annotated[list[DetectorConfig], Field(max_length=4)] = []
+    """Packs that find further things to hide, such as faces or number plates."""
 
     @field_validator("masks")
     @classmethod
@@ -206,6 +235,8 @@ class RedactOverride(Section):
     """How the regions of `labels` are hidden."""
     part: Literal["box", "head"] | None = None
     """Which part of such a detection."""
+    detectors: bool = True
+    """Whether the common `detectors` look at this camera, too."""
 
 
 class CameraConfig(Section):
@@ -303,7 +334,9 @@ class NodeConfig(Section):
     def redact_of(self, camera: str) -> RedactConfig:
         """Return what `camera` hides."""
         own = {k: v for k, v in self.cameras[camera].redact.model_dump().items() if v is not None}
-        return self.redact.model_copy(update=own)
+        if own.pop("detectors"):
+            return self.redact.model_copy(update=own)
+        return self.redact.model_copy(update={**own, "detectors": []})
 
 
 def schema() -> dict[str, Any]:

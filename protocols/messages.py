@@ -87,8 +87,11 @@ class Selection(Message, frozen=True, kw_only=True):
 
     keep: bool
     probability: Probability
+    """Of being kept, given all that came before the last ``min_gap_s``: never zero only because of the gap."""
     reason: Text
     policy: Label
+    audit: Probability | None = None
+    """The part of ``probability`` that the uniform audit alone gives; None where the policy has no audit."""
 
 
 class Redaction(Message, frozen=True, kw_only=True):
@@ -220,6 +223,11 @@ class Policy(Message, frozen=True, kw_only=True):
     """Share of the quota drawn uniformly, whatever the scores say."""
     min_gap_s: NonNegative = 1.0
     jpeg_quality: Annotated[int, Meta(ge=10, le=100)] = 90
+    frames_per_day: Annotated[float, Meta(ge=0.0, le=86_400_000.0)] | None = None
+    """Quota per camera in any 24 hours; None: as many as ``frames_per_hour`` allows."""
+    bytes_per_hour: Count | None = None
+    """Quota of JPEG bytes per camera in any hour; None: no limit."""
+    bytes_per_day: Count | None = None
 
 
 class Release(Message, frozen=True, kw_only=True):

@@ -95,5 +95,8 @@ class Policy(Base):
     audit_share: Mapped[float] = mapped_column(default=0.1)
     min_gap_s: Mapped[float] = mapped_column(default=1.0)
     jpeg_quality: Mapped[int] = mapped_column(default=90)
+    frames_per_day: Mapped[float | None] = mapped_column(default=None)
+    bytes_per_hour: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    bytes_per_day: Mapped[int | None] = mapped_column(BigInteger, default=None)
     updated: Mapped[datetime] = mapped_column(default=utc_now)
     by: Mapped[str] = mapped_column(String(IDENTITY), default="")
