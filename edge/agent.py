@@ -13,6 +13,7 @@ goes on.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -27,6 +28,7 @@ from edge.camera import Camera, Image, Kept, Origin, Parts, to_message, value_of
 from edge.config import NodeConfig
 from edge.link import Connector, Handler, Link, LinkSettings, Presence
 from edge.metrics import Exporter, temperature
+from edge.redact import RedactError
 from edge.reply import answer
 from edge.runtime import RuntimeFault
 from edge.samples import samples
@@ -74,6 +76,7 @@ class Agent:
         self.started = time.monotonic()
         self.cameras = {name: Camera(name, p, config.policy_of(name)) for name, p in outside.parts.items()}
         self._policy: Policy | None = None
+        self._policy_problem = ""
         self._runner = runner
         self._next_runner: Runner | None = None
         self._open = outside.open
@@ -196,7 +199,7 @@ class Agent:
             image, kept = camera.watch(frame, self._runner)
         except Exception as error:
             # The worker's boundary: one camera's frame, or one pass of a model, must not end the watching of all.
-            camera.meter.faults += 1
+            camera.meter.failed(str(error))
             if camera.meter.faults % COMPLAIN_EVERY == 1:
                 expected = isinstance(error, RuntimeFault)
                 log.error("a frame could not be assessed", camera=camera.name, reason=str(error), exc_info=not expected)
@@ -218,6 +221,8 @@ class Agent:
             try:
                 if kept is not None:
                     self._keep(kept)
+            except RedactError as error:
+                log.error("a frame was thrown away: it could not be redacted", reason=str(error))
             except CodecError as error:
                 log.error("a frame is too large to send", camera=kept.camera.name if kept else "", reason=str(error))
             except Exception:
@@ -309,7 +314,8 @@ class Agent:
         for camera in self.cameras.values():
             camera.meter.tick(now)
             reader = camera.reader
-            cameras.append(camera.meter.health(camera.name, reader.state, reader.detail, reader.dropped))
+            detail = next(iter(camera.alerts.standing.values()), reader.detail)
+            cameras.append(camera.meter.health(camera.name, reader.state, detail, reader.dropped))
         counters = self.spool.counters
         return Health(
             node=self.config.node, boot=self.boot, time=utc_now(), uptime_s=now - self.started,
@@ -326,18 +332,25 @@ class Agent:
                 self.link.send("events", event, camera.name)
 
     def _alerts(self, now: float) -> None:
-        """Tell operators of a camera that is away for longer than usual, and of its return."""
+        """Tell operators what is wrong with a camera for longer than usual, and when it is over."""
         for camera in self.cameras.values():
-            away = camera.reader.state in ("connecting", "failed")
-            camera.lost_at = (camera.lost_at or now) if away else None
-            raised = camera.lost_at is not None and now - camera.lost_at >= ALERT_S
-            if raised != camera.alerted:
-                camera.alerted = raised
+            for text, raised in camera.alerts.changes(self._wrong(camera, now)):
+                level = logging.WARNING if raised else logging.INFO
+                log.log(level, "alert", camera=camera.name, alert=text, raised=raised)
                 event = Event(
-                    node=self.config.node, camera=camera.name, time=utc_now(), kind="alert",
-                    alert=camera.reader.detail[:2000], raised=raised,
+                    node=self.config.node, camera=camera.name, time=utc_now(), kind="alert", alert=text[:2000],
+                    raised=raised,
                 )  # fmt: skip
                 self.link.send("events", event, camera.name)
+
+    def _wrong(self, camera: Camera, now: float) -> dict[str, str]:
+        """Return what is wrong with `camera` now, by kind of alert."""
+        away = camera.away.lasts(now, camera.reader.state in ("connecting", "failed"), ALERT_S)
+        wrong = {
+            "away": camera.reader.detail if away else "", "redact": camera.problem, "policy": self._policy_problem,
+            "model": camera.meter.failing,
+        }  # fmt: skip
+        return {kind: text for kind, text in wrong.items() if text}
 
     def report_update(self, update: Update) -> None:
         """Publish a step of an update."""
@@ -352,9 +365,10 @@ class Agent:
             for camera in self.cameras.values():
                 camera.use(self.config.policy_of(camera.name, policy))
         except SlotError as error:
+            self._policy_problem = f"policy {policy.version} cannot be followed: {error}; the one before stays"
             log.error("a policy from the centre cannot be followed; the old one stays", reason=str(error))
             return
-        self._policy = policy
+        self._policy, self._policy_problem = policy, ""
         log.info("new policy", version=policy.version, policy=policy.policy, frames_per_hour=policy.frames_per_hour)
 
     def _take_release(self, release: Release) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from edge.alerts import Alerts, Patience
 from edge.metrics import CameraState, Meter
 from edge.runtime import Inference
 from edge.select import Selector
@@ -98,6 +99,13 @@ class AssessorLike(Protocol):
 class RedactorLike(Protocol):
     """What one camera hides."""
 
+    problem: str
+    """Why nothing may be written; empty where all is well."""
+
+    def expect(self, labels: tuple[str, ...]) -> None:
+        """Take note that detections will have `labels` from now on."""
+        ...
+
     def mask(self, image: Image) -> Image:
         """Return `image` with the masks filled; the same array where there are none."""
         ...
@@ -149,8 +157,7 @@ class Camera:
         self.policy = policy
         self.counts: dict[str, int] = {}
         """Most objects of each label in one frame since the last event."""
-        self.alerted = False
-        self.lost_at: float | None = None
+        self.alerts, self.away = Alerts(), Patience()
         self._parts, self._selector = parts, parts.selector(policy)
         self._assessor: AssessorLike | None = None
         self._latest: tuple[Image, list[Detection]] | None = None
@@ -160,6 +167,11 @@ class Camera:
         """Return the camera as the node's status shows it."""
         width, height = self._size
         return CameraInfo(camera=self.name, source=self.reader.public_source[:2000], width=width, height=height)
+
+    @property
+    def problem(self) -> str:
+        """Why no frame of this camera may be kept; empty where all is well."""
+        return self._parts.redactor.problem
 
     def use(self, policy: Policy) -> None:
         """Select by `policy` from now on. Raises SlotError where there is no such policy."""
@@ -186,11 +198,12 @@ class Camera:
         self._latest, self._size = (image, detections), (image.shape[1], image.shape[0])
         if self._assessor is None:
             self._assessor = self._parts.assessor(runner)
+            self._parts.redactor.expect(runner.labels)
         assessment = self._assessor.assess(frame, inference, runner.labels)
         selection = self._selector.decide(assessment, frame.monotonic)
         self.meter.assessed(time.monotonic() - frame.monotonic, assessment.blur, assessment.uncertainty)
         self._count(detections)
-        if not selection.keep:
+        if not selection.keep or self.problem:
             return image, None
         self._assessor.selected(inference)
         embedding = inference.embedding

@@ -25,6 +25,8 @@ LATENCIES: Final = 512
 """Latencies kept per camera: half a minute at 15 frames per second."""
 SPEAKING: Final = 64
 """Frames over which the scores of a camera are averaged for its health."""
+FAILING: Final = 10
+"""Frames in a row that cannot be assessed before operators are told: one or two may be damaged."""
 THERMAL: Final = Path("/sys/class/thermal")
 MAX_CELSIUS: Final = 200.0
 """A sensor that says more is broken."""
@@ -52,6 +54,10 @@ class Meter:
     """Seconds from capture to decision."""
     blur: deque[float] = field(default_factory=lambda: deque(maxlen=SPEAKING))
     uncertainty: deque[float] = field(default_factory=lambda: deque(maxlen=SPEAKING))
+    failures: int = 0
+    """Frames in a row, up to now, that could not be assessed."""
+    reason: str = ""
+    """Why the last of them could not."""
     _last: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
     fps: float = 0.0
     """Frames per second over the last interval between two calls of `tick`."""
@@ -59,11 +65,21 @@ class Meter:
     def assessed(self, latency: float, blur: float | None, uncertainty: float | None) -> None:
         """Count a frame that was assessed `latency` seconds after its capture."""
         self.frames += 1
+        self.failures = 0
         self.latencies.append(latency)
         if blur is not None:
             self.blur.append(blur)
         if uncertainty is not None:
             self.uncertainty.append(uncertainty)
+
+    def failed(self, reason: str) -> None:
+        """Count a frame that could not be assessed."""
+        self.faults, self.failures, self.reason = self.faults + 1, self.failures + 1, reason
+
+    @property
+    def failing(self) -> str:
+        """What to tell operators where not one frame of late could be assessed; else empty."""
+        return f"frames cannot be assessed: {self.reason}" if self.failures >= FAILING else ""
 
     def tick(self, now: float) -> None:
         """End an interval at monotonic time `now`."""

@@ -5,7 +5,7 @@ NodeConfig -> data folder, boot id, pack (committed, else configured), model, sp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,7 +19,8 @@ from edge.config import CameraConfig, NodeConfig
 from edge.identity import next_boot
 from edge.link import Connector
 from edge.mqtt import Broker, PahoConnector, Tls
-from edge.redact import Redactor
+from edge.redact import Finder, Redactor, Regions
+from edge.redact.finder import PackFinder
 from edge.runtime import RuntimeFault
 from edge.select import Selector
 from edge.spool import Spool
@@ -96,12 +97,41 @@ def open_runner(config: NodeConfig, open_model: Callable[[Pack], Runner]) -> Run
     raise NodeError(f"model: {problem}")
 
 
-def parts_of(config: NodeConfig, name: str, camera: CameraConfig) -> Parts:
+def finders_of(config: NodeConfig) -> list[Finder]:
+    """Open the detectors of what must be hidden; they serve all cameras. Raises NodeError: without them nobody would
+    know what to hide."""
+    from edge.runtime.model import Model
+    from edge.runtime.packs import find
+
+    finders: list[Finder] = []
+    for number, d in enumerate(config.redact.detectors):
+        at = f"redact.detectors.{number}"
+        try:
+            pack = find(d.pack, config.data / pointer.PACKS)
+            model = Model(pack, backend=config.model.backend, threads=config.model.threads)
+        except (PackError, RuntimeFault, OSError) as error:
+            raise NodeError(f"{at}.pack: {error}") from None
+        unknown = sorted(set(d.labels) - set(model.labels))
+        if unknown:
+            raise NodeError(f"{at}.labels: {d.pack} does not know {unknown[0]}; it knows {', '.join(model.labels)}")
+        finders.append(PackFinder(model, Regions(frozenset(d.labels or model.labels), d.method, d.part), d.score))
+    return finders
+
+
+def redactor_of(config: NodeConfig, name: str, finders: Sequence[Finder] = ()) -> Redactor:
+    """Return what hides in the frames of camera `name`. Labels that somebody asked for must be found; the default ones
+    are hidden where the pack knows them."""
+    hidden = config.redact_of(name)
+    mine = finders if hidden.detectors else ()
+    asked = "labels" in hidden.model_fields_set
+    return Redactor(hidden.masks, hidden.labels, hidden.method, hidden.part, mine, strict=asked)
+
+
+def parts_of(config: NodeConfig, name: str, camera: CameraConfig, finders: Sequence[Finder] = ()) -> Parts:
     """Return what camera `name` is made of."""
     options: dict[str, Any] = {"loop": camera.loop, "paced": camera.paced}
     if camera.fps is not None:
         options["fps"] = camera.fps
-    hidden = config.redact_of(name)
 
     def reader() -> ReaderLike:
         from edge.sources.reader import Reader
@@ -117,7 +147,7 @@ def parts_of(config: NodeConfig, name: str, camera: CameraConfig) -> Parts:
         chosen: Selector = slots.member("edge.select", "POLICY", policy.policy).create(policy, Random())
         return chosen
 
-    return Parts(reader, assessor, Redactor(hidden.masks, hidden.labels, hidden.method, hidden.part), selector)
+    return Parts(reader, assessor, redactor_of(config, name, finders), selector)
 
 
 def fetcher_of(config: NodeConfig, agent: Agent) -> Fetcher:
@@ -161,6 +191,7 @@ def build(config: NodeConfig, connector: Connector | None = None) -> Agent:
     spool = _prepare(config.data, config)
     boot = next_boot(config.data, config.node)
     open_model = opener(config)
+    finders = finders_of(config)
     runner = open_runner(config, open_model)
     m = config.model
 
@@ -174,7 +205,7 @@ def build(config: NodeConfig, connector: Connector | None = None) -> Agent:
     outside = Outside(
         connector or PahoConnector(broker_of(config)),
         open_model,
-        {name: parts_of(config, name, camera) for name, camera in cameras.items()},
+        {name: parts_of(config, name, camera, finders) for name, camera in cameras.items()},
         updater,
     )
     return Agent(config, boot, runner, spool, outside)

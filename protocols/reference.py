@@ -66,6 +66,8 @@ def _sections(field: Schema) -> Iterator[str]:
         yield from _sections(option)
     for named in field.get("patternProperties", {}).values():
         yield from _sections(named)
+    if "items" in field:
+        yield from _sections(field["items"])
 
 
 def tables(schema: Schema, prefix: str = "", title: str = "") -> list[str]:

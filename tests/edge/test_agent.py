@@ -135,6 +135,11 @@ class FakeAssessor:
 class FakeRedactor:
     """Blackens the upper left corner before, and what was detected after the model."""
 
+    problem = ""
+
+    def expect(self, labels: tuple[str, ...]) -> None:
+        pass
+
     def mask(self, image: Image) -> Image:
         image = image.copy()
         image[:50, :50] = 0

@@ -74,7 +74,7 @@ def test_overlap__second_region_uncovers_nothing() -> None:
 
 
 def test_pixelate__few_values_remain() -> None:
-    from edge.redact import CELLS, obscure
+    from edge.redact.regions import CELLS, obscure
 
     hidden = obscure(RANDOM[:60, :60], "pixelate")
     assert len(np.unique(hidden.reshape(-1, 3), axis=0)) <= CELLS * CELLS

@@ -1,9 +1,4 @@
-"""What nobody may see: masks before the model looks, regions of secret classes before anything is written.
-
-    frame -> mask (always filled) -> model -> hide (box or head of each secret detection) -> encoder
-
-Pure functions of image and geometry; the input is never modified. Where nothing is hidden, it is returned itself.
-"""
+"""Where to hide, and how: pure functions of image and geometry; the input is never modified."""
 
 from __future__ import annotations
 
@@ -28,6 +23,10 @@ MARGIN = 0.08
 """By which a region is widened, relative to its size: boxes are never quite exact."""
 HEAD_SHARE = 0.25
 """Of a standing person's box, from the top: a head is an eighth, doubled for stooping, hats and loose boxes."""
+HEAD_OF_WIDTH = 0.6
+"""Of the box's width: of somebody who sits, or whose legs are out of the picture, the head is more of the height."""
+LYING = 1.2
+"""Width over height from which nobody knows at which end the head is: all of the box is hidden."""
 CELLS = 6
 """Pixelated regions keep this many cells across their shorter side: too few for a face or a number plate."""
 BLUR_SHARE = 0.35
@@ -65,11 +64,18 @@ def mask_boxes(polygons: Sequence[Polygon], width: int, height: int) -> list[Red
     return records
 
 
+def head_of(box: Box) -> Box:
+    """Return the part of a person's `box` that holds the head, whether they stand, sit or are cut by the border."""
+    x1, y1, x2, y2 = box
+    width, height = x2 - x1, y2 - y1
+    if width > LYING * height:
+        return box
+    return x1, y1, x2, min(y2, y1 + max(HEAD_SHARE * height, HEAD_OF_WIDTH * width))
+
+
 def region_of(box: Box, part: Part, width: int, height: int) -> tuple[int, int, int, int] | None:
     """Return the whole pixels (x1, y1, x2, y2) to hide for a detection; None where nothing of it is in the picture."""
-    x1, y1, x2, y2 = box
-    if part == "head":
-        y2 = y1 + HEAD_SHARE * (y2 - y1)
+    x1, y1, x2, y2 = box if part == "box" else head_of(box)
     wide, high = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
     left, top = max(0, int(np.floor(x1 - wide))), max(0, int(np.floor(y1 - high)))
     right, bottom = min(width, int(np.ceil(x2 + wide))), min(height, int(np.ceil(y2 + high)))
@@ -111,22 +117,3 @@ def hide_regions(image: Image, detections: Iterable[Detection], regions: Regions
             Redaction(kind="region", method=regions.method, box=(float(x1), float(y1), float(x2), float(y2)))
         )
     return result, records
-
-
-class Redactor:
-    """What one camera hides: `masks` (polygons in shares), detections of `labels` (whole box or head), by `method`."""
-
-    def __init__(
-        self, masks: Sequence[Polygon] = (), labels: Iterable[str] = (), method: Method = "pixelate", part: Part = "box"
-    ) -> None:
-        self._masks = [list(mask) for mask in masks]
-        self._regions = Regions(frozenset(labels), method, part)
-
-    def mask(self, image: Image) -> Image:
-        """Return `image` with the masks filled; the same array where there are none."""
-        return fill_masks(image, self._masks)
-
-    def hide(self, image: Image, detections: list[Detection]) -> tuple[Image, list[Redaction]]:
-        """Return a masked `image` with the regions of secret labels hidden, and the record of all that is hidden."""
-        hidden, records = hide_regions(image, detections, self._regions)
-        return hidden, mask_boxes(self._masks, image.shape[1], image.shape[0]) + records
