@@ -196,7 +196,7 @@ class Broker:
     def _prepare_tls(self) -> None:
         if self.tls is None or self._folder is None:
             return
-        place = Place(self.tls.hosts[0], self.tls.port, self._prefix)
+        place = Place(self.tls.hosts[0], self.tls.port, self._prefix, kind=self.kind)
         try:
             lockout.prepare(self._folder, self.tls.authority, place, self.tls.hosts)
         except AuthorityError as error:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from central.commands import data, fleet, learn, users
+from central.commands import brokers, data, fleet, learn, nodes, users
 from central.commands.common import Data, Json, fail, load, plain_errors
 from edge import __version__
 
@@ -21,7 +21,6 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="The centre: labels from frames, models from labels, releases from models.",
 )  # fmt: skip
-broker = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The broker.")
 
 
 def _version(value: bool) -> None:
@@ -45,6 +44,8 @@ def serve(
     behind_tls: Annotated[bool | None, typer.Option("--behind-tls", help="A proxy in front speaks TLS.")] = None,
     broker_url: Annotated[str | None, typer.Option(help="mqtt[s]://[USER:PASSWORD@]HOST[:PORT]; else ours.")] = None,
     broker_port: Annotated[int | None, typer.Option(help="Port of our own broker, on loopback.")] = None,
+    broker_tls_port: Annotated[int | None, typer.Option(help="Port of our own broker for enrolled nodes.")] = None,
+    broker_hosts: Annotated[str | None, typer.Option(help="Its names as nodes know them, with commas.")] = None,
     prefix: Annotated[str | None, typer.Option(help="First levels of every topic.")] = None,
     profile: Annotated[str | None, typer.Option(help="What is labelled: street, medical, or a YAML file.")] = None,
     auto_review: Annotated[bool | None, typer.Option("--auto-review", help="Confident proposals count unseen.")] = None,
@@ -62,7 +63,8 @@ def serve(
     with plain_errors(ProfileError, BrokerError, LinkError, BlobError):
         settings = load(
             data=data, host=host, port=port, behind_tls=behind_tls, broker_url=broker_url, broker_port=broker_port,
-            prefix=prefix, profile=profile, auto_review=auto_review,
+            broker_tls_port=broker_tls_port, broker_hosts=broker_hosts, prefix=prefix, profile=profile,
+            auto_review=auto_review,
         )  # fmt: skip
         command.run(settings)
 
@@ -104,9 +106,9 @@ app.command("export")(data.export)
 app.command("round")(learn.round_)
 app.command("release")(fleet.release)
 app.add_typer(learn.train, name="train")
-app.add_typer(fleet.nodes, name="node")
+app.add_typer(nodes.app, name="node")
 app.add_typer(users.app, name="user")
-app.add_typer(broker, name="broker")
+app.add_typer(brokers.app, name="broker")
 
 
 def _absent(name: str) -> None:
@@ -137,9 +139,6 @@ for _name, _does in (
     ("discover", "Find boxes from tags"),
 ):
     _promise(learn.train, _name, _does, "train ")
-for _name, _does in (("add", "Enrol a node"), ("revoke", "Shut a node out")):
-    _promise(fleet.nodes, _name, _does, "node ")
-_promise(broker, "config", "Print the configuration of a broker with our access rules", "broker ")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``release`` and ``node``: packs to the nodes, and who they are."""
+"""``release``: packs to the nodes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ import getpass
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import select
-from sqlalchemy.orm import selectinload
 
-from central.api import views
-from central.commands.common import CommandError, Data, Json, load, plain_errors, result, store
+from central.commands.common import Data, Json, load, plain_errors, result, store
 from central.releases import offers, registry
 from central.releases.offers import ReleaseError
 from central.settings import Settings
 from central.store.database import Database
-from central.store.models import Node
 from edge.runtime import packs
 from protocols.pack import PackError
-
-nodes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The nodes.")
 
 
 async def _address(database: Database, settings: Settings, text: str) -> str:
@@ -53,24 +47,3 @@ def release(
     with plain_errors(PackError, ReleaseError):
         done = asyncio.run(work(load(data=data)))
     result(done, as_json, f"release {done['number']}: {done['name']} ({done['pack'][:12]})")
-
-
-@nodes.command("list")
-def list_nodes(data: Data = None, as_json: Json = False) -> None:
-    """List the nodes and what they run.
-
-    Example: wayside-central node list --json
-    """
-
-    async def work(settings: Settings) -> list[dict[str, Any]]:
-        query = select(Node).order_by(Node.site, Node.name).options(selectinload(Node.cameras))
-        async with store(settings) as database, database.read() as session:
-            return [views.node(row).model_dump(mode="json") for row in await session.scalars(query)]
-
-    with plain_errors(CommandError):
-        found = asyncio.run(work(load(data=data)))
-    lines = [
-        f"{n['site']:<16} {n['node']:<24} {n['state']:<8} {(n['pack'] or '-')[:12]:<12} {len(n['cameras'])} cameras"
-        for n in found
-    ]
-    result({"nodes": found}, as_json, "\n".join(lines) or "no node yet")

@@ -26,14 +26,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from central.embedded import CENTRE
+from central.embedded import CENTRE, WATCH
 from protocols import files, topics
 
 FOLDER: Final = "authority"
 """Below the centre's data folder."""
 CA: Final = "ca.pem"
-CENTRE_CERTIFICATE: Final = "centre.pem"
-CENTRE_KEY: Final = "centre.key"
 FIRST_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_DAY: Final = datetime(2100, 1, 1, tzinfo=UTC)
 """Validity of the authority and of broker certificates, as nodes check them by a clock that may have lost its battery
@@ -113,6 +111,10 @@ class Authority:
         topics.check_identity(name)
         return self._client(name, lifetime)
 
+    def issue_watcher(self, number: int) -> Issued:
+        """Return a client certificate for somebody who only looks on; each of them needs a number of their own."""
+        return self._client(f"{WATCH}.{number}" if number else WATCH, NODE_LIFETIME)
+
     def issue_server(self, hosts: Sequence[str]) -> Issued:
         """Return a certificate for a broker that nodes reach as one of `hosts`. Raises AuthorityError."""
         if not 0 < len(hosts) <= MAX_HOSTS:
@@ -122,11 +124,13 @@ class Authority:
         builder = builder.add_extension(names, critical=False)
         return self._sign(builder, ExtendedKeyUsageOID.SERVER_AUTH)
 
-    def centre(self) -> tuple[Path, Path]:
-        """Return the files of the certificate and key that the centre shows to a broker, made where they are not."""
-        certificate, key = self.folder / CENTRE_CERTIFICATE, self.folder / CENTRE_KEY
+    def centre(self, worker: int = 0) -> tuple[Path, Path]:
+        """Return the files of the certificate and key that the centre, or one of its workers (from 1), shows to a
+        broker, made where they are not."""
+        part = f".{worker}" if worker else ""
+        certificate, key = self.folder / f"centre{part}.pem", self.folder / f"centre{part}.key"
         if not self._signed(certificate) or not key.exists():
-            issued = self._client(CENTRE, CENTRE_LIFETIME)
+            issued = self._client(f"{CENTRE}{part}", CENTRE_LIFETIME)
             files.write_atomic(key, issued.key.encode(), 0o600)
             files.write_atomic(certificate, issued.certificate.encode(), 0o600)
         return certificate, key

@@ -17,8 +17,8 @@ import os
 import ssl
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +48,7 @@ class Place:
     prefix: str
     local: bool = True
     """Whether it runs on this machine, so that loopback reaches it as well."""
+    kind: str = "mosquitto"
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,15 @@ def prepare(folder: Path, authority: Authority, place: Place, hosts: Sequence[st
     put(folder / CA, authority.pem, 0o644)
     put(folder / "server.key", issued.key)
     put(folder / "server.pem", issued.certificate, 0o644)
-    text = json.dumps({"host": place.host, "port": place.port, "prefix": place.prefix, "local": place.local})
-    put(folder / PLACE, text, 0o644)
+    put(folder / PLACE, json.dumps(asdict(place)), 0o644)
 
 
 def place_of(folder: Path) -> Place | None:
     """Return where the broker of `folder` is, None where it serves nobody by TLS or the file is damaged."""
     try:
         held = json.loads((folder / PLACE).read_text())
-        return Place(str(held["host"]), int(held["port"]), topics.check_prefix(held["prefix"]), bool(held["local"]))
+        prefix = topics.check_prefix(held["prefix"])
+        return Place(str(held["host"]), int(held["port"]), prefix, bool(held["local"]), str(held["kind"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -102,23 +103,28 @@ def write(folder: Path, prefix: str, out: ShutOut, authority: Authority | None, 
     put(folder / embedded.REVOKED, json.dumps(held))
 
 
-def shut_out(folder: Path, authority: Authority, out: ShutOut, whom: Iterable[str]) -> Outcome:
+def shut_out(folder: Path, authority: Authority, out: ShutOut, whom: Sequence[str]) -> Outcome:
     """Shut `whom`, who are in `out`, out of the broker of `folder`. Never raises: the outcome says what went wrong."""
-    place, ended = place_of(folder), True
+    place = place_of(folder)
     if place is None:
         return Outcome(str(folder), False, False, "no broker was set up here")
     try:
-        write(folder, place.prefix, out, authority, deny=False)
+        write(folder, place.prefix, out, authority, deny=place.kind == "embedded")
+        if place.kind == "embedded":  # which looks at the file itself, and ends the sessions
+            return Outcome(str(folder), True, True)
         runs = mosquitto.reload(folder)
-        ended = runs and all(kick(authority, name, place) for name in whom)
+        ended = runs and all([kick(authority, name, place) for name in whom])  # noqa: C419 (everybody, not until one fails)
         write(folder, place.prefix, out, authority)
-        if runs:
-            mosquitto.reload(folder)
-            for name in whom:
-                kick(authority, name, place, farewell=False)
+        if not runs or not mosquitto.reload(folder):
+            return Outcome(str(folder), False, False, "it does not run here; it refuses them from its next start")
+        for name in whom:
+            kick(authority, name, place, farewell=False)
+    except PermissionError as error:
+        problem = f"not allowed to {'write ' + error.filename if error.filename else 'reload it'}; do it as its user"
+        return Outcome(str(folder), False, False, problem)
     except OSError as error:
         return Outcome(str(folder), False, False, f"{error.filename or folder}: {error.strerror or error}")
-    return Outcome(str(folder), runs, ended)
+    return Outcome(str(folder), True, ended, "" if ended else "their sessions could not be ended; they are mute")
 
 
 def kick(authority: Authority, name: str, place: Place, *, farewell: bool = True) -> bool:

@@ -17,11 +17,12 @@ from central.cli import app
 runner = typer.testing.CliRunner()
 COMMANDS = [
     ["serve"], ["demo"], ["evaluate"], ["annotate"], ["import"], ["export"], ["round"], ["release"], ["node", "list"],
+    ["node", "add"], ["node", "revoke"], ["broker", "config"], ["broker", "check"], ["broker", "watcher"],
     ["user", "add"], ["user", "reset"], ["user", "list"],
 ]  # fmt: skip
 LATER = [
     ["rollout"], ["backup"], ["restore"], ["keys"], ["train", "ssl"],
-    ["train", "tags"], ["train", "discover"], ["node", "add"], ["node", "revoke"], ["broker", "config"],
+    ["train", "tags"], ["train", "discover"],
 ]  # fmt: skip
 
 

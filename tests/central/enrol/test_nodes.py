@@ -44,7 +44,7 @@ async def test_add__enrols_once(db: Database, authority: Authority) -> None:
         assert (await nodes.listing(session))["n1"]["state"] == "enrolled"
 
 
-async def test_add__replacing_shuts_the_old_certificate_out_and_not_the_name(db: Database, authority: Authority) -> None:
+async def test_add__replacing_shuts_out_the_certificate_and_not_the_name(db: Database, authority: Authority) -> None:
     async with db.write() as session:
         old = await nodes.add(session, authority, "n1", "north")
         await nodes.add(session, authority, "n1", "north", replace=True)
