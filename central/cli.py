@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from central.commands import brokers, data, fleet, learn, nodes, users
+from central.commands import brokers, data, fleet, keys, learn, nodes, users
 from central.commands.common import Data, Json, fail, load, plain_errors
 from edge import __version__
 
@@ -59,8 +59,9 @@ def serve(
     from central.commands import serve as command
     from central.link import LinkError
     from central.store.blobs import BlobError
+    from protocols.trust import TrustError
 
-    with plain_errors(ProfileError, BrokerError, LinkError, BlobError):
+    with plain_errors(ProfileError, BrokerError, LinkError, BlobError, TrustError):
         settings = load(
             data=data, host=host, port=port, behind_tls=behind_tls, broker_url=broker_url, broker_port=broker_port,
             broker_tls_port=broker_tls_port, broker_hosts=broker_hosts, prefix=prefix, profile=profile,
@@ -92,8 +93,9 @@ def demo(
     from central.link import LinkError
     from central.store.blobs import BlobError
     from protocols.pack import PackError
+    from protocols.trust import TrustError
 
-    with plain_errors(ProfileError, BrokerError, LinkError, BlobError, PackError):
+    with plain_errors(ProfileError, BrokerError, LinkError, BlobError, PackError, TrustError):
         settings = load(data=data, port=port, broker_port=broker_port, pack=pack)
         status = command.run(settings, command.Wish(video, truth, auto, frames, once, as_json))
     raise typer.Exit(status)
@@ -108,6 +110,7 @@ app.command("release")(fleet.release)
 app.add_typer(learn.train, name="train")
 app.add_typer(nodes.app, name="node")
 app.add_typer(users.app, name="user")
+app.add_typer(keys.app, name="keys")
 app.add_typer(brokers.app, name="broker")
 
 
@@ -130,7 +133,6 @@ for _name, _does in (
     ("rollout", "Take a release through the fleet in waves"),
     ("backup", "Save everything that the centre keeps"),
     ("restore", "Bring back what was saved"),
-    ("keys", "Make and rotate the signing keys"),
 ):
     _promise(app, _name, _does)
 for _name, _does in (

@@ -19,12 +19,14 @@ from typing import Any, Final, Literal, Protocol
 import structlog
 
 from central.broker import Broker, BrokerSettings, start_broker
+from central.enrol import nodes
 from central.ingest import presence
 from central.ingest.consumer import Consumer
 from central.link import Link
 from central.notify import Notifier
 from central.releases import offers, registry
 from central.releases.offers import Offers
+from central.releases.signing import Signing
 from central.releases.transfer import Transfer
 from central.store import blobs as blob_store
 from central.store import database as database_store
@@ -71,6 +73,7 @@ class Service:
     notify: Notifier
     link: Link
     offers: Offers
+    signing: Signing
     transfer: Transfer
     consumer: Consumer
     silent_after: timedelta
@@ -89,6 +92,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.link.stop()
         await self.broker.stop()
+        self.signing.close()
         self.blobs.close()
         await self.database.close()
 
@@ -121,11 +125,14 @@ class Service:
         self._tasks.append(asyncio.create_task(_keep(work, name), name=name))
 
     async def sweep(self) -> None:
-        """Look for silent nodes, until cancelled."""
+        """Look for silent nodes, and for those who were shut out since, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
             async with self.database.write() as session:
                 gone = await presence.silence(session, self.silent_after, utc_now())
+                out = await nodes.shut_out(session)
+            self.consumer.refused = out.names
+            await asyncio.to_thread(self.broker.shut_out, out)
             if gone:
                 log.warning("nodes fell silent", nodes=gone)
                 self.notify.emit("node")
@@ -170,15 +177,17 @@ def _secret(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else str(value.get_secret_value())
 
 
-def _wire(settings: ServiceSettings, database: Database, blobs: Blobs, broker: Broker) -> Service:
+def _wire(
+    settings: ServiceSettings, database: Database, blobs: Blobs, broker: Broker, signing: Signing
+) -> Service:
     notify, answers = Notifier(), _Answers()
     link = Link(broker.centre, settings.prefix, lambda r: service.consumer.deliver(r), lambda: service.greet_all())
-    made = Offers(database, link)
-    answers.link, answers.transfer = link, Transfer(settings.data / "packs", link)
+    made = Offers(database, link, signing.sign)
+    answers.link, answers.transfer = link, Transfer(settings.data / "packs", link, signed=signing.read)
     consumer = Consumer(database, blobs, link, answers, notify, link.done, made.greet)
     after = timedelta(seconds=getattr(settings, "online_after_s", ONLINE_AFTER_S))
     service = Service(
-        settings.data, database, blobs, broker, notify, link, made, answers.transfer, consumer, after
+        settings.data, database, blobs, broker, notify, link, made, signing, answers.transfer, consumer, after
     )  # fmt: skip
     return service
 
@@ -186,7 +195,7 @@ def _wire(settings: ServiceSettings, database: Database, blobs: Blobs, broker: B
 async def start(settings: ServiceSettings) -> Service:
     """Start the centre as `settings` say and return it; the link connects in the background.
 
-    Raises DatabaseError, BlobError, BrokerError or LinkError with one line that says what to do.
+    Raises DatabaseError, BlobError, TrustError, BrokerError or LinkError with one line that says what to do.
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with contextlib.AsyncExitStack() as undo:
@@ -195,12 +204,18 @@ async def start(settings: ServiceSettings) -> Service:
         undo.push_async_callback(database.close)
         await migrate(database.engine)
         blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")
-        broker = await start_broker(settings)
-        service = _wire(settings, database, blobs, broker)
+        signing = await asyncio.to_thread(Signing, settings.data)
+        undo.callback(signing.close)
+        async with database.read() as session:
+            out = await nodes.shut_out(session)
+        broker = await start_broker(settings, out)
+        service = _wire(settings, database, blobs, broker, signing)
+        service.consumer.refused = out.names
         await service.link.start()
         service.spawn(service.consumer.run, "ingest")
         service.spawn(service.transfer.run, "transfer")
         service.spawn(service.sweep, "sweep")
         service.spawn(service.tell, "offers")
+        service.spawn(service.signing.keep, "signing")
         undo.pop_all()
         return service

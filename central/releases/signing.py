@@ -7,18 +7,22 @@ keys/root.pem     made only where nobody prepared better ones (`wayside-central 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import hashlib
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import structlog
+from securesystemslib.signer import CryptoSigner
 
 from central.releases.registry import archive_path
 from central.store.models import Release
-from protocols import trust
+from protocols import files, trust
 from protocols.messages import utc_now
 from protocols.trust import TrustError, keys
 from protocols.trust.sign import Repository, make_root
@@ -28,6 +32,9 @@ log = structlog.get_logger("central.signing")
 KEYS: Final = "keys"
 ONLINE: Final = "online.pem"
 ROOT: Final = "root.pem"
+COMING: Final = "next-online.pem"
+"""The online key that a rotation is about to make count."""
+LOCK: Final = "lock"
 FIRST_ROOT: Final = "1.root.json"
 RENEW_S: Final = 600.0
 """Between looks for what has to be signed anew; lifetimes are days."""
@@ -54,7 +61,9 @@ def open_repository(data: Path) -> Repository:
     """
     folder = data / trust.FOLDER
     if any(folder.glob("*.root.json")):
-        return Repository(folder, keys.load(data / KEYS / ONLINE))
+        made = _opened(folder, data / KEYS)
+        made.heal(utc_now())
+        return made
     root = data / KEYS / ROOT
     if root.exists():  # an interrupted first start: nobody has seen these keys
         root.unlink()
@@ -63,12 +72,81 @@ def open_repository(data: Path) -> Repository:
     return made
 
 
+def _lock(data: Path) -> int:
+    """Return the open lock of the one program that signs. Raises TrustError where another one runs."""
+    folder = data / KEYS
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise TrustError(f"{folder}: another program signs with these keys; stop it first") from None
+    return handle
+
+
+@contextlib.contextmanager
+def owned(data: Path) -> Iterator[Repository]:
+    """Open the repository in `data`, which nobody else changes meanwhile. Raises TrustError, OSError."""
+    handle = _lock(data)
+    try:
+        if not any((data / trust.FOLDER).glob("*.root.json")):
+            raise TrustError(f"{data / trust.FOLDER}: there are no keys yet; use keys init, or start the centre once")
+        yield open_repository(data)
+    finally:
+        os.close(handle)
+
+
+def rotate(
+    data: Path, old: Sequence[CryptoSigner], new_roots: Sequence[Path], threshold: int, now: datetime
+) -> None:
+    """Replace the online key, and the root keys by new ones in the files `new_roots` where there are any.
+
+    `old` are root keys that are at hand. After a power cut at any point, opening goes on with the old keys or the new
+    ones. Raises TrustError, OSError.
+    """
+    with owned(data) as repository:
+        online = keys.make(data / KEYS / COMING)
+        roots = [keys.make(path) for path in new_roots] or list(old)
+        root = make_root(roots, threshold, online.public_key, now, repository.root, old)
+        repository.adopt(root, online, now)
+        (data / KEYS / COMING).replace(data / KEYS / ONLINE)
+        files.sync_folder(data / KEYS)
+
+
+def _opened(folder: Path, secret: Path) -> Repository:
+    """Open the repository with the key that its newest root knows: the coming one where `rotate` was cut short."""
+    coming = secret / COMING
+    if coming.is_file():
+        with contextlib.suppress(TrustError):
+            made = Repository(folder, keys.load(coming))
+            coming.replace(secret / ONLINE)
+            files.sync_folder(secret)
+            return made
+        coming.unlink()
+    return Repository(folder, keys.load(secret / ONLINE))
+
+
 class Signing:
-    """Signs releases, and keeps what was signed fresh. Safe to use from several threads."""
+    """Signs releases, and keeps what was signed fresh. Safe to use from several threads.
+
+    The only one that signs in folder `data` until `close`. Raises TrustError, OSError.
+    """
 
     def __init__(self, data: Path, clock: Callable[[], datetime] = utc_now) -> None:
-        self._repository = open_repository(data)
+        self._handle: int | None = _lock(data)
+        try:
+            self._repository = open_repository(data)
+        except BaseException:
+            self.close()
+            raise
         self._packs, self._clock, self._lock = data / "packs", clock, threading.Lock()
+
+    def close(self) -> None:
+        """Let another program sign."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
 
     def sign(self, release: Release) -> None:
         """Sign that the registered pack of `release` is that release, once. Raises TrustError, OSError."""

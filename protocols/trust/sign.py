@@ -148,6 +148,16 @@ class Repository:
         self.root, self._online = root, online
         self._sign_targets(now)
 
+    def heal(self, now: datetime) -> bool:
+        """Sign anew what the newest root does not confirm, as after a power cut within `adopt`; say whether any."""
+        try:
+            for role, made in ((Targets, self.targets), (Snapshot, self.snapshot), (Timestamp, self.timestamp)):
+                self.root.verify_delegate(role.type, made)
+        except RepositoryError:
+            self._sign_targets(now)
+            return True
+        return False
+
     def add(self, address: str, length: int, sha256: str, release: int, name: str, now: datetime) -> None:
         """Sign that the pack with `address`, an archive of `length` bytes, is `release`. Raises TrustError, OSError."""
         path = target_path(address)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from central.releases.registry import archive_path
-from central.releases.signing import FIRST_ROOT, KEYS, ONLINE, ROOT, Signing, prepare
+from central.releases.signing import FIRST_ROOT, KEYS, ONLINE, ROOT, Signing, prepare, rotate
 from central.store.models import Release
+from protocols import files
 from protocols.messages import utc_now
-from protocols.trust import TrustError
+from protocols.trust import TrustError, keys
 from protocols.trust.sign import Repository
 from protocols.trust.verify import MissingError, Verifier
 
@@ -62,6 +64,7 @@ def test_sign__twice_is_once(tmp_path: Path, centre: Signing) -> None:
 
 def test_sign__after_a_restart_it_goes_on(tmp_path: Path, centre: Signing) -> None:
     centre.sign(release(1))
+    centre.close()
     again = Signing(tmp_path / "c")
     again.sign(release(2))
     assert verifier(tmp_path, again).approve(PACK, 2).length == 7
@@ -83,8 +86,54 @@ def test_read__nothing_but_what_is_for_everybody(centre: Signing, name: str) -> 
 
 def test_renew__only_what_grows_old(tmp_path: Path, centre: Signing) -> None:
     assert not centre.renew()
+    centre.close()
     later = Signing(tmp_path / "c", lambda: utc_now() + timedelta(days=1, hours=1))
     assert later.renew()
+
+
+def test_lock__one_program_signs(tmp_path: Path, centre: Signing) -> None:
+    with pytest.raises(TrustError, match="another program signs with these keys"):
+        Signing(tmp_path / "c")
+
+
+def test_rotate__nodes_follow_and_the_old_key_is_worth_nothing(tmp_path: Path, centre: Signing) -> None:
+    centre.sign(release(1))
+    before = verifier(tmp_path, centre)
+    before.approve(PACK, 1)
+    centre.close()
+    old = (tmp_path / "c" / KEYS / ONLINE).read_bytes()
+    rotate(tmp_path / "c", [keys.load(tmp_path / "c" / KEYS / ROOT)], [tmp_path / "new.pem"], 1, utc_now())
+    assert (tmp_path / "c" / KEYS / ONLINE).read_bytes() != old
+    after = Signing(tmp_path / "c")
+    after.sign(release(2))
+    assert verifier(tmp_path, after).approve(PACK, 2).length == 7
+    with pytest.raises(TrustError, match="root 3 needs 1 signatures of the keys of root 2"):
+        after.close()
+        rotate(tmp_path / "c", [keys.load(tmp_path / "c" / KEYS / ROOT)], [], 1, utc_now())
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_rotate__a_power_cut_anywhere_leaves_keys_that_nodes_trust(
+    tmp_path: Path, centre: Signing, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    centre.sign(release(1))
+    centre.close()
+    data, real, count = tmp_path / "c", files.write_atomic, 0
+
+    def cut(path: Path, content: bytes, mode: int = 0o644) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            raise KeyboardInterrupt
+        real(path, content, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_atomic", cut)
+        with contextlib.suppress(KeyboardInterrupt):
+            rotate(data, [keys.load(data / KEYS / ROOT)], [], 1, utc_now())
+    after = Signing(data)
+    after.sign(release(2))
+    assert verifier(tmp_path, after).approve(PACK, 2).length == 7
 
 
 def test_prepare__keys_are_private_and_never_replaced(tmp_path: Path) -> None:
