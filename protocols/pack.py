@@ -206,10 +206,15 @@ def open_folder(folder: Path) -> Pack:
 
 def archive(pack: Pack) -> bytes:
     """Return `pack` as one archive. Equal packs give equal bytes."""
+    return archive_of({name: (pack.folder / name).read_bytes() for name in (MANIFEST, *pack.manifest.files)})
+
+
+def archive_of(contents: Mapping[str, bytes]) -> bytes:
+    """Return the archive of a pack from the bytes of its manifest and of its files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
-        for name in (MANIFEST, *sorted(pack.manifest.files)):
-            target.writestr(zipfile.ZipInfo(name, _EPOCH), (pack.folder / name).read_bytes())
+        for name in (MANIFEST, *sorted(set(contents) - {MANIFEST})):
+            target.writestr(zipfile.ZipInfo(name, _EPOCH), contents[name])
     return buffer.getvalue()
 
 
