@@ -32,6 +32,9 @@ CONFIG: Final = "wayside.config"
 PARITY_FRAMES: Final = 3
 """Frames in a pack: about 1 MB at 288x512, and a wrong kernel shows in the first."""
 
+PROTOTYPE_STEPS: Final = 512
+"""Steps per unit to which prototypes are rounded: a cosine moves by a thousandth, and an update carries a third."""
+
 
 class Ingredients(msgspec.Struct, frozen=True, kw_only=True):
     """What a pack says about itself beyond its network."""
@@ -114,7 +117,8 @@ def build(
     contents = {MODEL: graph_bytes(network, about), PARITY: making.make(list(inputs), reference(network))}
     if prototypes is not None:
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, prototypes=prototypes.astype(np.float32))
+        rounded = np.rint(prototypes * PROTOTYPE_STEPS) / PROTOTYPE_STEPS
+        np.savez_compressed(buffer, allow_pickle=False, prototypes=rounded.astype(np.float32))
         contents[PROTOTYPES] = buffer.getvalue()
     if about.card:
         contents[CARD] = about.card.encode()

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.runtime import Float
-from edge.runtime.parity import MAX_FRAMES, TOLERANCE
+from edge.runtime.parity import CERTAIN, MAX_FRAMES, TOLERANCE
+
+ROWS: Final = 64
+"""Best detections of a frame that are kept; `edge.runtime.parity` compares down to the last of them."""
+NOISE: Final = CERTAIN / 2
+"""Best class score below which a detection is not kept: none is compared from CERTAIN down."""
+FINENESS: Final = 4
+"""Outputs are kept to this part of their tolerance: what is finer would travel with every update, as noise."""
+DENSE: Final = 1024
+"""Values from which an output is kept for the first frame only: a wrong kernel shows there."""
+_ROWS: Final = ("boxes", "scores", "spread")
 
 Run = Callable[[NDArray[np.uint8]], Mapping[str, Float]]
 
@@ -23,17 +35,38 @@ def make(
     """Return the bytes of a ``parity.npz`` for prepared `images`, each uint8 ``[1, 3, H, W]``.
 
     `run` gives the reference outputs by name (the torch module, for our own networks; decoded detections, for foreign
-    ones). `tolerance` overrides the defaults of `edge.runtime.parity.TOLERANCE`. ValueError: no or too many images.
+    ones); they are kept as exactly as their tolerances ask for. `tolerance` overrides the defaults of
+    `edge.runtime.parity.TOLERANCE`. ValueError: no or too many images.
     """
     if not 1 <= len(images) <= MAX_FRAMES:
         raise ValueError(f"parity needs 1 to {MAX_FRAMES} images, not {len(images)}")
     arrays: dict[str, NDArray[np.generic]] = {}
+    limits = {**TOLERANCE, **(tolerance or {})}
     for index, pixels in enumerate(images):
         arrays[f"input_{index}"] = pixels
-        for name, value in run(pixels).items():
-            arrays[f"{name}_{index}"] = np.asarray(value, np.float32)
-    stated = json.dumps({**TOLERANCE, **(tolerance or {})}, sort_keys=True).encode()
+        for name, value in _kept(run(pixels), index == 0).items():
+            arrays[f"{name}_{index}"] = _rounded(np.asarray(value, np.float32), limits.get(name))
+    stated = json.dumps(limits, sort_keys=True).encode()
     return pack_arrays({**arrays, "tolerance": np.frombuffer(stated, np.uint8)})
+
+
+def _kept(outputs: Mapping[str, Float], dense: bool) -> dict[str, Float]:
+    """Return what of `outputs` is kept: of detections the best, in their order; of large outputs all, where `dense`."""
+    found = {name: np.asarray(value) for name, value in outputs.items()}
+    if "scores" in found and found["scores"].ndim == 2:
+        best = found["scores"].max(axis=1, initial=0.0)
+        rows = np.sort(np.argsort(-best, kind="stable")[:ROWS])
+        rows = rows[best[rows] >= NOISE]
+        found |= {name: found[name][rows] for name in _ROWS if name in found}
+    return {name: value for name, value in found.items() if dense or name in _ROWS or value.size < DENSE}
+
+
+def _rounded(values: Float, tolerance: float | None) -> Float:
+    """Return `values` as multiples of the power of two that is not above a FINENESS-th of `tolerance`."""
+    if not tolerance:
+        return values
+    step = 2.0 ** math.floor(math.log2(tolerance / FINENESS))
+    return np.asarray(np.rint(values / step) * step, np.float32)
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
