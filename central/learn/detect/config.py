@@ -32,7 +32,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     class that some are complete for gets less of it, one that all are complete for none. 0 turns it off."""
     freeze_norms: bool = False
     """Keep the statistics of batch norms: right for small batches and small changes."""
-    train: Literal["all", "heads"] = "all"
+    train: Literal["all", "heads", "heads+norms"] = "all"
+    """What learns: everything, the heads alone, or the heads and every batch norm. The less, the smaller the update."""
     seed: int = 0
     workers: Annotated[int, Meta(ge=0, le=64)] = 1
     evaluate_every: Annotated[int, Meta(ge=0)] = 500

@@ -73,11 +73,23 @@ def rate_at(step: int, config: TrainConfig) -> float:
     return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+def _norms(network: nn.Module) -> frozenset[str]:
+    """Return the names of all weights of batch norms."""
+    return frozenset(
+        f"{name}.{own}"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+        for own, _ in module.named_parameters(recurse=False)
+    )
+
+
 def make_optimizer(network: Any, config: TrainConfig) -> torch.optim.AdamW:
     """Return AdamW over what `config.train` leaves to learn; weight decay on convolutions only."""
-    if config.train == "heads":
+    if config.train != "all":
+        norms = _norms(network) if config.train == "heads+norms" else frozenset()
         for name, parameter in network.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad and not name.startswith(network.trunk))
+            kept = not name.startswith(network.trunk) or name in norms
+            parameter.requires_grad_(parameter.requires_grad and kept)
     learned = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.decay},
