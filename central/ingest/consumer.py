@@ -71,6 +71,10 @@ class IngestCounters:
     """Other messages that are no message of their channel, or from another node."""
     failed: int = 0
     """Times that the store failed as a whole."""
+    shut_out: int = 0
+    """Messages of nodes that were revoked, from a broker that still lets them in."""
+    parked: int = 0
+    """Refused messages that were put aside with their reason."""
 
 
 def _names(message: AnyMessage, received: Received) -> bool:
@@ -99,10 +103,15 @@ class Consumer:
         self._frames: asyncio.Queue[Received] = asyncio.Queue()
         self._control: asyncio.Queue[Received] = asyncio.Queue()
         self._complained: set[str] = set()
+        self.refused: frozenset[str] = frozenset()
+        """Nodes that are not listened to."""
 
     def deliver(self, received: Received) -> None:
         """Take `received`. Never blocks and never raises."""
-        if received.channel == "frames":
+        if received.node in self.refused:
+            self.counters.shut_out += 1
+            self._done(received)
+        elif received.channel == "frames":
             self._frames.put_nowait(received)
         elif received.channel in ("fetch", "reply"):
             self._pass_on(received)
