@@ -208,7 +208,7 @@ class RedactConfig(Section):
     masks: list[Annotated[list[Point], Field(min_length=3, max_length=MAX_POINTS)]] = []
     """Polygons that are hidden from everything, the model included: points as shares of width and height."""
     labels: list[Annotated[str, Field(min_length=1, max_length=64)]] = ["person"]
-    """Labels that are hidden in what is stored and sent; [] hides none. Without a pack that knows them nothing is sent."""
+    """Labels hidden in what is stored and sent; [] hides none. If the pack lacks a given one, nothing is sent."""
     method: Literal["fill", "blur", "pixelate"] = "pixelate"
     """How the regions of `labels` are hidden; masks are always filled."""
     part: Literal["box", "head"] = "head"

@@ -122,7 +122,7 @@ def redactor_of(config: NodeConfig, name: str, finders: Sequence[Finder] = ()) -
     """Return what hides in the frames of camera `name`. Labels that somebody asked for must be found; the default ones
     are hidden where the pack knows them."""
     hidden = config.redact_of(name)
-    mine = finders if hidden.detectors else ()
+    mine = finders if config.cameras[name].redact.detectors else ()
     asked = "labels" in hidden.model_fields_set
     return Redactor(hidden.masks, hidden.labels, hidden.method, hidden.part, mine, strict=asked)
 

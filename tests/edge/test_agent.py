@@ -374,6 +374,44 @@ def test_reports__an_alert_comes_and_goes(world: World, monkeypatch: pytest.Monk
     assert {e.camera for e in world.of(Event) if e.kind == "alert"} == {"a"}
 
 
+def alerts(world: World, text: str) -> list[bool]:
+    """Return raised or cleared for each alert about camera a that has `text`."""
+    return [e.raised for e in world.of(Event) if e.kind == "alert" and e.camera == "a" and text in e.alert]
+
+
+def test_reports__a_pack_that_cannot_find_what_must_be_hidden(world: World) -> None:
+    redactor = world.agent.cameras["a"]._parts.redactor
+    redactor.problem = "no frame is kept: person must be hidden"
+    world.start()
+    for name in ("a", "b"):
+        world.readers[name].push()
+    until(lambda: alerts(world, "person must be hidden") == [True] and len(world.of(FrameMessage)) == 1)
+    assert world.of(FrameMessage)[0].camera == "b"
+    assert world.agent.cameras["a"].meter.frames == 1
+    until(lambda: any(c.detail == redactor.problem for h in world.of(Health) for c in h.cameras))
+    redactor.problem = ""
+    until(lambda: alerts(world, "person must be hidden") == [True, False])
+
+
+def test_reports__a_model_that_fails_on_every_frame(world: World) -> None:
+    world.start()
+    for _ in range(12):
+        world.readers["a"].push(13)
+    until(lambda: alerts(world, "cannot be assessed: planted") == [True])
+    world.readers["a"].push(100)
+    until(lambda: alerts(world, "cannot be assessed: planted") == [True, False])
+
+
+def test_policy__of_a_newer_centre_is_told(world: World) -> None:
+    world.start()
+    world.send("policy", Policy(version=3, policy="nonsense"))
+    until(lambda: alerts(world, "policy 3 cannot be followed") == [True])
+    world.readers["a"].push()
+    until(lambda: len(world.of(FrameMessage)) == 1)
+    world.send("policy", Policy(version=4, policy="other"))
+    until(lambda: alerts(world, "policy 3 cannot be followed") == [True, False])
+
+
 def test_policy__changes_without_a_restart(world: World) -> None:
     world.start()
     world.send("policy", Policy(version=2, policy="other"))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.redact import Method, Part, Redactor, fill_masks, hide_regions, region_of
+from edge.redact import Method, Part, RedactError, Redactor, Regions, fill_masks, hide_regions, region_of
+from edge.redact.finder import PackFinder
+from edge.redact.regions import head_of
+from edge.runtime import Detections, Inference, RuntimeFault
 from edge.sources import Image
 from protocols.messages import Detection
 
@@ -81,8 +84,72 @@ def test_pixelate__few_values_remain() -> None:
 
 
 def test_hide_regions__leaves_the_input() -> None:
-    from edge.redact import Regions
-
     before = RANDOM.copy()
     hide_regions(RANDOM, [PERSON], Regions(frozenset({"person"}), "fill"))
     assert np.array_equal(before, RANDOM)
+
+
+@pytest.mark.parametrize(
+    ("box", "bottom"),
+    [
+        ((0, 0, 40, 120), 30.0),  # stands: a quarter
+        ((0, 0, 80, 80), 48.0),  # sits, or is cut by the border
+        ((0, 0, 110, 100), 66.0),
+        ((0, 0, 200, 60), 60.0),  # lies: all of it
+    ],
+)
+def test_head__however_somebody_is_seen(box: tuple[float, float, float, float], bottom: float) -> None:
+    assert head_of(box)[3] == pytest.approx(bottom)
+
+
+class Plates:
+    """Finds one plate, or fails."""
+
+    labels = ("plate",)
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails = fails
+
+    def infer(self, image: Image, threshold: float | None = None) -> Inference:
+        if self.fails:
+            raise RuntimeFault("planted")
+        boxes = np.array([[90, 60, 150, 100]], np.float32)
+        return Inference(Detections(boxes, np.array([0.4], np.float32), np.zeros(1, np.int64)))
+
+
+def finder(fails: bool = False) -> PackFinder:
+    return PackFinder(Plates(fails), Regions(frozenset({"plate"}), "fill"))
+
+
+def test_finder__hides_what_the_pack_does_not_know() -> None:
+    hidden, records = Redactor([], ["person"], finders=[finder()]).hide(RANDOM, [PERSON])
+    assert [r.method for r in records] == ["pixelate", "fill"]
+    assert not hidden[60:100, 90:150].any()
+    assert RANDOM[60:100, 90:150].all()
+
+
+def test_finder__that_fails_lets_nothing_out() -> None:
+    with pytest.raises(RedactError, match="failed: planted"):
+        Redactor(finders=[finder(fails=True)]).hide(RANDOM, [])
+
+
+@pytest.mark.parametrize(
+    ("strict", "labels", "known", "says"),
+    [
+        (True, ["person"], ["person", "car"], ""),
+        (True, ["person", "plate"], ["person"], ""),  # the finder knows the plate
+        (True, ["person"], ["cat"], "person must be hidden, but the pack does not know it"),
+        (True, ["face", "person"], ["cat"], "face, person must be hidden, but the pack does not know them"),
+        (True, [], ["cat"], ""),
+        (False, ["person"], ["cat"], ""),
+    ],
+)
+def test_expect__what_was_asked_for_must_be_found(strict: bool, labels: list[str], known: list[str], says: str) -> None:
+    redactor = Redactor([], labels, finders=[finder()], strict=strict)
+    redactor.expect(known)
+    assert says in redactor.problem and bool(says) == bool(redactor.problem)
+    if says:
+        with pytest.raises(RedactError, match="no frame is kept"):
+            redactor.hide(RANDOM, [])
+        redactor.expect([*known, *labels])
+        assert redactor.hide(RANDOM, [])[1]
