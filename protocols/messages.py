@@ -158,7 +158,12 @@ class Health(Message, frozen=True, kw_only=True):
     spool_bytes: Count = 0
     spool_quota_bytes: Count = 0
     evicted: Count = 0
-    """Frames that the spool gave up for better ones since the node started."""
+    """Frames that the spool gave up since it was made, restarts included: for better ones, as too old, or as the disk
+    was full."""
+    damaged: Count = 0
+    """Frames whose record the disk spoiled, since the spool was made."""
+    parked: Count = 0
+    """Frames that the centre or the broker refused for good, since the spool was made."""
     sent: Count = 0
     sent_bytes: Count = 0
     temperature_c: float | None = None
@@ -208,9 +213,11 @@ class FrameMessage(Message, frozen=True, kw_only=True):
 
 
 class Receipt(Message, frozen=True, kw_only=True):
-    """Frames that are durably stored: row committed, blob on disk."""
+    """Frames that are durably stored: row committed, blob on disk; and those that will never be, with the reason."""
 
     ids: Annotated[list[FrameId], Meta(max_length=1000)]
+    refused: Annotated[dict[FrameId, Text], Meta(max_length=20)] = {}
+    """Frames that can never be stored: the node puts them aside and sends them no more."""
 
 
 class Policy(Message, frozen=True, kw_only=True):
