@@ -93,7 +93,8 @@ class Eyes:
     backend_name = "fake"
 
     def __init__(self, pack: Pack, label: str = "person", box: tuple[float, ...] = PERSON) -> None:
-        self.pack, self.labels, self.box = pack, (label,), box
+        self.pack, self.box = pack, box
+        self.labels: tuple[str, ...] = (label,)
         self.shown: set[str] = set()
         self.count = 0
 

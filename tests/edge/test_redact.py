@@ -105,7 +105,7 @@ def test_head__however_somebody_is_seen(box: tuple[float, float, float, float], 
 class Plates:
     """Finds one plate, or fails."""
 
-    labels = ("plate",)
+    labels: tuple[str, ...] = ("plate",)
 
     def __init__(self, fails: bool = False) -> None:
         self.fails = fails
