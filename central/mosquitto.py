@@ -5,7 +5,8 @@
     reload       tell a running one to read rules and revoked certificates again
 
 Facts that this relies on, each kept by a test on a real Mosquitto
-- An empty rules file lets everybody do everything, so it is never written, and never started with (`check_rules`).
+- A file without a rule, a truncated one for instance, is no error to it: it starts, and nothing is carried, or,
+  without an ``acl_file``, everything. So such a file is never written, and never started with (`check_rules`).
 - ``use_identity_as_username`` takes the name from the certificate, and ``use_username_as_clientid`` the client id from
   that: nobody can take over the session of another.
 - A reload reads rules and the list of revoked certificates again, but leaves sessions alone.
@@ -52,7 +53,7 @@ WATCHERS: Final = 8
 
 
 class RulesError(ValueError):
-    """Access rules that would let everybody in. The text says where and what to do."""
+    """Access rules without a rule. The text says where and what to do."""
 
 
 def centre_names() -> list[str]:
@@ -86,9 +87,9 @@ def rules(prefix: str, denied: Iterable[str] = ()) -> str:
 
 
 def check_rules(text: str, where: str) -> None:
-    """Raise RulesError where `text` holds no rule: Mosquitto would take that for no limits at all."""
+    """Raise RulesError where `text` holds no rule: Mosquitto would start with it all the same."""
     if not any(line.split(" ", 1)[0] in ("topic", "pattern") for line in text.splitlines()):
-        raise RulesError(f"{where}: no access rule in it, so Mosquitto would let everybody do everything; make it anew")
+        raise RulesError(f"{where}: no access rule in it; write it again, with 'broker config' or by starting the centre")
 
 
 def password(text: str) -> str:

@@ -83,7 +83,7 @@ def config(
 
 @app.command()
 def check(folder: Annotated[Path, typer.Argument(help="Folder that 'broker config' wrote.")]) -> None:
-    """Check the files of a broker before it starts: a Mosquitto with empty access rules lets everybody do everything.
+    """Check the files of a broker before it starts: Mosquitto itself would start with empty access rules, too.
 
     Example: wayside-central broker check /etc/mosquitto/wayside
     """

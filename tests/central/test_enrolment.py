@@ -139,7 +139,7 @@ def test_check__an_empty_file_is_named(folder: Path, name: str) -> None:
 
 def test_check__rules_without_a_rule_are_refused(folder: Path) -> None:
     (folder / mosquitto.RULES).write_text("# nothing\n")
-    assert "let everybody" in run("broker", "check", folder, status=2).stderr
+    assert "no access rule" in run("broker", "check", folder, status=2).stderr
 
 
 def test_watcher__is_no_node(data: Path, tmp_path: Path) -> None:
