@@ -19,6 +19,7 @@ import random
 import secrets
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,8 @@ class Link:
         self._client: mqtt.Client | None = None
         self._under_way = UnderWay()
         self._replies: dict[str, tuple[str, asyncio.Future[Reply]]] = {}
+        self._arrived: deque[Received] = deque()
+        self._woken = False
         self._draw = random.Random()
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -283,8 +286,16 @@ class Link:
         if not self.gate.enter(received.size, GATE_WAIT_S):
             self.counters.dropped += 1
             return
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._deliver, received)
+        # Waking the loop costs more than a message; one that is awake takes all that came meanwhile.
+        self._arrived.append(received)
+        if not self._woken and self._loop is not None:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._woken = False  # before the first look: what comes from now on wakes the loop again
+        while self._arrived:
+            self._deliver(self._arrived.popleft())
 
 
 class _Connection:

@@ -31,8 +31,10 @@ from protocols.messages import AnyMessage, Event, Fetch, Health, Receipt, Reply,
 
 log = structlog.get_logger("central.ingest")
 
-BATCH: Final = 64
+BATCH: Final = 256
 """Frames in one commit: enough that its fsync hardly counts, few enough that a receipt takes a fraction of a second."""
+LANES: Final = 2
+"""Batches under way: one is checked and written while another is committed, and the disk is never waited for idly."""
 BATCH_BYTES: Final = 16 * 1024 * 1024
 CONTROL_BATCH: Final = 256
 PAUSE_S: Final = 1.0
@@ -84,6 +86,28 @@ def _names(message: AnyMessage, received: Received) -> bool:
     return getattr(message, "node", received.node) == received.node
 
 
+class _Turn:
+    """Holds `lock` until the end of the block, or until `pass_on`. Who has it collects and writes a batch; meanwhile
+    the next batch grows, and the one before is committed."""
+
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._lock, self._held = lock, False
+
+    async def __aenter__(self) -> _Turn:
+        await self._lock.acquire()
+        self._held = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """Let the next one in. Safe to call twice."""
+        if self._held:
+            self._held = False
+            self._lock.release()
+
+
 class Consumer:
     """Takes what the link delivers. `done` is called once for each message; `greet` for each node that is online."""
 
@@ -102,6 +126,7 @@ class Consumer:
         self._answers, self._notify, self._done, self._greet = answers, notify, done, greet
         self._frames: asyncio.Queue[Received] = asyncio.Queue()
         self._control: asyncio.Queue[Received] = asyncio.Queue()
+        self._turn = asyncio.Lock()
         self._complained: set[str] = set()
         self.refused: frozenset[str] = frozenset()
         """Nodes that are not listened to."""
@@ -154,29 +179,35 @@ class Consumer:
     # frames
 
     async def _run_frames(self) -> None:
-        while True:
-            batch = [await self._frames.get()]
-            size = batch[0].size
-            while len(batch) < BATCH and size < BATCH_BYTES and not self._frames.empty():
-                batch.append(self._frames.get_nowait())
-                size += batch[-1].size
-            try:
-                await self._store(batch)
-            finally:
-                for received in batch:
-                    self._done(received)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(LANES):
+                group.create_task(self._lane())
 
-    async def _store(self, batch: Sequence[Received]) -> None:
+    async def _lane(self) -> None:
+        while True:
+            async with _Turn(self._turn) as turn:
+                batch = [await self._frames.get()]
+                size = batch[0].size
+                while len(batch) < BATCH and size < BATCH_BYTES and not self._frames.empty():
+                    batch.append(self._frames.get_nowait())
+                    size += batch[-1].size
+                try:
+                    await self._store(batch, turn.pass_on)
+                finally:
+                    for received in batch:
+                        self._done(received)
+
+    async def _store(self, batch: Sequence[Received], written: Callable[[], None]) -> None:
         checked = await asyncio.to_thread(frames.decode, batch)
         try:
-            stored = await frames.store(self._database, self._blobs, checked)
+            stored = await frames.store(self._database, self._blobs, checked, written)
         except OUTAGES as error:
             await self._outage(error)
             return
         except POISON as error:
             if len(batch) > 1:
                 for received in batch:
-                    await self._store([received])
+                    await self._store([received], written)
                 return
             stored = frames.Stored(refused=[(batch[0].node, f"cannot be stored: {str(error)[:200]}")])
         self._count(checked, stored)

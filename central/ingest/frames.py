@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import Table, insert, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from central.ingest.inspect import RefusedError, check
 from central.ingest.value import value
@@ -107,13 +108,23 @@ class _Known:
         self.by_place[message.node, message.boot, message.sequence] = message.sha256
 
 
-async def _known(session: AsyncSession, frames: Sequence[FrameMessage]) -> _Known:
-    columns = (Frame.id, Frame.node, Frame.boot, Frame.sequence, Frame.sha256)
-    places = [(f.node, f.boot, f.sequence) for f in frames]
-    rows = [
-        *await session.execute(select(*columns).where(Frame.id.in_([f.id for f in frames]))),
-        *await session.execute(select(*columns).where(tuple_(Frame.node, Frame.boot, Frame.sequence).in_(places))),
-    ]
+def _stored(session: Session, frames: Sequence[FrameMessage]) -> _Known:
+    """Return what is known of `frames` by their ids: enough to pass over what was delivered before."""
+    table = _FRAMES.c
+    query = select(table.id, table.node, table.sha256).where(table.id.in_([f.id for f in frames]))
+    return _Known({row.id: (row.node, row.sha256) for row in session.execute(query)}, {})
+
+
+def _known(session: Session, frames: Sequence[FrameMessage]) -> _Known:
+    table = _FRAMES.c
+    columns = (table.id, table.node, table.boot, table.sequence, table.sha256)
+    rows = list(session.execute(select(*columns).where(table.id.in_([f.id for f in frames]))))
+    runs: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for frame in frames:
+        runs[frame.node, frame.boot].append(frame.sequence)
+    for (node, boot), numbers in runs.items():
+        query = select(*columns).where(table.node == node, table.boot == boot, table.sequence.in_(numbers))
+        rows += session.execute(query)
     return _Known({r.id: (r.node, r.sha256) for r in rows}, {(r.node, r.boot, r.sequence): r.sha256 for r in rows})
 
 
@@ -132,69 +143,99 @@ def _sort(frames: Sequence[FrameMessage], known: _Known, stored: Stored) -> list
     return new
 
 
-async def _ensure_cameras(session: AsyncSession, frames: Sequence[FrameMessage], now: datetime) -> None:
-    """Make rows for nodes and cameras that sent frames before they said who they are, and note the newest frame."""
-    nodes = {message.node: message.site for message in frames}
-    for name, site in nodes.items():
-        node = await session.get(Node, name)
-        if node is None:
-            session.add(Node(name=name, site=site))
-        else:
-            node.last_seen = now
-    await session.flush()
-    cameras: dict[tuple[str, str], Camera] = {}
+def _ensure_nodes(session: Session, frames: Sequence[FrameMessage], now: datetime) -> None:
+    """Make rows for nodes that sent frames before they said who they are, and note that they were heard."""
+    sites = {message.node: message.site for message in frames}
+    names = select(_NODES.c.name).where(_NODES.c.name.in_(list(sites)))
+    known = set(session.scalars(names))
+    if len(known) < len(sites):
+        session.add_all([Node(name=name, site=site) for name, site in sites.items() if name not in known])
+        session.flush()
+    session.connection().execute(update(_NODES).where(_NODES.c.name.in_(list(known))).values(last_seen=now))
+
+
+def _ensure_cameras(session: Session, frames: Sequence[FrameMessage], now: datetime) -> None:
+    """Make rows for cameras that nobody spoke of before, and note the newest frame of each."""
+    table = _CAMERAS.c
+    query = select(table.node, table.name, table.last_frame_at).where(table.node.in_({m.node for m in frames}))
+    last = {(row.node, row.name): row.last_frame_at for row in session.execute(query)}
+    newest: dict[tuple[str, str], FrameMessage] = {}
     for message in frames:
         place = (message.node, message.camera)
-        camera = cameras.get(place) or await session.get(Camera, place)
-        if camera is None:
-            camera = Camera(node=message.node, name=message.camera, width=message.width, height=message.height)
-            session.add(camera)
-        cameras[place] = camera
-        last = camera.last_frame_at
-        if last is None or last <= message.time or last > now:  # a clock that was ahead must not freeze the picture
-            camera.last_frame_id, camera.last_frame_at = message.id, message.time
+        if place not in last:
+            session.add(Camera(node=message.node, name=message.camera, width=message.width, height=message.height))
+        at = last.setdefault(place, None)
+        if at is None or at <= message.time or at > now:  # a clock that was ahead must not freeze the picture
+            last[place], newest[place] = message.time, message
+    session.flush()
+    changes = [
+        {"of": node, "called": name, "last_frame_id": message.id, "last_frame_at": message.time}
+        for (node, name), message in newest.items()
+    ]
+    if changes:
+        one = (table.node == bindparam("of"), table.name == bindparam("called"))
+        session.connection().execute(update(_CAMERAS).where(*one), changes)
 
 
-async def _insert(session: AsyncSession, frames: Sequence[FrameMessage], keys: Mapping[str, str]) -> None:
+def _insert(session: Session, frames: Sequence[FrameMessage], keys: Mapping[str, str]) -> None:
     """Insert rows for `frames`, whose images are stored under `keys` (by id). The tables, not the mapped classes: what
     is inserted here is not looked at again, and there is much of it."""
     if not frames:
         return
     now = utc_now()
-    await _ensure_cameras(session, frames, now)
-    await session.execute(insert(_FRAMES), [_row(message, keys[message.id], now) for message in frames])
+    _ensure_nodes(session, frames, now)
+    _ensure_cameras(session, frames, now)
+    session.execute(insert(_FRAMES), [_row(message, keys[message.id], now) for message in frames])
     proposals = [_proposal(m.id, d, now) for m in frames for d in m.detections]
     if proposals:
-        await session.execute(insert(_BOXES), proposals)
+        session.execute(insert(_BOXES), proposals)
 
 
 _FRAMES, _BOXES = cast(Table, Frame.__table__), cast(Table, Annotation.__table__)
+_NODES, _CAMERAS = cast(Table, Node.__table__), cast(Table, Camera.__table__)
 _FRAME_DEFAULTS: Final[dict[str, Any]] = {"state": "pending", "revision": 0, "complete_for": []}
 
 
-async def store(database: Database, blobs: Blobs, checked: Checked) -> Stored:
-    """Store what is new in `checked` and return who gets a receipt. When this returns, all of it is durable.
+async def store(
+    database: Database, blobs: Blobs, checked: Checked, written: Callable[[], None] = lambda: None
+) -> Stored:
+    """Store what is new in `checked` and return who gets a receipt. When this returns, all of it is durable; `written`
+    is called before the commit, when the images are.
 
     Raises BlobError or an error of the database; then nothing may be acknowledged, and the nodes send it again.
     """
     stored = Stored(refused=list(checked.refused))
     if not checked.frames:
         return stored
-    async with database.read() as session:
-        known = await _known(session, checked.frames)
+    known = await database.run_read(lambda session: _stored(session, checked.frames))
     new = _sort(checked.frames, known, stored)
     if not new:
         return stored
     kept = await blobs.keep([(frame_key(message.id), message.image) for message in new])
     keys = {message.id: key for message, key in zip(new, kept, strict=True)}
-    again = Stored()
-    async with database.write() as session:
-        # Another process may have stored some of them since; whatever it was, it decides.
-        fresh = _sort(new, await _known(session, new), again)
-        await _insert(session, fresh, keys)
+    written()
+    again, fresh = await database.run_write(lambda session: _commit(session, new, keys))
     stored.new, stored.bytes = len(fresh), sum(len(message.image) for message in fresh)
     stored.refused += again.refused
     late = {m.id for m in new} - {i for ids in again.receipts.values() for i in ids}
     for node, ids in stored.receipts.items():
         stored.receipts[node] = [i for i in ids if i not in late]
     return stored
+
+
+def _commit(
+    session: Session, new: Sequence[FrameMessage], keys: Mapping[str, str]
+) -> tuple[Stored, list[FrameMessage]]:
+    """Insert `new`, or those of them whose id and place (node, boot, sequence) nothing else has: where something has,
+    that decides."""
+    again = Stored()
+    try:
+        with session.begin_nested():
+            _insert(session, new, keys)
+    except IntegrityError:
+        fresh = _sort(new, _known(session, new), again)
+        _insert(session, fresh, keys)
+        return again, fresh
+    for message in new:
+        again.receipts[message.node].append(message.id)
+    return again, list(new)

@@ -2,6 +2,8 @@
 
     async with database.read() as session: ...     one consistent view
     async with database.write() as session: ...    commits at the end, rolls back on any exception
+    await database.run_read(work), run_write(work)  the same for a function that runs in a thread of its own: where many
+                                                   statements follow each other, a hop per statement is most of the time
 
 On SQLite a write begins with BEGIN IMMEDIATE, so a read-then-write inside it can neither lose an update nor fail
 half-way because another writer came in between; writers of this process queue in order instead of polling for the
@@ -11,21 +13,25 @@ file lock. Never open a `write` inside another one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, event, make_url
+import msgspec
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
 
 BUSY_TIMEOUT_MS: Final = 20_000
 """How long one process waits for another's write; a training round writes a few rows, never for seconds."""
 PAGE_CACHE_KIB: Final = 16_384
 """Per connection; the indexes of a hundred thousand frames fit."""
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+T = TypeVar("T")
 
 
 class DatabaseError(ValueError):
@@ -50,8 +56,12 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
         # The driver's own transaction control would begin late and only for writes; `begin` below decides instead.
         connection.isolation_level = None
@@ -66,7 +76,7 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         immediate = connection.get_execution_options().get("immediate", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
@@ -75,9 +85,11 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
 class Database:
     """An engine with its two kinds of transaction."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Use `engine`, as `connect` made it."""
-        self.engine = engine
+    def __init__(self, engine: AsyncEngine, threads: Engine) -> None:
+        """Use `engine`, and `threads` for what runs in threads, as `connect` made them."""
+        self.engine, self._threads = engine, threads
+        self._thread_reads = sessionmaker(threads, expire_on_commit=False)
+        self._thread_writes = sessionmaker(threads.execution_options(immediate=True), expire_on_commit=False)
         self._reads = async_sessionmaker(engine, expire_on_commit=False)
         self._writes = async_sessionmaker(engine.execution_options(immediate=True), expire_on_commit=False)
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
@@ -98,9 +110,32 @@ class Database:
             await stack.enter_async_context(session.begin())
             yield session
 
+    async def run_read(self, work: Callable[[Session], T]) -> T:
+        """Return what `work` returns, which gets a session as `read` does, in a thread."""
+
+        def run() -> T:
+            with self._thread_reads() as session:
+                return work(session)
+
+        return await asyncio.to_thread(run)
+
+    async def run_write(self, work: Callable[[Session], T]) -> T:
+        """Return what `work` returns, which gets a session as `write` does, in a thread; then it is committed. What is
+        cancelled meanwhile may be committed all the same."""
+
+        def run() -> T:
+            with self._thread_writes.begin() as session:
+                return work(session)
+
+        async with AsyncExitStack() as stack:
+            if self._turn is not None:
+                await stack.enter_async_context(self._turn)
+            return await asyncio.to_thread(run)
+
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+        await asyncio.to_thread(self._threads.dispose)
 
 
 def connect(url: str) -> Database:
@@ -112,9 +147,13 @@ def connect(url: str) -> Database:
     if parsed.drivername.startswith("sqlite"):
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
     try:
-        engine = create_async_engine(parsed, pool_pre_ping=not parsed.drivername.startswith("sqlite"))
+        ping = not parsed.drivername.startswith("sqlite")
+        how: dict[str, Any] = {"pool_pre_ping": ping, "json_serializer": _json}
+        engine = create_async_engine(parsed, **how)
+        threads = create_engine(parsed.set(drivername=parsed.drivername.replace("+aiosqlite", "")), **how)
     except ModuleNotFoundError as error:
         raise DatabaseError(f"database URL: {error.name} is not installed; pip install 'psycopg[binary]'") from None
     if engine.dialect.name == "sqlite":
-        _prepare_sqlite(engine)
-    return Database(engine)
+        _prepare_sqlite(engine.sync_engine)
+        _prepare_sqlite(threads)
+    return Database(engine, threads)

@@ -133,7 +133,7 @@ async def test_frame__killed_between_image_and_row_is_stored_once(
     node, message = await join("n1"), sound()
     real = frames._insert
 
-    async def full(*_: Any) -> None:
+    def full(*_: Any) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(frames, "_insert", full)
@@ -153,10 +153,10 @@ async def test_frame__one_that_cannot_be_stored_does_not_take_others_with_it(
     messages = [sound(sequence=i) for i in range(5)]
     real = frames._insert
 
-    async def picky(session: Any, batch: Any, keys: Any) -> None:
+    def picky(session: Any, batch: Any, keys: Any) -> None:
         if any(m.id == messages[2].id for m in batch):
             raise OverflowError
-        await real(session, batch, keys)
+        real(session, batch, keys)
 
     monkeypatch.setattr(frames, "_insert", picky)
     for message in messages:
