@@ -44,7 +44,7 @@ from edge.swarm.run import Plan
 from protocols.topics import DEFAULT_PREFIX, build
 
 INFLIGHT = 64
-"""QoS 1 messages under way of the bare publisher: as many as eight nodes have with their windows of eight."""
+"""QoS 1 messages under way of the bare publisher: as many as keep it busy all the time."""
 WARM_S = 1.0
 SPAWN = multiprocessing.get_context("spawn")
 """What is measured must not inherit threads of what measures."""

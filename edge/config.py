@@ -108,7 +108,7 @@ class MqttConfig(Section):
     """MQTT version, in quotes."""
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     """Seconds of silence after which both sides look whether the other is alive."""
-    window: Annotated[int, Field(ge=1, le=256)] = 8
+    window: Annotated[int, Field(ge=1, le=256)] = 32
     """Frames under way without receipt."""
     receipt_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
     """Seconds without receipt after which a frame is sent again."""

@@ -205,7 +205,7 @@ class LinkSettings:
 
     prefix: str
     node: str
-    window: int = 8
+    window: int = 32
     receipt_timeout: float = 30.0
     backoff_base: float = BACKOFF_BASE_S
     backoff_cap: float = BACKOFF_CAP_S

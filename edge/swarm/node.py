@@ -52,7 +52,7 @@ class Traffic:
     """How often a node vanishes without a word."""
     away_s: float = 30.0
     """How long it stays away, on average."""
-    window: int = 8
+    window: int = 32
     """Frames under way without receipt, as in a node's configuration."""
     receipt_timeout_s: float = 30.0
 
