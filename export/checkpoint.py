@@ -37,17 +37,19 @@ def load_into(network: nn.Module, tensors: dict[str, Tensor], strict: bool = Tru
     """Copy `tensors` into `network` and return the names that were left as they are.
 
     With `strict`, a missing or misshapen tensor raises CheckpointError; otherwise it keeps its fresh value, as when a
-    class was added. Counters of batch norms may always be missing.
+    class was added. Counters of batch norms may always be missing; a weight of several names is given by one of them.
     """
     state = network.state_dict()
-    left = []
-    for name, tensor in state.items():
-        given = tensors.get(name)
-        if given is not None and given.shape == tensor.shape:
-            with torch.no_grad():
-                tensor.copy_(given)
-        elif not name.endswith("num_batches_tracked"):
-            left.append(name)
+    given = {name for name, tensor in state.items() if name in tensors and tensors[name].shape == tensor.shape}
+    with torch.no_grad():
+        for name in given:
+            state[name].copy_(tensors[name])
+    filled = {state[name].data_ptr() for name in given}
+    left = [
+        name
+        for name, tensor in state.items()
+        if name not in given and tensor.data_ptr() not in filled and not name.endswith("num_batches_tracked")
+    ]
     if strict and left:
         raise CheckpointError(f"{len(left)} weights do not fit, the first is {left[0]}")
     return left

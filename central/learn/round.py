@@ -23,14 +23,13 @@ from sqlalchemy import select
 import edge
 from central import settings
 from central.annotate import profile
-from central.learn import snapshot
+from central.learn import families, snapshot
 from central.learn.data import Example
 from central.learn.data.dataset import read_image
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.evaluate import Report, evaluate
 from central.learn.detect.quick import best_threshold, detect
 from central.learn.detect.train import Run
-from central.learn.models import ModelConfig, Network
 from central.learn.snapshot import Frozen
 from central.learn.start import StartError, network_from, read_pack
 from central.releases.registry import register
@@ -49,8 +48,6 @@ EPOCHS: Final = 20
 BATCH: Final = 8
 MIN_STEPS: Final = 80
 MAX_STEPS: Final = 2000
-RATE: Final = 6e-4
-"""A third of what training from scratch uses: old knowledge should bend, not break."""
 NEW_SHARE: Final = 0.5
 """Share of the samples that are frames labelled since the pack that the round starts from; the rest is replay."""
 TRAINING_SPAN: Final = (0.05, 0.85)
@@ -170,13 +167,14 @@ def _shares(plan: Plan) -> NDArray[np.float64]:
     return np.asarray(np.where(new, NEW_SHARE / new.sum(), (1 - NEW_SHARE) / (~new).sum()), np.float64)
 
 
-def _train(plan: Plan, training: list[Example], report: Tell) -> tuple[Network, dict[str, float]]:
+def _train(plan: Plan, training: list[Example], report: Tell) -> tuple[Any, dict[str, float]]:
     start = network_from(plan.parent, plan.labels)
-    model: ModelConfig = start.config
+    model: families.AnyConfig = start.config
     steps = min(MAX_STEPS, max(MIN_STEPS, plan.epochs * len(training) // BATCH))
     config = TrainConfig(
-        model=model, steps=steps, batch=BATCH, rate=RATE, warmup=steps // 10, augment="light", freeze_norms=True,
-        average=0.99, evaluate_every=0, save_every=50, seed=plan.seed, workers=1 if (os.cpu_count() or 1) > 1 else 0,
+        model=model, steps=steps, batch=BATCH, rate=families.of(model).tuning_rate, warmup=steps // 10,
+        augment="light", freeze_norms=True, average=0.99, evaluate_every=0, save_every=50, seed=plan.seed,
+        workers=1 if (os.cpu_count() or 1) > 1 else 0,
     )  # fmt: skip
     run = Run(config, training, [], plan.folder / "train", _shares(plan), start.state_dict())
 
@@ -192,7 +190,7 @@ def _train(plan: Plan, training: list[Example], report: Tell) -> tuple[Network, 
     return result.network, {"train_s": result.seconds}
 
 
-def _export(plan: Plan, network: Network, training: list[Example]) -> Pack:
+def _export(plan: Plan, network: Any, training: list[Example]) -> Pack:
     folder = plan.folder / "pack"
     if (folder / MANIFEST).exists():
         return open_folder(folder)
@@ -214,7 +212,7 @@ def _export(plan: Plan, network: Network, training: list[Example]) -> Pack:
     return build(network, about, folder, inputs, covered)
 
 
-def _covered(network: Network, training: list[Example]) -> NDArray[np.float32]:
+def _covered(network: Any, training: list[Example]) -> NDArray[np.float32]:
     """Return prototypes ``[P, D]`` of the frames that the network was trained on."""
     spec = Input(height=network.config.height, width=network.config.width)
     step = max(1, len(training) // SAMPLE)

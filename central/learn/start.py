@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -12,32 +12,34 @@ import onnx
 import torch
 from torch import Tensor
 
-from central.learn.models import ModelConfig, Network, build
+from central.learn import families
+from central.learn.families import AnyConfig
 from edge.runtime import RuntimeFault, modelfile, packs
 from export import checkpoint
 from export.build import config_of
-from export.graph import ExportError, weights_of
+from export.graph import ExportError, Lean, weights_of
 from protocols.pack import MODEL, Pack, PackError
 
 LAST: Final = "last.safetensors"
 """The checkpoint in a run folder."""
 AVERAGE: Final = "average."
 """Prefix of the averaged weights in it."""
-PER_CLASS: Final = ("detect.classes.", "tags.out.")
-"""Weights whose first axis is the classes or tags."""
 
 
 class StartError(ValueError):
     """A pack that training cannot start from. The text says which, why, and what to do."""
 
 
-def read_pack(pack: Pack) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Return the configuration and the weights by name of a pack of ours. Raises StartError."""
+def read_pack(pack: Pack) -> tuple[AnyConfig, dict[str, Tensor]]:
+    """Return the configuration and the weights by name of a pack made by `export.build`, of any family.
+
+    Raises StartError.
+    """
     path = pack.path(MODEL)
     try:
         model = onnx.load_model_from_string(modelfile.read(path))
-        config = msgspec.convert(config_of(model), ModelConfig, strict=False)
-    except (ExportError, RuntimeFault, msgspec.ValidationError, ValueError) as error:
+        config = families.parse(config_of(model))
+    except (ExportError, RuntimeFault, ValueError) as error:
         raise StartError(f"pack {pack.address[:12]} ({pack.manifest.name}): {error}") from None
     weights = {name: torch.from_numpy(np.array(value)) for name, value in weights_of(model).items()}
     return config, weights
@@ -58,7 +60,8 @@ def weights_from(source: str, labels: tuple[str, ...]) -> dict[str, Tensor]:
         return averaged or tensors
     try:
         with TemporaryDirectory() as folder:
-            return network_from(packs.find(source, Path(folder)), labels, labels).state_dict()
+            found: dict[str, Tensor] = network_from(packs.find(source, Path(folder)), labels, labels).state_dict()
+            return found
     except (PackError, RuntimeFault) as error:
         raise StartError(f"{source}: neither a run folder, safetensors nor a pack ({error})") from None
 
@@ -72,17 +75,27 @@ def _fit(tensor: Tensor, fresh: Tensor, old: tuple[str, ...], new: tuple[str, ..
     return fitted
 
 
-def network_from(pack: Pack, labels: tuple[str, ...], tags: tuple[str, ...] | None = None) -> Network:
-    """Return the network of `pack` for `labels` and `tags` (the pack's own where None).
+def network_from(pack: Pack, labels: tuple[str, ...], tags: tuple[str, ...] | None = None) -> Any:
+    """Return the network of `pack`, of whichever family, for `labels` and `tags` (the pack's own where None).
 
     Classes that the pack knows keep their weights under their names, new ones start fresh, missing ones are dropped.
+    Raises StartError.
     """
     old, weights = read_pack(pack)
     config = msgspec.structs.replace(old, labels=labels, tags=old.tags if tags is None else tags)
-    network = build(config)
-    fresh = network.state_dict()
-    for name in [n for n in weights if n.startswith(PER_CLASS) and n in fresh]:
-        before, after = (old.labels, config.labels) if name.startswith("detect") else (old.tags, config.tags)
-        weights[name] = _fit(weights[name], fresh[name], before, after)
-    checkpoint.load_into(network, weights)
+    family = families.of(config)
+    try:
+        network: Any = family.build(config)
+    except ValueError as error:
+        raise StartError(f"pack {pack.address[:12]} ({pack.manifest.name}): {error}") from None
+    fresh, weights = network.state_dict(), family.whole(network, weights)
+    for name in fresh.keys() & weights.keys():
+        rows = family.rows(name)
+        if rows is not None:
+            weights[name] = _fit(weights[name], fresh[name], getattr(old, rows), getattr(config, rows))
+    left = set(checkpoint.load_into(network, weights, strict=False))
+    missing = sorted(left - (network.left_out() if isinstance(network, Lean) else frozenset()))
+    if missing:
+        raise StartError(f"pack {pack.address[:12]} ({pack.manifest.name}): it lacks {len(missing)} weights, the first "
+                         f"is {missing[0]}")
     return network.eval()

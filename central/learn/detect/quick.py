@@ -59,7 +59,7 @@ def detect(network: Any, examples: Sequence[Example], device: torch.device) -> l
         scores = out["scores"].float().cpu().numpy()
         row, column = np.nonzero(scores > THRESHOLD)
         boxes, flat = out["boxes"].float().cpu().numpy()[row], scores[row, column]
-        keep = suppress(boxes, flat, column, 0.6, 100)
+        keep = suppress(boxes, flat, column, network.nms_iou, 100)
         truth = transform.to_input(example.boxes) if len(example.boxes) else example.boxes
         found.append(Found(boxes[keep], flat[keep], column[keep], truth, example.classes))
     return found

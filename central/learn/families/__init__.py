@@ -1,12 +1,12 @@
 """The families of detectors: how each is built and what it learns from. One file each; the training loop knows no more.
 
-A configuration says which family it is of (``family``); a network has the `config`, `raw`, `forward` and `trunk` of
-`Detector`, and its `forward` gives the outputs that a pack has.
+A configuration says which family it is of (``family``); a network has a `config`, `raw` for its losses, `trunk` (what
+training of the heads alone leaves as it is), and its `forward` gives the outputs that a pack has.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from protocols import slots
 
 AnyConfig = ModelConfig | DetrConfig
 """What a network of any family is described by."""
+Rows = Literal["labels", "tags"]
+"""What the first axis of a weight counts."""
 DEFAULT: Final = "wayside"
 
 
@@ -36,9 +38,19 @@ class Family(Protocol):
 
     name: str
     """The ``family`` of its configurations."""
+    tuning_rate: float
+    """Highest learning rate of a round, which bends what a pack knows and does not break it."""
 
     def build(self, config: Any) -> nn.Module:
         """Return a freshly initialised network. Raises ValueError where it cannot be built."""
+        ...
+
+    def rows(self, name: str) -> Rows | None:
+        """Return what the rows of the weight `name` stand for; None where they are neither classes nor tags."""
+        ...
+
+    def whole(self, network: Any, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `weights` of an exported graph with what only the training of `network` needs beside them."""
         ...
 
     def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool) -> Parts:

@@ -14,7 +14,8 @@ from torch import Tensor
 from central.learn.data.dataset import Batch
 from central.learn.detect.background import SURE
 from central.learn.detect.loss import TAG_WEIGHT, tag_loss
-from central.learn.models.detr import DetrConfig, DetrNetwork, Found
+from central.learn.families import Rows
+from central.learn.models.detr import PER_CLASS, DetrConfig, DetrNetwork, Found
 
 CONFIDENT: Final = 0.5
 """Weight from which a box is an example; Transformers' losses know no weights in between."""
@@ -91,10 +92,24 @@ class Detr:
     """The family."""
 
     name = "detr"
+    tuning_rate = 1e-4
+    """An eighth of D-FINE-N's own rate at a batch of 128, for the smaller batches of a round."""
 
     def build(self, config: DetrConfig) -> DetrNetwork:
         """Return a freshly initialised network. Raises DetrError."""
         return DetrNetwork(config)
+
+    def rows(self, name: str) -> Rows | None:
+        """Return what the rows of the weight `name` stand for."""
+        return "labels" if any(p in name for p in PER_CLASS) else "tags" if name.startswith("tags.out.") else None
+
+    def whole(self, network: DetrNetwork, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `weights` and, for the heads of the decoder layers before the last, a copy of the last one's.
+
+        Denoising queries start fresh; what the graph holds folded follows from the configuration.
+        """
+        twins = {name: weights[last] for name, last in network.early().items() if last in weights}
+        return weights | twins
 
     def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool) -> SetLosses:
         """Return the losses of `network` on `batch`. Always float32: the matching needs it."""

@@ -187,14 +187,18 @@ class DetrNetwork(nn.Module):
         Those that only training uses (denoising, the heads of all decoder layers but the last), and constants that
         the graph holds folded into others.
         """
-        last = int(self.detector.config.decoder_layers) - 1
-        early = tuple(f"{kind}.{i}." for kind in ("class_embed", "lqe_layers") for i in range(last))
-        folded = ("reg_scale", "up", "num_points_scale")
+        early, folded = self.early(), ("reg_scale", "up", "num_points_scale")
         return frozenset(
             name
             for name in self.state_dict()
-            if "denoising_class_embed" in name or any(part in name for part in early) or name.split(".")[-1] in folded
+            if "denoising_class_embed" in name or name in early or name.split(".")[-1] in folded
         )
+
+    def early(self) -> dict[str, str]:
+        """Return the weights of the heads of all decoder layers but the last, each with its twin in the last layer."""
+        last = int(self.detector.config.decoder_layers) - 1
+        parts = [(f"{kind}.{i}.", f"{kind}.{last}.") for kind in ("class_embed", "lqe_layers") for i in range(last)]
+        return {name: name.replace(own, end) for name in self.state_dict() for own, end in parts if own in name}
 
 
 def side_support(bins: int, up: Tensor, curve: Tensor) -> Tensor:
