@@ -89,7 +89,7 @@ def rules(prefix: str, denied: Iterable[str] = ()) -> str:
 def check_rules(text: str, where: str) -> None:
     """Raise RulesError where `text` holds no rule: Mosquitto would start with it all the same."""
     if not any(line.split(" ", 1)[0] in ("topic", "pattern") for line in text.splitlines()):
-        raise RulesError(f"{where}: no access rule in it; write it again, with 'broker config' or by starting the centre")
+        raise RulesError(f"{where}: no access rule in it; 'broker config' or a start of the centre makes it anew")
 
 
 def password(text: str) -> str:

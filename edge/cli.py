@@ -85,6 +85,7 @@ def entry(
 @app.command()
 def run(
     config: Annotated[Path | None, typer.Option("--config", help="Configuration file (YAML).")] = None,
+    enrol: Annotated[Path | None, typer.Option(help="File that the centre made for this node.")] = None,
     node: Annotated[str | None, typer.Option(help="Name of the node; the machine's by default.")] = None,
     site: Annotated[str | None, typer.Option(help="District that the node belongs to.")] = None,
     camera: Annotated[list[str] | None, typer.Option("--camera", help="NAME=SOURCE; may be repeated.")] = None,
@@ -126,7 +127,7 @@ def run(
             **command.read_password(password_file),
         }
         flags = _given(
-            node=node, site=site, data=data, mqtt=mqtt or None, model={"pack": pack} if pack else None,
+            enrolment=enrol, node=node, site=site, data=data, mqtt=mqtt or None, model={"pack": pack} if pack else None,
             updates={"root": root} if root else None,
             cameras=command.cameras_of(camera or [], loop, fps, not fast) or None,
             policy=None if frames_per_hour is None else {"frames_per_hour": frames_per_hour},

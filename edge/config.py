@@ -22,6 +22,7 @@ import msgspec
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from edge import enrolment
 from edge.yamlfile import ConfigError, Reader, Substituted
 from protocols import topics
 from protocols.messages import IDENTITY, Policy
@@ -308,6 +309,8 @@ class NodeConfig(Section):
     """District that the node belongs to."""
     data: FilePath = Path(".wayside/edge")
     """Folder for the spool, packs and the node's identity."""
+    enrolment: FilePath | None = None
+    """File that the centre made for this node; says name, site and all of `mqtt` that does not stand here."""
     mqtt: MqttConfig = MqttConfig()
     """The link."""
     cameras: Annotated[dict[Name, CameraConfig], BeforeValidator(_short_form)] = {}
@@ -362,7 +365,7 @@ def parse(text: str, name: str = "node.yaml", environment: Mapping[str, str] | N
     reader = Reader(name, os.environ if environment is None else environment)
     data = reader.read(text)
     try:
-        return NodeConfig.model_validate(data)
+        return NodeConfig.model_validate(enrolment.expand(data))
     except ValidationError as error:
         raise ConfigError([reader.explain(e["loc"], e["type"], e["msg"], _keys) for e in error.errors()]) from None
 

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from edge import enrolment
 from edge.config import NodeConfig, load, parse
 from edge.link import LinkError
 from edge.yamlfile import ConfigError
@@ -31,7 +32,7 @@ def merge(file: Path | None, flags: dict[str, Any]) -> NodeConfig:
         return config
     base = config.model_dump(exclude_unset=True)
     try:
-        return NodeConfig.model_validate(_deep(base, flags))
+        return NodeConfig.model_validate(enrolment.expand(_deep(base, flags)))
     except ValueError as error:
         raise ConfigError([_one_line(error)]) from None
 
