@@ -1,59 +1,58 @@
-"""The default: worth decides the odds, chance decides the frame, the quota decides how many.
+"""The default: worth decides the odds, chance decides the frame, the quotas decide how many.
 
-    p = 1 - (1 - audit) (1 - chosen)      one draw, so p is exactly the probability of being kept
-    audit  = audit_share x quota          the same for every frame, whatever its scores
-    chosen = (1 - audit_share) x quota x worth / mean worth x gain of the bucket
+    chosen = (1 - audit_share) x frames allowed x gain of the buckets x worth / mean worth
 
-`quota` is the number of frames allowed for the time that the frame stands for. Where the gap or the quota rules a
-frame out, p is zero and says so.
+The mean is the one over time, so that a street's quiet hours leave their quota to its busy ones, as far as the bucket
+of the tightest quota reaches.
 """
 
 from __future__ import annotations
 
 from random import Random
+from typing import Final
 
+from edge.runtime import Inference
 from edge.select import Selector
-from edge.select.quota import Quota
-from edge.select.value import Running, Valuer
-from protocols.messages import Assessment, Policy, Selection
+from edge.select.draw import Draw, Judgement
+from edge.select.quota import LONGEST_STEP_S, Allowance
+from edge.select.value import Valuer
+from protocols.messages import Assessment, Policy
 
-NAMES = {
+NAMES: Final = {
     "uncertainty": "the model is unsure",
     "inconsistency": "detections flicker between frames",
     "unexplained_motion": "something moves where nothing was detected",
     "novelty": "unlike what was seen before",
 }
 """Said where a score gave no reason of its own."""
+MOST_IN_GAP: Final = 0.5
+"""Greatest odds of a frame whose neighbours are nearer than the gap. Frames sure to be kept would leave none to those
+beside them, which could then not be weighed at all."""
+WORTH_MEMORY_S: Final = 1800.0
+"""Seconds over which the mean worth is taken."""
 
 
 class Budget:
-    """Draws by worth under a quota. Implements `Selector`."""
+    """Judges by worth. Implements `edge.select.draw.Judge`."""
 
-    def __init__(self, policy: Policy, random: Random) -> None:
-        self._policy, self._random = policy, random
-        self._quota, self._valuer, self._worth = Quota(policy), Valuer(), Running()
+    def __init__(self, policy: Policy) -> None:
+        self._share, self._gap = 1.0 - policy.audit_share, policy.min_gap_s
+        self._valuer = Valuer()
+        self._mean, self._seen = 0.0, 0.0
 
-    def decide(self, assessment: Assessment, now: float) -> Selection:
-        """Return the decision; `Selection.probability` is that of keeping this frame given all that came before."""
-        allowed = self._quota.step(now)
+    def judge(self, assessment: Assessment, inference: Inference | None, allowance: Allowance) -> Judgement:
+        """Return the odds in proportion to what the frame is worth, and the score that says most of it."""
         worth, strongest = self._valuer.value(assessment)
-        self._worth.add(worth)
-        closed = self._quota.closed()
-        if closed:
-            return self._selection(False, 0.0, f"not kept: {closed}")
-        audit = min(1.0, self._policy.audit_share * allowed)
-        relative = worth / self._worth.mean * self._quota.gain()
-        chosen = min(1.0, (1.0 - self._policy.audit_share) * allowed * relative)
-        probability = 1.0 - (1.0 - audit) * (1.0 - chosen)
-        draw = self._random.random()
+        elapsed = min(allowance.seconds, LONGEST_STEP_S)
+        self._seen = min(WORTH_MEMORY_S, self._seen + elapsed)
+        share = min(1.0, 2.0 * elapsed / self._seen) if self._seen else 1.0  # the newest count most, at the start too
+        self._mean += share * (worth - self._mean)
+        chosen = self._share * allowance.frames * allowance.gain * worth / self._mean
         why = assessment.reasons.get(strongest) or NAMES.get(strongest, "nothing stands out")
-        if draw >= probability:
-            return self._selection(False, probability, f"not drawn ({probability:.1%}): {why}")
-        self._quota.spend()
-        return self._selection(True, probability, "uniform audit" if draw < audit else why)
+        return min(chosen, MOST_IN_GAP if allowance.seconds < self._gap else 1.0), why
 
-    def _selection(self, keep: bool, probability: float, reason: str) -> Selection:
-        return Selection(keep=keep, probability=probability, reason=reason, policy=self._policy.policy)
+    def kept(self, inference: Inference | None) -> None:
+        """Nothing to note: what was kept lately is in the score of redundancy."""
 
 
 class BudgetPolicy:
@@ -63,7 +62,7 @@ class BudgetPolicy:
 
     def create(self, policy: Policy, random: Random) -> Selector:
         """Return the selector of one camera."""
-        return Budget(policy, random)
+        return Draw(policy, random, Budget(policy))
 
 
 POLICY = BudgetPolicy()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from random import Random
+from typing import Final
 
-from edge.select import Selector
-from edge.select.quota import Quota
+from edge.runtime import Inference
+from edge.select.filter import FilterPolicy
 from edge.select.value import WEIGHTS
-from protocols.messages import Assessment, Policy, Selection
+from protocols.messages import Assessment
 
-THRESHOLD = 0.5
+THRESHOLD: Final = 0.5
 """Every score is made so that this is its middle."""
 
 
@@ -21,38 +21,12 @@ def strongest(assessment: Assessment) -> tuple[str, float]:
     return name, given.get(name, 0.0)
 
 
-class Threshold:
-    """Keeps what is above THRESHOLD. Implements `Selector`."""
-
-    def __init__(self, policy: Policy, random: Random) -> None:
-        self._policy, self._random, self._quota = policy, random, Quota(policy)
-
-    def decide(self, assessment: Assessment, now: float) -> Selection:
-        """Return the decision; the probability is one above the threshold and that of an audit below it."""
-        allowed = self._quota.step(now)
-        closed = self._quota.closed()
-        name, score = strongest(assessment)
-        above = score >= THRESHOLD
-        audit = min(1.0, self._policy.audit_share * allowed)
-        probability = 0.0 if closed else 1.0 if above else audit
-        keep = self._random.random() < probability
-        if keep:
-            self._quota.spend()
-        why = assessment.reasons.get(name) or f"{name.replace('_', ' ')} {score:.2f}"
-        reason = (
-            f"not kept: {closed}" if closed else why if above else "uniform audit" if keep else "below the threshold"
-        )
-        return Selection(keep=keep, probability=probability, reason=reason, policy=self._policy.policy)
+def above(assessment: Assessment, inference: Inference | None) -> tuple[bool, str]:
+    """Say whether the highest score is at THRESHOLD or above."""
+    name, score = strongest(assessment)
+    if score < THRESHOLD:
+        return False, "below the threshold"
+    return True, assessment.reasons.get(name) or f"{name.replace('_', ' ')} {score:.2f}"
 
 
-class ThresholdPolicy:
-    """The member of `edge.select` for a fixed threshold."""
-
-    name = "threshold"
-
-    def create(self, policy: Policy, random: Random) -> Selector:
-        """Return the selector of one camera."""
-        return Threshold(policy, random)
-
-
-POLICY = ThresholdPolicy()
+POLICY = FilterPolicy("threshold", above)

@@ -1,30 +1,28 @@
-"""A baseline: every frame has the same odds under the quota, whatever it shows."""
+"""A baseline: every frame has the same odds under the quotas, whatever it shows."""
 
 from __future__ import annotations
 
 from random import Random
 
+from edge.runtime import Inference
 from edge.select import Selector
-from edge.select.quota import Quota
-from protocols.messages import Assessment, Policy, Selection
+from edge.select.draw import Draw, Judgement
+from edge.select.quota import Allowance
+from protocols.messages import Assessment, Policy
 
 
 class Uniform:
-    """Draws uniformly in time. Implements `Selector`."""
+    """Judges all alike. Implements `edge.select.draw.Judge`."""
 
-    def __init__(self, policy: Policy, random: Random) -> None:
-        self._name, self._random, self._quota = policy.policy, random, Quota(policy)
+    def __init__(self, policy: Policy) -> None:
+        self._share = 1.0 - policy.audit_share
 
-    def decide(self, assessment: Assessment, now: float) -> Selection:
-        """Return the decision; scores are not looked at."""
-        allowed = self._quota.step(now)
-        closed = self._quota.closed()
-        probability = 0.0 if closed else min(1.0, allowed * self._quota.gain())
-        keep = not closed and self._random.random() < probability
-        if keep:
-            self._quota.spend()
-        reason = "drawn uniformly" if keep else f"not kept: {closed}" if closed else f"not drawn ({probability:.1%})"
-        return Selection(keep=keep, probability=probability, reason=reason, policy=self._name)
+    def judge(self, assessment: Assessment, inference: Inference | None, allowance: Allowance) -> Judgement:
+        """Return the odds that the quotas give; scores are not looked at."""
+        return min(1.0, self._share * allowance.frames * allowance.gain), "drawn uniformly"
+
+    def kept(self, inference: Inference | None) -> None:
+        """Nothing to note."""
 
 
 class UniformPolicy:
@@ -34,7 +32,7 @@ class UniformPolicy:
 
     def create(self, policy: Policy, random: Random) -> Selector:
         """Return the selector of one camera."""
-        return Uniform(policy, random)
+        return Draw(policy, random, Uniform(policy))
 
 
 POLICY = UniformPolicy()
