@@ -144,6 +144,7 @@ class Agent:
         health_at, events_at = now + min(1.0, self.config.metrics.health_interval_s), now
         while not self._stopping.wait(MAIN_TICK_S):
             now = time.monotonic()
+            self._guarded("stalls", lambda now=now: self._stalls(now))  # type: ignore[misc]
             self._guarded("alerts", lambda now=now: self._alerts(now))  # type: ignore[misc]
             if now >= health_at:
                 health_at = now + self.config.metrics.health_interval_s
@@ -331,6 +332,13 @@ class Agent:
                 event = Event(node=self.config.node, camera=camera.name, time=utc_now(), kind="counts", counts=counts)
                 self.link.send("events", event, camera.name)
 
+    def _stalls(self, now: float) -> None:
+        """Connect cameras anew whose threads hang."""
+        for camera in self.cameras.values():
+            if camera.reader.stalled(now):
+                begun = camera.restart()
+                log.warning("a camera gives no frames any more", camera=camera.name, connecting=begun)
+
     def _alerts(self, now: float) -> None:
         """Tell operators what is wrong with a camera for longer than usual, and when it is over."""
         for camera in self.cameras.values():
@@ -345,9 +353,11 @@ class Agent:
 
     def _wrong(self, camera: Camera, now: float) -> dict[str, str]:
         """Return what is wrong with `camera` now, by kind of alert."""
-        away = camera.away.lasts(now, camera.reader.state in ("connecting", "failed"), ALERT_S)
+        reader = camera.reader
+        lost = reader.state in ("connecting", "failed") or reader.stalled(now)
+        away = camera.away.lasts(now, lost, ALERT_S)
         wrong = {
-            "away": camera.reader.detail if away else "", "redact": camera.problem, "policy": self._policy_problem,
+            "away": reader.detail if away else "", "redact": camera.problem, "policy": self._policy_problem,
             "model": camera.meter.failing,
         }  # fmt: skip
         return {kind: text for kind, text in wrong.items() if text}

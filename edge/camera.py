@@ -10,6 +10,7 @@ The rooms that do the work are reached through four small protocols, so that any
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -48,6 +49,8 @@ AUDIT_VALUE: Final = 100.0
 """Value in the spool of a frame of the audit share: above all others, as losing them would bias what they estimate."""
 AUDIT_REASON: Final = "uniform audit"
 MAX_SCORE: Final = 10.0
+MAX_LEFT: Final = 3
+"""Threads of one camera that may hang in a driver before no further one is begun."""
 
 
 class ReaderLike(Protocol):
@@ -61,6 +64,15 @@ class ReaderLike(Protocol):
     @property
     def over(self) -> bool:
         """Whether no further frame will come."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        ...
+
+    def stalled(self, now: float) -> bool:
+        """Say whether its thread hangs, so that only another reader can help."""
         ...
 
     def start(self) -> None:
@@ -158,6 +170,9 @@ class Camera:
         self.counts: dict[str, int] = {}
         """Most objects of each label in one frame since the last event."""
         self.alerts, self.away = Alerts(), Patience()
+        self._left: list[ReaderLike] = []
+        """Readers that were closed, but whose threads hang."""
+        self._restarting = threading.Lock()
         self._parts, self._selector = parts, parts.selector(policy)
         self._assessor: AssessorLike | None = None
         self._latest: tuple[Image, list[Detection]] | None = None
@@ -178,11 +193,19 @@ class Camera:
         if policy != self.policy:
             self._selector, self.policy = self._parts.selector(policy), policy
 
-    def restart(self) -> None:
-        """Close the camera and connect anew."""
-        old, self.reader = self.reader, self._parts.reader()
-        old.close()
-        self.reader.start()
+    def restart(self) -> bool:
+        """Close the camera and connect anew; False where too many of its threads hang already."""
+        with self._restarting:
+            self._left = [reader for reader in self._left if reader.alive]
+            if len(self._left) >= MAX_LEFT:
+                return False
+            old, self.reader = self.reader, self._parts.reader()
+            self.reader.dropped = old.dropped
+            old.close()
+            if old.alive:
+                self._left.append(old)
+            self.reader.start()
+        return True
 
     def forget(self) -> None:
         """Start the scores anew: the model changed."""

@@ -251,6 +251,8 @@ class CameraConfig(Section):
     """Frames per second to assess at most; all where absent."""
     loop: bool = False
     """Whether a file or folder starts again at its end."""
+    decode: Literal["auto", "software", "hardware"] = "auto"
+    """How RTSP is decoded: by GStreamer in hardware where this machine can (hardware: a warning where it cannot)."""
     paced: bool = True
     """Whether a file plays in real time; otherwise as fast as it can be assessed, without skipping."""
     policy: PolicyOverride = PolicyOverride()

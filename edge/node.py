@@ -129,7 +129,7 @@ def redactor_of(config: NodeConfig, name: str, finders: Sequence[Finder] = ()) -
 
 def parts_of(config: NodeConfig, name: str, camera: CameraConfig, finders: Sequence[Finder] = ()) -> Parts:
     """Return what camera `name` is made of."""
-    options: dict[str, Any] = {"loop": camera.loop, "paced": camera.paced}
+    options: dict[str, Any] = {"loop": camera.loop, "paced": camera.paced, "decode": camera.decode}
     if camera.fps is not None:
         options["fps"] = camera.fps
 

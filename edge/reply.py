@@ -12,6 +12,10 @@ from protocols.messages import Command, Reply, utc_now
 log = structlog.get_logger("edge.commands")
 
 
+class HangsError(Exception):
+    """A camera that cannot be connected anew."""
+
+
 def answer(command: Command, node: str, cameras: Mapping[str, Camera]) -> Reply:
     """Carry out `command` on the camera that it names, or on all, and return the reply.
 
@@ -26,6 +30,8 @@ def answer(command: Command, node: str, cameras: Mapping[str, Camera]) -> Reply:
             return _reply(command, node, True, "restarting")
         for camera in chosen:
             _act(command, camera)
+    except HangsError as error:
+        return _reply(command, node, False, str(error))
     except Exception as error:
         # The boundary to an operator: a command that fails is answered so, and costs nothing else.
         log.exception("a command failed", action=command.action)
@@ -38,8 +44,8 @@ def _act(command: Command, camera: Camera) -> None:
         camera.reader.pause()
     elif command.action == "resume":
         camera.reader.resume()
-    else:
-        camera.restart()
+    elif not camera.restart():
+        raise HangsError(f"{camera.name} hangs in its driver; restart the whole node")
 
 
 def _snapshot(command: Command, node: str, chosen: list[Camera]) -> Reply:

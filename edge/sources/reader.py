@@ -25,8 +25,12 @@ from edge.sources import Frame, Source, SourceError, open_source, public_name
 QUEUE = 2
 """Decoded frames of a file that wait for the model: enough to overlap, little memory."""
 BACKOFF_BASE_S = 0.5
-BACKOFF_CAP_S = 5.0
-"""Longest wait before a camera is tried again: back within seconds, yet gentle to one that is down for days."""
+BACKOFF_CAP_S = 3.0
+"""Longest wait before a camera is tried again: back within five seconds, with the time that opening it takes."""
+STALL_S = 10.0
+"""Without a frame for this long, though the camera counts as watched, its thread hangs: longer than any time-out."""
+STALL_PERIODS = 10.0
+"""The same for a camera that is slow on purpose, in times of its period."""
 CLOSE_TIMEOUT_S = 2.0
 """How long `close` waits for the thread; one that hangs in a driver is left behind as a daemon."""
 
@@ -62,6 +66,7 @@ class Reader:
         self.frames = self.dropped = 0
         self.rate: float | None = None
         self.last_frame: float | None = None
+        self._endless = False
         self._queue: deque[Frame] = deque()
         self._change = threading.Condition()
         self._closing = threading.Event()
@@ -78,6 +83,13 @@ class Reader:
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
+
+    def stalled(self, now: float) -> bool:
+        """Say whether a live camera is watched, but has long given no frame: its thread hangs somewhere in a driver or
+        demultiplexer, and only another one can help."""
+        if not self._endless or self.state != "watching" or self.last_frame is None:
+            return False
+        return now - self.last_frame > max(STALL_S, STALL_PERIODS / self.rate if self.rate else 0.0)
 
     @property
     def over(self) -> bool:
@@ -174,7 +186,7 @@ class Reader:
     def _watch(self) -> bool:
         """Open the camera and hand its frames over. Returns whether it is a recording that is over."""
         source = self._open()
-        self._opened, self.rate = source, source.rate
+        self._opened, self.rate, self._endless = source, source.rate, not source.recorded
         try:
             for frame in source.frames():
                 if self._closing.is_set() or not self._hand_over(frame, source):

@@ -7,6 +7,7 @@ truncated file, a missing file and a stream that went away in the same silence.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -48,22 +49,27 @@ def to_image(picture: VideoFrame, name: str) -> Image:
     return np.ascontiguousarray(picture.to_ndarray(format="bgr24"), dtype=np.uint8)
 
 
-def pictures(container: InputContainer, name: str, stop: threading.Event) -> Iterator[VideoFrame]:
-    """Yield decoded frames until the end or `stop`, skipping damaged packets. Raises SourceError after MAX_DAMAGED."""
+def pictures(
+    container: InputContainer, name: str, stop: threading.Event, blind_s: float | None = None
+) -> Iterator[VideoFrame]:
+    """Yield decoded frames until the end or `stop`, skipping damaged packets. Raises SourceError after MAX_DAMAGED of
+    them in a row, or, live, where packets came for `blind_s` seconds without a picture in them."""
     stream = container.streams.video[0]
     stream.codec_context.thread_count = 1
-    damaged = 0
+    damaged, seen = 0, time.monotonic()
     for packet in container.demux(stream):
         try:
             decoded = packet.decode()
         except av.FFmpegError as error:
             damaged += 1
-            if damaged >= MAX_DAMAGED:
+            blind = blind_s is not None and time.monotonic() - seen > blind_s
+            if damaged >= MAX_DAMAGED or (blind and damaged > 1):
                 raise SourceError(f"{name}: {damaged} packets in a row cannot be decoded: {why(error)}") from error
             continue
         for picture in decoded:
-            damaged = 0
+            damaged, seen = 0, time.monotonic()
             yield picture
+            seen = time.monotonic()
         if stop.is_set():
             return
 

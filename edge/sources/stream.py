@@ -5,6 +5,7 @@ Credentials stand in the address and nowhere else: FFmpeg's own messages repeat 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from edge.sources import Frame, Source, SourceError, public_name
+from edge.sources import Frame, Source, SourceError, gstreamer, public_name
+from edge.sources.names import NAMES, host_of
 from edge.sources.pacing import Thinner
 from edge.sources.recording import Recording, pictures, rate_of, to_image, why
 
@@ -22,6 +24,9 @@ OPEN_TIMEOUT_S = 10.0
 """For connecting and reading the stream's header; cameras wake up slowly."""
 READ_TIMEOUT_S = 5.0
 """Without a byte for this long, a camera is gone."""
+BLIND_S = 2.0
+"""Bytes come, but not one picture can be made of them: the codec changed, or half of each picture is missing."""
+log = logging.getLogger(__name__)
 HINTS = {
     av.error.HTTPUnauthorizedError: "wrong user or password (401)",
     av.error.HTTPForbiddenError: "access forbidden (403)",
@@ -43,6 +48,10 @@ def reason(error: Exception, otherwise: str = "the camera cannot be reached or r
 def open_stream(source: str) -> InputContainer:
     """Connect to `source`. Raises SourceError."""
     name = public_name(source)
+    try:
+        NAMES.check(host_of(source))
+    except SourceError as error:
+        raise SourceError(f"{name}: {error}") from None
     options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if source.lower().startswith("rtsp") else {}
     try:
         container = av.open(source, mode="r", options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
@@ -74,7 +83,7 @@ class Stream:
         start, thinner, index = time.monotonic(), Thinner(self._fps), 0
         with self._busy:
             try:
-                for picture in pictures(self._container, self._name, self._stop):
+                for picture in pictures(self._container, self._name, self._stop, BLIND_S):
                     if self._stop.is_set():
                         return
                     if not thinner.due(time.monotonic() - start):
@@ -108,13 +117,33 @@ class StreamKind:
         return source.lower().startswith(SCHEMES)
 
     def open(self, source: str, camera: str, **options: Any) -> Source:
-        """Connect. Options: ``fps`` (thin to); for recordings also ``paced``, ``loop``. Raises SourceError."""
-        container, fps = open_stream(source), options.get("fps")
-        if not container.duration or source.lower().startswith("rtsp"):
+        """Connect. Options: ``fps`` (thin to), ``decode`` (``auto``, ``software`` or ``hardware``); for recordings also
+        ``paced``, ``loop``. Raises SourceError."""
+        fps, decode = options.get("fps"), str(options.get("decode", "auto"))
+        rtsp = source.lower().startswith("rtsp")
+        hardware = in_hardware(source, camera, fps, decode) if rtsp and decode != "software" else None
+        if hardware is not None:
+            return hardware
+        container = open_stream(source)
+        if not container.duration or rtsp:
             return Stream(container, public_name(source), camera, fps)
         container.close()
         paced, loop = bool(options.get("paced")), bool(options.get("loop"))
         return Recording(lambda: open_stream(source), public_name(source), camera, fps, paced, loop)
+
+
+def in_hardware(source: str, camera: str, fps: float | None, decode: str) -> Source | None:
+    """Return `source` decoded in hardware; None where that does not work, with the reason in the log."""
+    decoder, reason = gstreamer.available()
+    if decoder is not None:
+        NAMES.check(host_of(source))
+        try:
+            return gstreamer.HardwareStream(source, public_name(source), camera, fps, decoder)
+        except SourceError as error:
+            reason = str(error)
+    level = logging.WARNING if decoder is not None or decode == "hardware" else logging.DEBUG
+    log.log(level, "camera %s: decoded in software: %s", camera, reason)
+    return None
 
 
 SOURCE = StreamKind()

@@ -74,7 +74,7 @@ class FakeReader:
         self.queue: deque[Frame] = deque()
         self.count = 0
         self.starts = self.closes = 0
-        self.ended = False
+        self.ended = self.hangs = self.silent = False
 
     def push(self, value: int = 100, width: int = 640, height: int = 480) -> None:
         self.count += 1
@@ -86,6 +86,13 @@ class FakeReader:
 
     def start(self) -> None:
         self.starts += 1
+
+    @property
+    def alive(self) -> bool:
+        return self.hangs
+
+    def stalled(self, now: float) -> bool:
+        return self.silent
 
     def get(self, timeout_s: float) -> Frame | None:
         if not self.queue:
@@ -251,6 +258,11 @@ class World:
         assert isinstance(reply, Reply)
         return reply
 
+    def ask_anew(self, action: Any, camera: str = "") -> Reply:
+        """Ask what was asked before."""
+        self.seen[:] = [m for m in self.seen if not isinstance(m, Reply)]
+        return self.ask(action, camera)
+
     def start(self) -> World:
         self.thread.start()
         until(lambda: self.agent.link.connected)
@@ -372,6 +384,26 @@ def test_reports__an_alert_comes_and_goes(world: World, monkeypatch: pytest.Monk
     world.readers["a"].state = "watching"
     until(lambda: any(e.kind == "alert" and not e.raised for e in world.of(Event)))
     assert {e.camera for e in world.of(Event) if e.kind == "alert"} == {"a"}
+
+
+def test_reports__a_camera_that_hangs_is_connected_anew(world: World) -> None:
+    world.start()
+    old = world.readers["a"]
+    old.silent, old.hangs, old.dropped = True, True, 7
+    until(lambda: world.readers["a"] is not old and world.readers["a"].starts == 1)
+    assert (old.closes, world.readers["a"].dropped) == (1, 7)
+    assert world.readers["b"].starts == 1
+
+
+def test_restart__threads_that_hang_do_not_pile_up(world: World) -> None:
+    world.start()
+    made = set()
+    for _ in range(10):
+        world.readers["a"].hangs = True
+        made.add(id(world.readers["a"]))
+        reply = world.ask_anew("restart", "a")
+    assert not reply.ok and "restart the whole node" in reply.detail
+    assert len(made) <= 4
 
 
 def alerts(world: World, text: str) -> list[bool]:

@@ -190,6 +190,31 @@ def test_one_hanging_camera__does_not_delay_another(make: Callable[[World], Read
     stuck.set()
 
 
+def test_stalled__a_live_camera_whose_thread_hangs(make: Callable[[World], Reader]) -> None:
+    stuck = threading.Event()
+
+    def hang() -> Iterator[Frame]:
+        yield from some(3)()
+        stuck.wait(5)
+
+    reader = make(World(hang))
+    assert until(lambda: reader.frames == 3)
+    now = time.monotonic()
+    assert not reader.stalled(now)
+    assert reader.stalled(now + module.STALL_S + 1)
+    reader.rate = 0.1
+    assert not reader.stalled(now + module.STALL_S + 1), "ten of its periods are longer"
+    reader.pause()
+    assert not reader.stalled(now + 1000)
+    stuck.set()
+
+
+def test_stalled__not_a_recording(make: Callable[[World], Reader]) -> None:
+    reader = make(World(some(10**6), live=False, recorded=True))
+    assert until(lambda: reader.frames > 0)
+    assert not reader.stalled(time.monotonic() + 1000)
+
+
 def test_backoff__full_jitter_under_the_cap() -> None:
     waits = [backoff_s(attempt, Random(attempt)) for attempt in range(1, 500)]
     assert min(waits) >= 0 and max(waits) <= BACKOFF_CAP_S
