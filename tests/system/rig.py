@@ -130,8 +130,23 @@ def children(pid: int) -> dict[int, str]:
     return found
 
 
+class Running:
+    """What runs in a process of its own, once it was started."""
+
+    process: Process | None
+
+    def stop(self) -> int:
+        """Ask it to end."""
+        return self.process.stop() if self.process else 0
+
+    def kill(self) -> None:
+        """End it without a word."""
+        if self.process:
+            self.process.kill()
+
+
 @dataclass
-class Node:
+class Node(Running):
     """``wayside-edge run`` with one synthetic camera."""
 
     name: str
@@ -197,18 +212,9 @@ class Node:
             return {}
         return found
 
-    def stop(self) -> int:
-        """Ask it to end."""
-        return self.process.stop() if self.process else 0
-
-    def kill(self) -> None:
-        """End it without a word."""
-        if self.process:
-            self.process.kill()
-
 
 @dataclass
-class Centre:
+class Centre(Running):
     """``wayside-central serve``. `broker_url` None means its own broker."""
 
     folder: Path
@@ -290,15 +296,6 @@ class Centre:
             found = database.execute(query).fetchall()
         database.close()
         return found
-
-    def stop(self) -> int:
-        """Ask it to end."""
-        return self.process.stop() if self.process else 0
-
-    def kill(self) -> None:
-        """End it without a word."""
-        if self.process:
-            self.process.kill()
 
 
 @dataclass
