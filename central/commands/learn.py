@@ -9,7 +9,6 @@ import asyncio
 import getpass
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,12 +18,11 @@ from sqlalchemy import update
 from central.commands.common import CommandError, Data, Json, load, plain_errors, result, say, store
 from central.jobs import rounds
 from central.jobs.rounds import RoundBusyError
-from central.releases import registry
 from central.settings import Settings
 from central.store.database import Database
 from central.store.models import Round
 from protocols.messages import utc_now
-from protocols.pack import PackError, open_folder
+from protocols.pack import PackError
 
 PASS_ON: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 """Context settings of a command whose options another module knows."""
@@ -102,9 +100,6 @@ async def _round(settings: Settings, options: dict[str, Any]) -> tuple[str, dict
         # A process boundary: whatever ends the round must be written to its row before it is told.
         try:
             done = await asyncio.to_thread(rounds.run, str(settings.data), round_id, options, report)
-            if done.get("pack"):
-                folder = Path(done.get("folder") or settings.packs / done["pack"])
-                await registry.register(database, settings.packs, open_folder(folder))
         except BaseException as error:
             why = str(error) or type(error).__name__
             await _change(database, round_id, rounds.ending({"state": "failed", "detail": why}))

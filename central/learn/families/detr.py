@@ -6,33 +6,20 @@ A machine's box counts from half confidence on; below, its class is unknown in t
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from central.learn.data.dataset import Batch
 from central.learn.detect.background import SURE
-from central.learn.detect.loss import TAG_WEIGHT, tag_loss
+from central.learn.detect.loss import TAG_WEIGHT, Losses, tag_loss
 from central.learn.families import Rows
 from central.learn.models.detr import PER_CLASS, DetrConfig, DetrNetwork, Found
 
 CONFIDENT: Final = 0.5
 """Weight from which a box is an example; Transformers' losses know no weights in between."""
 _PARTS: Final = {"classes": ("mal", "vfl", "focal"), "boxes": ("bbox", "giou"), "sides": ("fgl", "ddf")}
-
-
-class SetLosses(NamedTuple):
-    """Weighted parts of the loss over all decoder layers and denoising groups."""
-
-    classes: Tensor
-    boxes: Tensor
-    sides: Tensor
-    tags: Tensor
-
-    def total(self) -> Tensor:
-        """Return the sum."""
-        return self.classes + self.boxes + self.sides + self.tags
 
 
 def targets(batch: Batch) -> list[dict[str, Tensor]]:
@@ -111,8 +98,11 @@ class Detr:
         twins = {name: weights[last] for name, last in network.early().items() if last in weights}
         return weights | twins
 
-    def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool) -> SetLosses:
-        """Return the losses of `network` on `batch`. Always float32: the matching needs it."""
+    def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool) -> Losses:
+        """Return the losses of `network` on `batch` over all decoder layers and denoising groups.
+
+        Always float32: the matching needs it.
+        """
         wanted = targets(batch)
         found: Found = network.raw(batch.images, wanted)
         parts = _criterion(network, found, wanted, unknown(batch), guess)
@@ -120,7 +110,7 @@ class Detr:
         sums = {
             kind: sum((v for n, v in parts.items() if n.split("_")[1] in names), zero) for kind, names in _PARTS.items()
         }
-        return SetLosses(**sums, tags=TAG_WEIGHT * tag_loss(found.tags, batch))
+        return Losses(**sums, tags=TAG_WEIGHT * tag_loss(found.tags, batch))
 
 
 FAMILY = Detr()
