@@ -122,7 +122,8 @@ def test_frames__go_out_and_leave_the_spool_on_their_receipt(world: World) -> No
     assert world.centre.frames == dict.fromkeys(ids, 1)
 
 
-def test_frames__stay_without_receipt(world: World) -> None:
+def test_frames__stay_without_receipt(tmp_path: Path) -> None:
+    world = World(tmp_path, window=8)
     world.centre.receipting = False
     world.add(20)
     world.link.start()
@@ -130,6 +131,7 @@ def test_frames__stay_without_receipt(world: World) -> None:
     time.sleep(0.05)
     assert len(world.centre.frames) == 8, "no more than the window is under way"
     assert len(world.spool) == 20
+    world.link.stop()
 
 
 def test_frames__are_sent_again_after_a_reconnect(world: World) -> None:
