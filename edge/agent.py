@@ -211,6 +211,7 @@ class Agent:
             try:
                 self._writing.put_nowait(kept)
             except queue.Full:
+                kept.settle(0)
                 camera.meter.overtaken += 1
 
     def _write(self) -> None:
@@ -233,7 +234,12 @@ class Agent:
                 self._writing.task_done()
 
     def _keep(self, kept: Kept) -> None:
-        message = to_message(kept, self._origin, self._sequence)
+        size = 0
+        try:
+            message = to_message(kept, self._origin, self._sequence)
+            size = len(message.image)
+        finally:
+            kept.settle(size)
         if self.spool.add(message, value_of(kept.assessment, kept.selection)):
             self._sequence += 1
             self.link.wake()

@@ -49,6 +49,9 @@ AUDIT_VALUE: Final = 100.0
 """Value in the spool of a frame of the audit share: above all others, as losing them would bias what they estimate."""
 AUDIT_REASON: Final = "uniform audit"
 MAX_SCORE: Final = 10.0
+LEAST_QUALITY: Final = 10
+QUALITY_STEP: Final = 15
+"""By how much the JPEG quality goes down for a frame that weighs more than its quota has left."""
 MAX_LEFT: Final = 3
 """Threads of one camera that may hang in a driver before no further one is begun."""
 
@@ -149,6 +152,10 @@ class Kept:
     selection: Selection
     pack: str
     quality: int
+    most_bytes: int | None = None
+    """What its JPEG may weigh; None where no quota counts bytes."""
+    settle: Callable[[int], None] = lambda size: None
+    """Tells the quota what the JPEG weighed, 0 where the frame was lost. Once for each frame."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,9 @@ class Camera:
     def use(self, policy: Policy) -> None:
         """Select by `policy` from now on. Raises SlotError where there is no such policy."""
         if policy != self.policy:
-            self._selector, self.policy = self._parts.selector(policy), policy
+            selector = self._parts.selector(policy)
+            selector.follow(self._selector)
+            self._selector, self.policy = selector, policy
 
     def restart(self) -> bool:
         """Close the camera and connect anew; False where too many of its threads hang already."""
@@ -223,16 +232,22 @@ class Camera:
             self._assessor = self._parts.assessor(runner)
             self._parts.redactor.expect(runner.labels)
         assessment = self._assessor.assess(frame, inference, runner.labels)
-        selection = self._selector.decide(assessment, frame.monotonic)
+        selector = self._selector
+        selection = selector.decide(assessment, frame.monotonic, inference)
         self.meter.assessed(time.monotonic() - frame.monotonic, assessment.blur, assessment.uncertainty)
         self._count(detections)
-        if not selection.keep or self.problem:
+        if not selection.keep:
+            return image, None
+        if self.problem:
+            selector.settle(0)
             return image, None
         self._assessor.selected(inference)
         embedding = inference.embedding
         numbers = None if embedding is None or len(embedding) > MAX_EMBEDDING else [float(v) for v in embedding]
-        quality = self.policy.jpeg_quality
-        return image, Kept(self, frame, detections, numbers, assessment, selection, runner.pack.address, quality)
+        return image, Kept(
+            self, frame, detections, numbers, assessment, selection, runner.pack.address, self.policy.jpeg_quality,
+            selector.most_bytes(), selector.settle,
+        )  # fmt: skip
 
     def _count(self, detections: list[Detection]) -> None:
         seen: dict[str, int] = {}
@@ -265,6 +280,19 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
     return bytes(data.tobytes())
 
 
+def encode_within(image: Image, quality: int, most: int | None) -> bytes:
+    """Return BGR `image` as JPEG of `quality` 10..100, or of a lower one where it weighs more than `most` bytes.
+
+    Raises ValueError where even the lowest does not do."""
+    data = encode_jpeg(image, quality)
+    while most is not None and len(data) > most:
+        if quality <= LEAST_QUALITY:
+            raise ValueError(f"a frame weighs {len(data)} bytes at least, more than the quota's {most}")
+        quality = max(LEAST_QUALITY, quality - QUALITY_STEP)
+        data = encode_jpeg(image, quality)
+    return data
+
+
 def to_detections(inference: Inference, labels: tuple[str, ...]) -> list[Detection]:
     """Return the detections of `inference` as they travel, best first, at most MAX_DETECTIONS."""
     found = inference.detections
@@ -286,7 +314,7 @@ def _box(values: Any) -> tuple[float, float, float, float]:
 def to_message(kept: Kept, origin: Origin, sequence: int) -> FrameMessage:
     """Redact and encode a kept frame into the message that is spooled."""
     image, redactions = kept.camera.redact(kept.frame.image, kept.detections)
-    data = encode_jpeg(image, kept.quality)
+    data = encode_within(image, kept.quality, kept.most_bytes)
     return FrameMessage(
         id=kept.frame.id, node=origin.node, boot=origin.boot, sequence=sequence, camera=kept.camera.name,
         name=kept.frame.name, index=kept.frame.index, site=origin.site, time=kept.frame.time,

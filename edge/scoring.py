@@ -90,8 +90,9 @@ def score_source(
     for frame in source.frames():
         inference = model.infer(frame.image)
         assessment = assessor.assess(frame, inference, model.labels)
-        selection = selector.decide(assessment, clock(frame))
+        selection = selector.decide(assessment, clock(frame), inference)
         if selection.keep:
+            selector.settle(0)  # nothing is encoded
             assessor.selected(inference)
         row: dict[str, Any] = {"frame": frame.index, "time": frame.time.isoformat()}
         if frame.name:
@@ -135,11 +136,12 @@ class Pipeline:
         """Take one frame through."""
         inference = self._model.infer(frame.image)
         assessment = self.assessor.assess(frame, inference, self._model.labels)
-        selection = self._selector.decide(assessment, self._clock(frame))
+        selection = self._selector.decide(assessment, self._clock(frame), inference)
         if selection.keep:
             self.assessor.selected(inference)
             self.selected += 1
             _, data = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+            self._selector.settle(data.size)
             (self._folder / f"{self.selected % 100}.jpg").write_bytes(data.tobytes())
         return selection
 

@@ -23,6 +23,7 @@ from edge.metrics import CameraState
 from edge.mqtt import MemoryBroker
 from edge.runtime import Detections, Inference, RuntimeFault
 from edge.select import Selector
+from edge.select.quota import Quota
 from edge.sources import Frame
 from edge.spool import Spool
 from edge.update import UpdateError
@@ -158,9 +159,18 @@ class FakeRedactor:
 
 class KeepAll:
     def __init__(self, policy: Policy) -> None:
-        self.policy = policy
+        self.policy, self.quota = policy, Quota(policy)
 
-    def decide(self, assessment: Assessment, now: float) -> Selection:
+    def most_bytes(self) -> int | None:
+        return None
+
+    def settle(self, size: int) -> None:
+        self.quota.history.settle(size)
+
+    def follow(self, other: Selector) -> None:
+        self.quota.history = other.quota.history
+
+    def decide(self, assessment: Assessment, now: float, inference: Inference | None = None) -> Selection:
         return Selection(keep=True, probability=1.0, reason="all", policy=self.policy.policy)
 
 
