@@ -23,6 +23,10 @@ def _bits(values: Array) -> NDArray[np.unsignedinteger]:
     return np.ascontiguousarray(values).reshape(-1).view(f"<u{values.dtype.itemsize}")
 
 
+def _minus(first: NDArray[np.unsignedinteger], second: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    return np.asarray(np.subtract(first, second), first.dtype)
+
+
 def _planes(values: Array) -> bytes:
     """Return the bytes of `values` ``[N]`` with all first bytes first."""
     return np.ascontiguousarray(values.view(np.uint8).reshape(len(values), -1).T).tobytes()
@@ -58,7 +62,7 @@ def from_raw(data: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
 
 def planes(old: Array, new: Array) -> bytes:
     """Return the difference of the bit patterns of two tensors of one shape."""
-    return patch.make(b"", _planes(_zigzag(np.subtract(_bits(new), _bits(old)))))
+    return patch.make(b"", _planes(_zigzag(_minus(_bits(new), _bits(old)))))
 
 
 def from_planes(data: bytes, old: Array) -> Array:
