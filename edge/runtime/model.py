@@ -149,15 +149,16 @@ class Model:
         `threshold` (0..1) defaults to the pack's own. Raises RuntimeFault.
         """
         inputs, transform = self.prepare(image)
-        return self.interpret(self.backend.run(inputs), transform, threshold)
+        return self.interpret(self.backend.run(inputs), transform, threshold, green(inputs, transform))
 
     def interpret(
         self,
         outputs: dict[str, Float],
         transform: Transform,
         threshold: float | None = None,
+        picture: Image | None = None,
     ) -> Inference:
-        """Return the inference that raw `outputs` stand for: decoded, NMS done, in source pixels."""
+        """Return the inference that raw `outputs` stand for: decoded, NMS done, in source pixels; with `picture`."""
         manifest = self.pack.manifest
         limit = manifest.score_threshold if threshold is None else threshold
         found, scores = self.decoder.decode(outputs, manifest, limit)
@@ -172,6 +173,7 @@ class Model:
             None if blur_map is None else crop(blur_map, transform, manifest.input.height, manifest.input.width),
             _flat(outputs.get("embedding")),
             _flat(outputs.get("tags")),
+            picture,
         )
 
     def _in_source(self, found: Detections, transform: Transform, blur: Float | None) -> Detections:
@@ -187,6 +189,14 @@ class Model:
     def close(self) -> None:
         """Release the backend. Safe to call twice."""
         self.backend.close()
+
+
+def green(inputs: NDArray[np.generic], transform: Transform) -> NDArray[np.uint8] | None:
+    """Return the green plane ``[h, w]`` of what a network is fed with, without padding; None unless it is uint8."""
+    if inputs.dtype != np.uint8:
+        return None
+    x1, y1, x2, y2 = transform.content
+    return np.asarray(inputs[0, 1, y1:y2, x1:x2], np.uint8)
 
 
 def _flat(values: Float | None) -> Float | None:

@@ -189,7 +189,7 @@ def street(seed: int, frames: int, miss: bool, **options: float) -> list[float]:
     return values
 
 
-@pytest.mark.parametrize("options", [{}, {"rain": 0.7}, {"shake": 1.0}, {"hour": 22.0}])
+@pytest.mark.parametrize("options", [{}, {"rain": 0.7}, {"shake": 1.0}, {"shake": 3.0}, {"hour": 22.0}])
 def test_unexplained_motion__missed_vehicles_stand_out(options: dict[str, float]) -> None:
     quiet, missed = street(6, 50, False, **options), street(6, 50, True, **options)
     assert np.mean(missed) > 3 * np.mean(quiet) and np.mean(missed) > 0.3
