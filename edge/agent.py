@@ -137,6 +137,7 @@ class Agent:
         for thread in (*closers, *self._threads):
             thread.join(max(0.0, until - time.monotonic()))
         self.link.stop(STOP_S)
+        self.spool.close()
         log.info("stopped", waiting_frames=len(self.spool))
 
     def _report(self, once: bool) -> None:
@@ -327,7 +328,8 @@ class Agent:
         return Health(
             node=self.config.node, boot=self.boot, time=utc_now(), uptime_s=now - self.started,
             pack=self._runner.pack.address, spool_frames=len(self.spool), spool_bytes=self.spool.size_bytes,
-            spool_quota_bytes=self.spool.max_bytes, evicted=counters.evicted + counters.failed,
+            spool_quota_bytes=self.spool.max_bytes, evicted=self.spool.dropped,
+            damaged=self.spool.totals.damaged, parked=self.spool.totals.parked,
             sent=counters.receipted, sent_bytes=counters.receipted_bytes, temperature_c=temperature(), cameras=cameras,
         )  # fmt: skip
 

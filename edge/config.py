@@ -268,6 +268,12 @@ class SpoolConfig(Section):
     """Quota in bytes."""
     max_frames: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """Quota in frames."""
+    max_age_s: Annotated[float, Field(ge=60)] | None = None
+    """Seconds of running after which a frame that still waits is given up; never where absent."""
+    reserve_bytes: Annotated[int, Field(ge=4096, le=1 << 30)] = 256 * 1024
+    """Part of the quota that is kept free, so that a full disk can free itself."""
+    key_file: FilePath | None = None
+    """File of 32 random bytes, mode 0600, with which frames are encrypted on disk; not encrypted where absent."""
 
 
 class UpdatesConfig(Section):

@@ -15,6 +15,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it where they are missing, durably. Raises OSError."""
+    missing = [f for f in (folder, *folder.parents) if not f.exists()]
+    for item in reversed(missing):
+        item.mkdir(exist_ok=True)
+        sync_folder(item.parent)
+
+
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `data`: write beside it, fsync, rename, fsync of the folder. Raises OSError."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

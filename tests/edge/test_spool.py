@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 
-from edge import spool as module
 from edge.sources import frame_id
-from edge.spool import Spool, pack_record, unpack_record
+from edge.spool import Cipher, LockedError, Spool, SpoolError, aside, pack_record, unpack_record
 from protocols import codec, files
 from protocols.messages import Assessment, FrameMessage, Selection, utc_now
 
@@ -161,7 +161,7 @@ def test_start__foreign_and_half_written_files(tmp_path: Path) -> None:
 
 
 def test_start__few_damaged_records_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_DAMAGED", 3)
+    monkeypatch.setattr(aside, "MAX_FILES", 3)
     for i in range(10):
         (tmp_path / f"{i}.frame").write_text("damaged")
     assert make(tmp_path).counters.damaged == 10
@@ -282,3 +282,193 @@ def test_record__any_flipped_byte_is_noticed(at: int) -> None:
     record = bytearray(pack_record(b"body" * 40))
     record[at] ^= 0x10
     assert unpack_record(bytes(record)) is None
+
+
+# --- age ---
+
+
+class Time:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_age__what_waits_too_long_is_given_up_and_counted(tmp_path: Path) -> None:
+    clock = Time()
+    spool = Spool(tmp_path, 10**6, 100, reserve=4096, max_age=100.0, clock=clock)
+    old, young = frame(), frame()
+    spool.add(old, 9.0)
+    clock.now += 70
+    spool.add(young, 1.0)
+    clock.now += 70
+    spool.tend()
+    assert spool.best() == young.id
+    assert len(spool) == 1
+    assert (spool.counters.expired, spool.counters.evicted, spool.dropped) == (1, 1, 1)
+
+
+def test_age__counts_running_time_whatever_the_wall_clock_says(tmp_path: Path) -> None:
+    clock = Time()
+    spool = Spool(tmp_path, 10**6, 100, reserve=4096, max_age=100.0, clock=clock)
+    spool.add(frame(), 1.0)
+    clock.now += 70
+    spool.add(frame(), 1.0)
+    later = Time()
+    later.now = 5.0  # the monotonic clock of another start
+    again = Spool(tmp_path, 10**6, 100, reserve=4096, max_age=100.0, clock=later)
+    again.tend()
+    assert len(again) == 2
+    later.now += 35
+    again.tend()
+    assert len(again) == 1
+
+
+# --- counts ---
+
+
+def accounted(spool: Spool) -> int:
+    totals = spool.totals
+    return len(spool) + spool.counters.receipted + totals.evicted + totals.damaged + totals.parked
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_totals__last_for_the_life_of_the_spool(tmp_path: Path, closed: bool) -> None:
+    for start in range(3):
+        spool = make(tmp_path, max_frames=5)
+        assert spool.totals.evicted == max(0, start * 25 - 5)
+        for _ in range(25):
+            spool.add(frame(100), 1.0 + spool._index.order)
+        if closed:
+            spool.close()
+    assert len(spool) == 5
+    assert accounted(spool) == 75
+
+
+def test_totals__emptied_files_do_not_pile_up(tmp_path: Path) -> None:
+    spool = make(tmp_path, max_frames=2)
+    for i in range(140):
+        spool.add(frame(10), float(i))
+        assert len(list(tmp_path.glob("*.dropped"))) < 64
+    assert all(p.stat().st_size == 0 for p in tmp_path.glob("*.dropped"))
+    assert make(tmp_path).totals.evicted == 138
+
+
+def test_totals__a_damaged_index_costs_only_counts(tmp_path: Path) -> None:
+    spool, message = make(tmp_path), frame()
+    spool.add(message, 1.0)
+    spool.close()
+    (tmp_path / "index.json").write_text("{")
+    again = make(tmp_path)
+    assert again.best() == message.id
+    assert again.totals.evicted == 0
+
+
+def test_quota__counts_what_is_put_aside(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 64_000, 100, reserve=8000)
+    for i in range(40):
+        message = frame(1500)
+        spool.add(message, float(i))
+        if i % 4 == 0:
+            spool.park(message.id, "planted")
+        assert sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()) <= 64_000
+    assert sum(p.stat().st_size for p in (tmp_path / "parked").glob("*.frame")) <= 4000
+    assert accounted(spool) == 40
+
+
+def test_park__is_not_sent_and_says_why(tmp_path: Path) -> None:
+    spool, bad, good = make(tmp_path), frame(), frame()
+    spool.add(bad, 9.0)
+    spool.add(good, 1.0)
+    assert spool.park(bad.id, "image is not a JPEG")
+    assert not spool.park("unknown", "")
+    assert spool.best() == good.id
+    again = make(tmp_path)
+    assert (len(again), again.totals.parked) == (1, 1)
+    assert [p.read_text() for p in (tmp_path / "parked").glob("*.reason")] == ["image is not a JPEG\n"]
+
+
+def test_park__put_back_it_is_sent_again(tmp_path: Path) -> None:
+    spool, message = make(tmp_path), frame()
+    spool.add(message, 1.0)
+    spool.park(message.id, "planted")
+    spool.close()
+    for path in (tmp_path / "parked").glob("*.frame"):
+        path.rename(tmp_path / path.name)
+    assert make(tmp_path).best() == message.id
+
+
+# --- encryption ---
+
+KEY, OTHER = Cipher(bytes(range(32))), Cipher(bytes(32))
+
+
+def test_cipher__nothing_of_a_frame_is_readable_on_disk(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10**6, 100, reserve=4096, cipher=KEY)
+    message = frame()
+    spool.add(message, 1.0)
+    data = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+    assert bytes(16) not in data.replace(bytes(4096), b"")
+    assert b"probability" not in data
+    body = Spool(tmp_path, 10**6, 100, reserve=4096, cipher=KEY).read(message.id)
+    assert body is not None
+    assert codec.decode("frames", body) == message
+
+
+@pytest.mark.parametrize("cipher", [None, OTHER])
+def test_cipher__frames_of_another_key_stay_and_are_not_sent(tmp_path: Path, cipher: Cipher | None) -> None:
+    message, plain = frame(), frame()
+    Spool(tmp_path, 10**6, 100, reserve=4096, cipher=KEY).add(message, 9.0)
+    make(tmp_path).add(plain, 1.0)
+    with structlog.testing.capture_logs() as logs:
+        other = Spool(tmp_path, 10**6, 100, reserve=4096, cipher=cipher)
+    assert [e["event"] for e in logs if "key" in e["event"]]
+    assert (len(other), other.locked, other.best()) == (1, 1, plain.id)
+    assert other.counters.damaged == 0
+    right = Spool(tmp_path, 10**6, 100, reserve=4096, cipher=KEY)
+    assert right.best() == message.id
+    assert right.read(message.id) is not None
+
+
+def test_cipher__a_key_that_is_found_wrong_late_locks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Spool(tmp_path, 10**6, 100, reserve=4096, cipher=KEY).add(frame(), 9.0)
+    monkeypatch.setattr("edge.spool.spool.CHECK_S", -1.0)
+    spool = make(tmp_path)
+    assert len(spool) == 1
+    assert spool.read(str(spool.best())) is None
+    assert (spool.best(), spool.locked) == (None, 1)
+    assert len(list(tmp_path.glob("*.frame"))) == 1
+
+
+@pytest.mark.parametrize("at", range(0, 250, 9))
+def test_cipher__any_flipped_byte_is_noticed(at: int) -> None:
+    record = bytearray(pack_record(b"body" * 40, 7, KEY))
+    record[at] ^= 0x10
+    assert unpack_record(bytes(record), KEY) is None
+
+
+def test_cipher__wrong_key() -> None:
+    with pytest.raises(LockedError):
+        unpack_record(pack_record(b"body", 7, KEY), OTHER)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "expected"),
+    [
+        (None, 0o600, "is not there"),
+        (bytes(31), 0o600, "31 bytes, not 32"),
+        (bytes(32), 0o640, "chmod 600"),
+    ],
+)
+def test_cipher__key_files_that_do_not_serve(tmp_path: Path, content: bytes | None, mode: int, expected: str) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+        path.chmod(mode)
+    with pytest.raises(SpoolError, match=expected) as info:
+        Cipher.from_file(path)
+    assert str(path) in str(info.value)
+    assert "\n" not in str(info.value)

@@ -1,0 +1,512 @@
+"""The spool itself; `edge.spool` says what it keeps and promises."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import errno
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from edge.spool.aside import SHARE, Aside
+from edge.spool.index import Index, Kind, Totals
+from edge.spool.record import (
+    HEADER,
+    PLAIN,
+    Cipher,
+    Head,
+    LockedError,
+    check_record,
+    pack_record,
+    unpack_record,
+)
+from protocols import codec, files
+from protocols.messages import FrameMessage
+
+log = structlog.get_logger("edge.spool")
+
+SUFFIX: Final = ".frame"
+DROPPED: Final = ".dropped"
+VALUE_SCALE: Final = 1000
+"""Steps per unit of value in a file name; finer differences do not matter for what to keep."""
+MAX_VALUE: Final = 999_999
+RESERVE_BYTES: Final = 256 * 1024
+"""Given up when the disk is full, so that journals and deletions go through: a few hundred file-system blocks."""
+FOLD_AT: Final = 64
+"""Emptied files that may wait to be counted: a write of the index for each would double the work of eviction."""
+CHECK_S: Final = 1.5
+"""Seconds that checking the records may take at start; the rest is checked when read."""
+SAVE_S: Final = 60.0
+"""Between two writes of an index in which only counts of refused frames changed."""
+_NAME = re.compile(r"^(\d{12})-(\d{6})-([0-9a-f-]{36})\.(frame|dropped)$")
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """A record. Sorts the most valuable first, then the oldest."""
+
+    rank: int
+    """Value in steps, negated."""
+    order: int
+    id: str = field(compare=False)
+    size: int = field(compare=False)
+    """Bytes of the file."""
+    stamp: int = field(compare=False, default=0)
+    """Age of the spool when it was made, seconds."""
+
+    @property
+    def name(self) -> str:
+        """Its file's name."""
+        return f"{self.order:012d}-{-self.rank:06d}-{self.id}{SUFFIX}"
+
+
+@dataclass
+class Counters:
+    """What became of frames since the spool was opened; `Spool.totals` knows since it was made."""
+
+    added: int = 0
+    evicted: int = 0
+    """Given up for better ones, refused because of the quota included."""
+    expired: int = 0
+    """Of these, given up as too old."""
+    failed: int = 0
+    """Not written because the disk was full or broken."""
+    damaged: int = 0
+    parked: int = 0
+    """Put aside because they are refused for good."""
+    receipted: int = 0
+    receipted_bytes: int = 0
+
+
+class Spool:
+    """The spool in `folder`. Safe to use from several threads; `add` blocks for its fsyncs, the others hardly."""
+
+    def __init__(
+        self,
+        folder: Path,
+        max_bytes: int,
+        max_frames: int,
+        *,
+        reserve: int = RESERVE_BYTES,
+        max_age: float | None = None,
+        cipher: Cipher | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open or make the spool. `max_age` in seconds of running; `reserve` in bytes. Raises OSError only where the
+        folder cannot be made or listed."""
+        self.folder = folder
+        self.max_bytes, self.max_frames, self.max_age = max_bytes, max_frames, max_age
+        self.counters = Counters()
+        self._reserve_bytes, self._cipher, self._clock = min(reserve, max_bytes // 8), cipher, clock
+        self._lock = threading.Lock()
+        self._writing = threading.RLock()
+        self._sorted: list[Entry] = []
+        self._by_id: dict[str, Entry] = {}
+        self._by_order: dict[int, Entry] = {}
+        """Oldest first, as frames are only ever added at the end."""
+        self._locked: set[str] = set()
+        self._dropped: list[Path] = []
+        self._bytes = 0
+        self._saved = clock()
+        self._complained: int | None = None
+        """Number of the error that the log has already."""
+        files.make_folder(folder)
+        self._index = Index(folder)
+        self._damaged = Aside(folder / "damaged", max_bytes // SHARE)
+        self._parked = Aside(folder / "parked", max_bytes // SHARE)
+        self._open()
+        self._restore_reserve()
+
+    def __len__(self) -> int:
+        return len(self._sorted) - len(self._locked)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all records."""
+        return self._bytes
+
+    @property
+    def locked(self) -> int:
+        """Frames that wait for another key."""
+        return len(self._locked)
+
+    @property
+    def totals(self) -> Totals:
+        """What became of frames since the spool was made."""
+        return self._index.totals
+
+    @property
+    def dropped(self) -> int:
+        """Frames given up by policy since the spool was made: evicted, too old, refused, or not written on a full
+        disk."""
+        totals = self._index.totals
+        return totals.evicted + totals.refused + totals.failed
+
+    @property
+    def age(self) -> float:
+        """Seconds for which the spool was open since its oldest record was made, at least."""
+        return self._age_base + self._clock() - self._opened
+
+    def add(self, message: FrameMessage, value: float) -> bool:
+        """Keep `message` until its receipt; `value` (0 or more, higher is better) decides what is sent and kept first.
+
+        Returns False where the frame was refused: worth less than all that is there, or the disk is full. Adding an
+        id twice keeps the first."""
+        body = codec.encode("frames", message)
+        with self._writing:
+            record = pack_record(body, int(self.age), self._cipher)
+            self._expire()
+            with self._lock:
+                if message.id in self._by_id:
+                    return True
+                rank = -min(MAX_VALUE, max(0, round(value * VALUE_SCALE)))
+                entry = Entry(rank, self._index.order, message.id, len(record), int(self.age))
+                self._index.order += 1
+                victims = self._victims(entry)
+            if victims is None:
+                self.counters.evicted += 1
+                self._index.count("refused")
+                self._save_sometimes()
+                return False
+            self._evict(victims)
+            if not self._write(entry, record):
+                self.counters.failed += 1
+                self._index.count("failed")
+                self._save_sometimes()
+                return False
+            with self._lock:
+                self._insert(entry)
+        self.counters.added += 1
+        return True
+
+    def best(self, exclude: Collection[str] = ()) -> str | None:
+        """Return the id of the most valuable, then oldest, frame that is not among `exclude`; None where there is
+        none."""
+        with self._lock:
+            return next((e.id for e in self._sorted if e.id not in exclude and e.id not in self._locked), None)
+
+    def read(self, frame: str) -> bytes | None:
+        """Return the encoded message of `frame`, or None where it is gone or turned out damaged (it is then
+        quarantined)."""
+        with self._lock:
+            entry = self._by_id.get(frame)
+        if entry is None:
+            return None
+        path = self.folder / entry.name
+        try:
+            body = unpack_record(path.read_bytes(), self._cipher)
+        except FileNotFoundError:
+            with self._lock:
+                gone = self._forget(frame)  # None where it was evicted meanwhile
+            if gone is not None:  # somebody deleted it
+                self.counters.damaged += 1
+                self._index.count("damaged")
+            return None
+        except LockedError:
+            with self._lock:
+                self._locked.add(frame)
+            return None
+        except OSError as error:
+            log.warning("a spooled frame cannot be read", file=path.name, reason=error.strerror)
+            body = None
+        if body is None:
+            self._put_aside(self._damaged, "damaged", entry)
+            self.counters.damaged += 1
+        return body
+
+    def remove(self, frames: Collection[str]) -> int:
+        """Delete `frames`, whose receipts came; those that are not here are ignored. Returns how many were."""
+        removed = 0
+        for frame in frames:
+            with self._lock:
+                entry = self._forget(frame)
+            if entry is not None:
+                self._unlink(entry)
+                removed += 1
+                self.counters.receipted += 1
+                self.counters.receipted_bytes += entry.size
+        if removed:
+            self._restore_reserve()
+        return removed
+
+    def park(self, frame: str, reason: str) -> bool:
+        """Put `frame` aside with the reason why it is never sent again. Returns False where it is not here."""
+        with self._lock:
+            entry = self._by_id.get(frame)
+        if entry is None or not self._put_aside(self._parked, "parked", entry, reason):
+            return False
+        self.counters.parked += 1
+        log.warning("a frame is put aside: it is refused for good", frame=frame, reason=reason)
+        return True
+
+    def tend(self) -> None:
+        """Give up what is too old, and keep reserve and index as they should be. Call it now and then."""
+        with self._writing:
+            self._expire()
+            self._restore_reserve()
+            self._save_sometimes()
+
+    def close(self) -> None:
+        """Write down what only memory knows. The spool may be used on."""
+        with self._writing:
+            self._fold()
+            self._index.age = int(self.age)
+            self._index.save(force=True)
+
+    # --- what is there ---
+
+    def _insert(self, entry: Entry) -> None:
+        bisect.insort(self._sorted, entry)
+        self._by_id[entry.id] = entry
+        self._by_order[entry.order] = entry
+        self._bytes += entry.size
+
+    def _forget(self, frame: str) -> Entry | None:
+        entry = self._by_id.pop(frame, None)
+        if entry is not None:
+            del self._sorted[bisect.bisect_left(self._sorted, entry)]
+            del self._by_order[entry.order]
+            self._locked.discard(frame)
+            self._bytes -= entry.size
+        return entry
+
+    def _unlink(self, entry: Entry) -> None:
+        try:
+            (self.folder / entry.name).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("a spooled frame cannot be deleted", file=entry.name, reason=error.strerror)
+
+    # --- giving up ---
+
+    @property
+    def _quota(self) -> int:
+        """Bytes for records: the quota without what else lies in the folder."""
+        return self.max_bytes - self._reserve_bytes - self._damaged.bytes - self._parked.bytes
+
+    def _victims(self, entry: Entry | None) -> list[Entry] | None:
+        """Return what must go so that `entry` fits, or None where that is worth more. Called with the lock held."""
+        bytes_over = self._bytes + (entry.size if entry else 0) - self._quota
+        frames_over = len(self._sorted) + (1 if entry else 0) - self.max_frames
+        victims = []
+        for worst in reversed(self._sorted):
+            if bytes_over <= 0 and frames_over <= 0:
+                break
+            if entry is not None and worst < entry:
+                return None
+            victims.append(worst)
+            bytes_over -= worst.size
+            frames_over -= 1
+        fits = entry is None or (bytes_over <= 0 and frames_over <= 0)
+        return victims if fits else None
+
+    def _evict(self, victims: Collection[Entry]) -> int:
+        """Give up `victims`: renamed durably, then emptied, and counted in the index some time later. Returns how many
+        were still there."""
+        renamed = []
+        for victim in victims:
+            path = self.folder / victim.name
+            with self._lock:
+                if self._forget(victim.id) is None:
+                    continue  # its receipt came
+                try:
+                    path.rename(path.with_suffix(DROPPED))
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    log.warning("a frame cannot be given up", file=path.name, reason=error.strerror)
+                    self._insert(victim)
+                    continue
+            renamed.append(path.with_suffix(DROPPED))
+            self.counters.evicted += 1
+        if not renamed:
+            return 0
+        with contextlib.suppress(OSError):
+            files.sync_folder(self.folder)
+        for path in renamed:
+            with contextlib.suppress(OSError):
+                os.truncate(path, 0)
+        self._dropped += renamed
+        self._index.saw("evicted", len(renamed))
+        if len(self._dropped) >= FOLD_AT:
+            self._fold()
+        return len(renamed)
+
+    def _fold(self) -> None:
+        self._index.age = int(self.age)
+        if self._index.fold("evicted", self._dropped):
+            self._dropped = []
+
+    def _expire(self) -> None:
+        if self.max_age is None:
+            return
+        oldest = self.age - self.max_age
+        victims: list[Entry] = []
+        with self._lock:
+            for entry in self._by_order.values():
+                if entry.stamp >= oldest:
+                    break
+                victims.append(entry)
+        if victims:
+            self.counters.expired += self._evict(victims)
+
+    def _put_aside(self, aside: Aside, kind: Kind, entry: Entry, reason: str = "") -> bool:
+        with self._writing:
+            with self._lock:
+                if self._forget(entry.id) is None:
+                    return False
+            return self._move(aside, kind, self.folder / entry.name, reason)
+
+    def _move(self, aside: Aside, kind: Kind, path: Path, reason: str = "") -> bool:
+        """Move a record away. Where even that fails, it stays and is found again at the next start."""
+        if kind == "damaged":
+            log.warning("a damaged record was put aside", file=path.name)
+        moved = aside.take(path, reason)
+        if moved:
+            self._index.saw(kind)
+            self._index.fold(kind, aside.surplus())
+        return moved
+
+    # --- the disk ---
+
+    def _write(self, entry: Entry, record: bytes) -> bool:
+        path = self.folder / entry.name
+        for attempt in range(3):
+            try:
+                files.write_atomic(path, record)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or attempt == 2:
+                    self._complain(error, len(record))
+                    return False
+                self._free_disk(entry, keep_reserve=attempt == 0)
+            else:
+                self._complained = None
+                return True
+        return False
+
+    def _complain(self, error: OSError, size: int) -> None:
+        """Say it once, until a frame is written again: a full disk must not be filled by the log as well."""
+        level = log.debug if self._complained == error.errno else log.warning
+        self._complained = error.errno
+        level("a frame cannot be spooled; more like it are only counted", reason=error.strerror, bytes=size)
+
+    def _free_disk(self, entry: Entry, *, keep_reserve: bool) -> None:
+        """Make space for `entry` on a full disk: evict what is worth less, at most twice its size."""
+        with self._lock:
+            victims, freed = [], 0
+            for worst in reversed(self._sorted):
+                if freed >= 2 * entry.size or worst.rank <= entry.rank:
+                    break
+                victims.append(worst)
+                freed += worst.size
+        self._evict(victims)
+        if not keep_reserve:
+            with contextlib.suppress(OSError):
+                self._reserve.unlink(missing_ok=True)
+
+    @property
+    def _reserve(self) -> Path:
+        return self.folder / ".reserve"
+
+    def _restore_reserve(self) -> None:
+        try:
+            if self._reserve.exists() and self._reserve.stat().st_size == self._reserve_bytes:
+                return
+            with self._reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, self._reserve_bytes)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._reserve.unlink(missing_ok=True)
+
+    def _save_sometimes(self) -> None:
+        if self._clock() - self._saved >= SAVE_S:
+            self._saved = self._clock()
+            self._index.age = int(self.age)
+            self._index.save()
+
+    # --- the start ---
+
+    def _open(self) -> None:
+        """Find out what is there, and bring to an end what a crash interrupted."""
+        self._index.clean()
+        self._index.saw("damaged", self._damaged.open())
+        self._index.saw("parked", self._parked.open())
+        until, stamp = time.monotonic() + CHECK_S, 0
+        for item in sorted(self.folder.iterdir()):
+            match = _NAME.match(item.name)
+            if match is None:
+                self._foreign(item)
+            elif match[4] == DROPPED[1:]:
+                self._index.order = max(self._index.order, int(match[1]) + 1)
+                self._dropped.append(item)
+            else:
+                stamp = self._take(item, match, stamp, deep=time.monotonic() < until)
+        self._age_base = max(self._index.age, stamp)
+        self._opened = self._clock()
+        self._index.saw("evicted", len(self._dropped))
+        for path in self._dropped:
+            with contextlib.suppress(OSError):
+                os.truncate(path, 0)
+        self._index.fold("damaged", self._damaged.surplus())
+        self._index.fold("parked", self._parked.surplus())
+        with self._lock:
+            victims = self._victims(None) or []
+        self._evict(victims)
+        self._fold()
+        self._index.save(force=True)
+        if self._locked:
+            log.error(
+                "frames are encrypted with another key; they stay, and are sent once spool.key_file names that key",
+                frames=len(self._locked),
+                folder=str(self.folder),
+            )
+
+    def _foreign(self, item: Path) -> None:
+        """Tidy what is no record: halves of files; what calls itself a record is put aside."""
+        if item.name.endswith(".part"):
+            item.unlink(missing_ok=True)
+        elif item.name.endswith(SUFFIX):
+            self.counters.damaged += 1
+            self._move(self._damaged, "damaged", item)
+
+    def _take(self, item: Path, match: re.Match[str], stamp: int, *, deep: bool) -> int:
+        """Index the record `item`, or put it aside. Returns its stamp; `stamp`, that of the record before, where time
+        does not allow to look."""
+        order, value, frame = int(match[1]), int(match[2]), match[3]
+        self._index.order = max(self._index.order, order + 1)
+        head, size = _look(item, deep=deep)
+        if frame in self._by_id or head is None:
+            self.counters.damaged += 1
+            self._move(self._damaged, "damaged", item)
+            return stamp
+        stamp = head.stamp if deep else stamp
+        self._insert(Entry(-value, order, frame, size, stamp))
+        if head.key != PLAIN and (self._cipher is None or self._cipher.id != head.key):
+            self._locked.add(frame)
+        return stamp
+
+
+_UNSEEN: Final = Head(PLAIN, 0, 0, b"", b"")
+
+
+def _look(path: Path, *, deep: bool) -> tuple[Head | None, int]:
+    """Return the head and the size in bytes of the record at `path`; None for the head where it is damaged. Without
+    `deep` only its size is looked at."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return None, 0
+        size = path.stat().st_size
+        if not deep:
+            return (_UNSEEN if size > HEADER else None), size
+        with path.open("rb") as file:
+            data = file.read()
+        return check_record(data), size
+    except OSError:
+        return None, 0
