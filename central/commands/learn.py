@@ -51,7 +51,7 @@ def evaluate(context: typer.Context) -> None:
 
 
 def annotate(context: typer.Context) -> None:
-    """Let a teacher propose labels for a folder of images.
+    """Let a teacher propose labels, for a folder of images or for the frames that wait for review.
 
     Example: wayside-central annotate --teacher pack --model base --images frames --out proposals.json
     """

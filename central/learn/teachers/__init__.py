@@ -27,8 +27,11 @@ class TeacherError(ValueError):
 class Opened(Protocol):
     """A teacher, ready."""
 
+    sees: frozenset[int]
+    """Indices of the labels that it can propose."""
+
     def propose(self, image: Image) -> Detections:
-        """Return what it sees in a BGR `image` ``[H, W, 3]``: boxes in its pixels, classes of the project."""
+        """Return what it sees in a BGR `image` ``[H, W, 3]``, best first: boxes in its pixels, classes our labels'."""
         ...
 
 

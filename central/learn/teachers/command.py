@@ -1,8 +1,12 @@
-"""``wayside-central annotate``: a folder of images to a COCO file of proposals."""
+"""``wayside-central annotate``: a teacher's proposals, for a folder of images or for the frames that wait for review.
+
+images -> COCO file, and queue -> store, are two ways of one command.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,10 +14,18 @@ import msgspec
 import typer
 from rich.console import Console
 
+from central import settings
+from central.annotate import profile, proposals
+from central.annotate.profile import ProfileError
+from central.commands.common import CommandError, store
 from central.learn.data.dataset import read_image
 from central.learn.detect.evaluate_command import progress_bar
 from central.learn.models.detr import DetrError
 from central.learn.teachers import Opened, TeacherError, find
+from central.settings import Settings, SettingsError
+from central.store import blobs as blob_store
+from central.store.blobs import BlobError
+from central.store.database import DatabaseError
 from edge.runtime import Detections, RuntimeFault
 from protocols.files import write_atomic
 from protocols.slots import SlotError
@@ -75,34 +87,96 @@ def propose(
     return {"images": images, "annotations": boxes, "categories": categories}, skipped
 
 
+async def _propose_waiting(
+    settled: Settings, by: proposals.Proposer, limit: int, again: bool, console: Console
+) -> dict[str, Any]:
+    async with store(settled) as database:
+        blobs = blob_store.connect(settled.blob_url, settled.data / "blobs")
+        with progress_bar("proposing", console) as progress:
+
+            def report(step: Mapping[str, Any]) -> None:
+                progress(round(step["progress"] * 100), 100)
+
+            return await proposals.propose(database, blobs, by, by.labels, report, limit, again)
+
+
+def _annotate_folder(opened: Opened, images: Path, out: Path, ours: tuple[str, ...], errors: Console) -> dict[str, Any]:
+    if not images.is_dir():
+        raise TeacherError(f"{images}: not a folder")
+    file, skipped = propose(opened, images, ours, errors)
+    write_atomic(out, msgspec.json.format(msgspec.json.encode(file), indent=1))
+    for path in skipped[:MAX_NAMED]:
+        errors.print(f"left out: {path} is not a readable image", markup=False)
+    found = {"out": str(out), "images": len(file["images"]), "proposals": len(file["annotations"])}
+    return found | {"skipped": len(skipped)}
+
+
+def _annotate_queue(
+    opened: Opened, settled: Settings, name: str, ours: tuple[str, ...], limit: int, again: bool, errors: Console
+) -> dict[str, Any]:
+    covers = frozenset(ours[index] for index in opened.sees)
+    by = proposals.Proposer(name, name, ours, opened.propose, covers)
+    done = asyncio.run(_propose_waiting(settled, by, limit, again, errors))
+    return {"source": name, "frames": done["changed"], "proposals": done["boxes"]} | {
+        "skipped": done["frames"] - done["changed"]
+    }
+
+
+def _check_use(queue: bool, images: Path | None, out: Path | None, labels: str | None) -> None:
+    """Raise TeacherError unless exactly one of the two ways is asked for."""
+    if queue and (images or out or labels):
+        raise TeacherError(
+            "--queue takes the frames of the store and the labels of the profile; leave --images, --out "
+            "and --labels away"
+        )
+    if not queue and not (images and out):
+        raise TeacherError("give --images and --out for a folder of images, or --queue for the frames that wait")
+
+
 def annotate_command(
     teacher: Annotated[str, typer.Option(help="transformers, zero-shot or pack.")],
     model: Annotated[str, typer.Option(help="A folder or a hub name; for pack a folder, a file, or 'base'.")],
-    images: Annotated[Path, typer.Option(help="Folder of the images.")],
-    out: Annotated[Path, typer.Option(help="COCO file to write: proposals with their scores.")],
-    labels: Annotated[str, typer.Option(help="The project's labels, in order, separated by commas.")] = LABELS,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images.")] = None,
+    out: Annotated[Path | None, typer.Option(help="COCO file to write: proposals with their scores.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help=f"Labels for the file, in order, separated by commas; default {LABELS}.")
+    ] = None,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Propose for the frames that wait for review, instead of a folder.")
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="With --queue: folder of everything that the centre keeps.")] = None,
+    profile_name: Annotated[
+        str | None, typer.Option("--profile", help="With --queue: what the project labels.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="With --queue: frames at most, the most valuable first.")] = 2000,
+    again: Annotated[bool, typer.Option("--again", help="With --queue: also where it has proposed already.")] = False,
     names: Annotated[list[str] | None, typer.Option("--map", help="THEIRS=OURS; may be given several times.")] = None,
     threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="Score from which it proposes.")] = 0.3,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
-    """Let a teacher propose labels for a folder of images.
+    """Let a teacher propose labels, for a folder of images or for the frames that wait for review.
 
     Example: wayside-central annotate --teacher pack --model base --images frames --out proposals.json
+
+    Example: wayside-central annotate --teacher transformers --model models/dfine-s --map motorcycle=two_wheeler --queue
     """
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
-    ours = tuple(name.strip() for name in labels.split(","))
     try:
-        opened = find(teacher).open(model, ours, parse_names(names or []), threshold)
-        if not images.is_dir():
-            raise TeacherError(f"{images}: not a folder")
-        file, skipped = propose(opened, images, ours, errors)
-        write_atomic(out, msgspec.json.format(msgspec.json.encode(file), indent=1))
-    except (TeacherError, DetrError, SlotError, RuntimeFault, OSError) as error:
+        _check_use(queue, images, out, labels)
+        pairs = parse_names(names or [])
+        if images and out:
+            ours = tuple(name.strip() for name in (labels or LABELS).split(","))
+            answer = _annotate_folder(find(teacher).open(model, ours, pairs, threshold), images, out, ours, errors)
+        else:
+            settled = settings.load(data=data, profile=profile_name)
+            ours = profile.load(settled.profile).label_names
+            opened = find(teacher).open(model, ours, pairs, threshold)
+            name = proposals.teacher_name(teacher, model)
+            answer = _annotate_queue(opened, settled, name, ours, limit, again, errors)
+    except (
+        TeacherError, DetrError, SlotError, RuntimeFault, SettingsError, ProfileError, DatabaseError, BlobError,
+        CommandError, OSError,
+    ) as error:  # fmt: skip
         errors.print(f"wayside-central: {' '.join(str(error).split())}", markup=False)
         raise typer.Exit(2) from None
-    for path in skipped[:MAX_NAMED]:
-        errors.print(f"left out: {path} is not a readable image", markup=False)
-    answer = {
-        "out": str(out), "images": len(file["images"]), "proposals": len(file["annotations"]), "skipped": len(skipped),
-    }  # fmt: skip
     typer.echo(msgspec.json.encode(answer).decode() if as_json else f"done: {answer}")

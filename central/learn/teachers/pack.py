@@ -23,6 +23,7 @@ class _Opened:
         except (PackError, RuntimeFault) as error:
             raise TeacherError(str(error)) from None
         self.columns = table(list(self.model.labels), labels, names, model)
+        self.sees = frozenset(int(c) for c in self.columns if c >= 0)
         self.threshold = threshold
 
     def propose(self, image: Image) -> Detections:

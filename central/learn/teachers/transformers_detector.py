@@ -19,6 +19,7 @@ class _Opened:
         theirs = [str(told.get(i, i)) for i in range(len(told))]
         self.model, self.labels, self.threshold = model, labels, threshold
         self.columns = table(theirs, labels, names, model)
+        self.sees = frozenset(int(c) for c in self.columns if c >= 0)
 
     @torch.no_grad()
     def propose(self, image: Image) -> Detections:

@@ -46,6 +46,7 @@ def _spans(tokenizer: Any, words: list[str]) -> tuple[dict[str, torch.Tensor], l
 class _Opened:
     def __init__(self, model: str, labels: tuple[str, ...], names: Mapping[str, str], threshold: float) -> None:
         self.words = prompts(labels, names)
+        self.sees = frozenset(self.words.values())
         self.network, self.prepare = hub.load("AutoModelForZeroShotObjectDetection", model)
         self.kind = str(self.network.config.model_type).replace("_", "-")
         if self.kind not in (*GROUNDED, *PAIRED):

@@ -59,7 +59,7 @@ class Frame(Base):
     detections: Mapped[list[Any]] = mapped_column(default=list)
     """What the node's pack saw: box, label, score, spread, blur."""
     proposed_by: Mapped[str | None] = mapped_column(String(DIGEST), default=None)
-    """Address of the pack whose proposals stand on the frame; None while they are the node's own."""
+    """Whose proposals stand on the frame: address of a pack, or a teacher; None while they are the node's own."""
     redactions: Mapped[list[Any]] = mapped_column(default=list)
     complete_for: Mapped[list[str]] = mapped_column(default=list)
     """Label classes that a person looked through in full."""

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from central.annotate import proposals, queue
+from central.annotate.proposals import Proposer, teacher_name
 from central.annotate.queue import Answer
-from edge.runtime import Detections, Inference
+from edge.runtime import Detections
 
 PACK = "a" * 64
 KNOWN = ("car", "bus")
 
 
-class FakeModel:
-    """Sees one car, one cat, and one bus without area in every image."""
-
-    labels = ("car", "cat", "bus")
-    pack = SimpleNamespace(address=PACK)
-
-    def infer(self, image: Any) -> Inference:
-        boxes = np.array([[-5, 1, 20, 20], [1, 1, 9, 9], [3, 3, 3, 9]], np.float32)
-        return Inference(Detections(boxes, np.array([0.8, 0.7, 0.6], np.float32), np.array([0, 1, 2])))
+def see(image: Any) -> Detections:
+    """See one car, one cat, and one bus without area in every image."""
+    boxes = np.array([[-5, 1, 20, 20], [1, 1, 9, 9], [3, 3, 3, 9]], np.float32)
+    return Detections(boxes, np.array([0.8, 0.7, 0.6], np.float32), np.array([0, 1, 2]))
 
 
-async def run(db: Any, blobs: Any) -> dict[str, Any]:
-    return await proposals.propose(db, blobs, FakeModel(), KNOWN, lambda _step: None)  # type: ignore[arg-type]
+BY_PACK = Proposer(PACK, "pack", ("car", "cat", "bus"), see)
+TEACHER = Proposer("zero-shot:dino", "zero-shot:dino", ("car", "cat", "bus"), see, frozenset(("car",)))
+
+
+async def run(db: Any, blobs: Any, by: Proposer = BY_PACK, **options: Any) -> dict[str, Any]:
+    return await proposals.propose(db, blobs, by, KNOWN, lambda _step: None, **options)
+
+
+async def shown(db: Any, frame: str) -> list[tuple[str, str, float | None]]:
+    """Return label, source and score of every proposal on `frame`."""
+    async with db.read() as session:
+        row = await queue.load(session, frame)
+    assert not any(a.confirmed for a in row.annotations)
+    return [(a.label, a.source, a.score) for a in row.annotations]
 
 
 async def test_propose__replaces_those_of_the_node(db: Any, blobs: Any, add_frame: Any) -> None:
     frame = await add_frame(1, ("bus", 0.9))
-    assert await run(db, blobs) == {"frames": 1, "changed": 1}
+    assert await run(db, blobs) == {"frames": 1, "changed": 1, "boxes": 1}
     async with db.read() as session:
         row = await queue.load(session, frame)
     assert [(a.label, a.source, a.confirmed, a.x1) for a in row.annotations] == [("car", "pack", False, 0.0)]
@@ -42,7 +50,7 @@ async def test_propose__replaces_those_of_the_node(db: Any, blobs: Any, add_fram
 async def test_propose__twice_is_once(db: Any, blobs: Any, add_frame: Any) -> None:
     await add_frame(1)
     await run(db, blobs)
-    assert await run(db, blobs) == {"frames": 0, "changed": 0}
+    assert await run(db, blobs) == {"frames": 0, "changed": 0, "boxes": 0}
 
 
 async def test_propose__not_where_the_node_ran_the_pack(db: Any, blobs: Any, add_frame: Any) -> None:
@@ -56,10 +64,46 @@ async def test_replace__leaves_answered_frames_alone(db: Any, add_frame: Any) ->
     async with db.write() as session:
         await queue.label(session, Answer(frame, 0, "ann", []), KNOWN)
     async with db.write() as session:
-        assert not await proposals.replace(session, frame, PACK, [])
+        assert not await proposals.replace(session, frame, BY_PACK, [])
 
 
 async def test_propose__image_gone(db: Any, blobs: Any, add_frame: Any) -> None:
     frame = await add_frame(1, ("bus", 0.9))
     await blobs.delete(f"frames/{frame}.jpg")
     assert (await run(db, blobs))["changed"] == 0
+
+
+async def test_propose__a_teacher_replaces_the_labels_that_it_covers(db: Any, blobs: Any, add_frame: Any) -> None:
+    frame = await add_frame(1, ("bus", 0.9), ("car", 0.4))
+    assert (await run(db, blobs, TEACHER))["boxes"] == 1
+    assert await shown(db, frame) == [("bus", "node", 0.9), ("car", TEACHER.name, pytest.approx(0.8))]
+
+
+async def test_propose__no_pack_replaces_a_teacher(db: Any, blobs: Any, add_frame: Any) -> None:
+    frame = await add_frame(1)
+    await run(db, blobs, TEACHER)
+    assert (await run(db, blobs))["frames"] == 0
+    assert [source for _, source, _ in await shown(db, frame)] == [TEACHER.name]
+
+
+@pytest.mark.parametrize(("again", "frames"), [(False, 0), (True, 1)])
+async def test_propose__a_teacher_asked_twice(db: Any, blobs: Any, add_frame: Any, again: bool, frames: int) -> None:
+    frame = await add_frame(1)
+    await run(db, blobs, TEACHER)
+    assert (await run(db, blobs, TEACHER, again=again))["frames"] == frames
+    assert len(await shown(db, frame)) == 1
+
+
+async def test_propose__best_frames_first(db: Any, blobs: Any, add_frame: Any) -> None:
+    await add_frame(1, value=0.1)
+    best = await add_frame(2, value=0.9)
+    assert (await run(db, blobs, TEACHER, limit=1))["frames"] == 1
+    assert await shown(db, best)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("IDEA-Research/grounding-dino-tiny", "x:grounding-dino-tiny"), ("a/" + "b" * 90, "x:" + "b" * 62)],
+)
+def test_teacher_name__fits_its_column(model: str, name: str) -> None:
+    assert teacher_name("x", model) == name
