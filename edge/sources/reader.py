@@ -25,7 +25,7 @@ from edge.sources import Frame, Source, SourceError, open_source, public_name
 QUEUE = 2
 """Decoded frames of a file that wait for the model: enough to overlap, little memory."""
 BACKOFF_BASE_S = 0.5
-BACKOFF_CAP_S = 3.0
+BACKOFF_CAP_S = 2.0
 """Longest wait before a camera is tried again: back within five seconds, with the time that opening it takes."""
 STALL_S = 10.0
 """Without a frame for this long, though the camera counts as watched, its thread hangs: longer than any time-out."""
