@@ -1,6 +1,6 @@
 """The one file with which a node starts: who it is, where its broker is, and what it shows there.
 
-    {"wayside": 1, "node": "gate-1", "site": "north", "host": "broker.example", "port": 8883, "prefix": "wayside/v1"}
+    {"wayside": 1, "node": "gate-1", "site": "north", "host": "broker.example", "port": 8883, ... "root": {...}}
     -----BEGIN PRIVATE KEY-----      of this node
     -----BEGIN CERTIFICATE-----      of this node
     -----BEGIN CERTIFICATE-----      of the authority that signed it and the broker's
@@ -12,7 +12,7 @@ private key: mode 0600.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -45,6 +45,8 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     """Of the broker; its certificate names it."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8883
     prefix: str = topics.DEFAULT_PREFIX
+    root: dict[str, Any] | None = None
+    """Root metadata of the centre, from which the node's trust in releases starts."""
 
 
 def render(enrolment: Enrolment, key: str, certificate: str, authority: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +20,13 @@ from central.enrol.authority import Authority, AuthorityError, open_authority
 from central.enrol.lockout import Outcome, Place
 from central.enrol.nodes import EnrolError
 from central.link import LinkError, parse_url
+from central.releases import signing
 from central.settings import Settings
 from central.store.database import Database
 from central.store.models import Node, Setting
 from protocols import enrolment, topics
 from protocols.enrolment import Enrolment
+from protocols.trust import TrustError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The nodes.")
 FOLDERS = "broker.folders"
@@ -123,7 +126,10 @@ def add(
             async with database.write() as session:
                 renewed = bool(await nodes.active(session, name))
                 issued = await nodes.add(session, authority, name, site, replace)
-                told = Enrolment(node=name, site=site, host=place.host, port=place.port, prefix=place.prefix)
+                root = json.loads(await asyncio.to_thread(signing.newest_root, settings.data))
+                told = Enrolment(
+                    node=name, site=site, host=place.host, port=place.port, prefix=place.prefix, root=root
+                )
                 _write(file, enrolment.render(told, issued.key, issued.certificate, authority.pem), replace)
             outcomes = await lock_out(database, settings, [name]) if renewed else []
         value = {
@@ -133,7 +139,7 @@ def add(
         _told(outcomes)
         return file, value
 
-    with plain_errors(EnrolError, AuthorityError, LinkError, topics.TopicError):
+    with plain_errors(EnrolError, AuthorityError, LinkError, topics.TopicError, TrustError):
         settings = load(data=data)
         file, value = asyncio.run(work(settings, open_authority(settings.data)))
     result(value, as_json, f"{file}: start the node with wayside-edge run --enrol {file}")

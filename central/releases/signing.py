@@ -97,6 +97,19 @@ def owned(data: Path) -> Iterator[Repository]:
         os.close(handle)
 
 
+def newest_root(data: Path) -> bytes:
+    """Return the root metadata that a new node starts from; keys are made where there are none. Raises TrustError."""
+    folder = data / trust.FOLDER
+    if not any(folder.glob("*.root.json")):
+        handle = _lock(data)
+        try:
+            open_repository(data)
+        finally:
+            os.close(handle)
+    newest = max(folder.glob("*.root.json"), key=lambda path: int(path.name.split(".")[0]))
+    return newest.read_bytes()
+
+
 def rotate(
     data: Path, old: Sequence[CryptoSigner], new_roots: Sequence[Path], threshold: int, now: datetime
 ) -> None:

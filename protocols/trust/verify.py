@@ -94,7 +94,7 @@ class Verifier:
     def __init__(
         self, data: Path, root: bytes, reader: Reader, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._folder, self._bootstrap, self._reader, self._clock = data / FOLDER, root, reader, clock
+        self.folder, self._bootstrap, self._reader, self._clock = data / FOLDER, root, reader, clock
         try:
             if not isinstance(Metadata[Root].from_bytes(root).signed, Root):
                 raise TrustError("the node's first root metadata is of another kind; enrol the node again")
@@ -106,10 +106,10 @@ class Verifier:
 
         Raises TrustError, which names the attack or what is amiss; UnreachableError; OSError.
         """
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in reversed(range(TRIES)):
             try:
-                updater = self._refresh()
+                updater = self.refresh()
                 break
             except TrustError:
                 if not left:
@@ -124,14 +124,14 @@ class Verifier:
             raise TrustError(f"malformed: pack {address[:12]} was signed without its SHA-256")
         return Approved(length=target.length, sha256=target.hashes["sha256"])
 
-    def _refresh(self) -> Updater:
+    def refresh(self) -> Updater:
         floor, proven = self._floor(), self._ask_time()
         if proven is not None and (floor.time is None or proven > floor.time):
             floor = msgspec.structs.replace(floor, time=proven)
-            files.write_atomic(self._folder / FLOOR, msgspec.json.encode(floor), 0o600)
+            files.write_atomic(self.folder / FLOOR, msgspec.json.encode(floor), 0o600)
         try:
             updater = Updater(
-                str(self._folder), FOLDER, fetcher=_Fetcher(self._reader), config=_CONFIG, bootstrap=self._bootstrap
+                str(self.folder), FOLDER, fetcher=_Fetcher(self._reader), config=_CONFIG, bootstrap=self._bootstrap
             )
             trusted = updater._trusted_set  # python-tuf has no other way to say what time it is
             trusted.reference_time = proven or max(self._clock(), floor.time or datetime.min.replace(tzinfo=UTC))
@@ -146,7 +146,7 @@ class Verifier:
         return updater
 
     def _floor(self) -> Floor:
-        path = self._folder / FLOOR
+        path = self.folder / FLOOR
         try:
             return msgspec.json.decode(path.read_bytes(), type=Floor)
         except FileNotFoundError:
@@ -157,12 +157,12 @@ class Verifier:
 
     def _keep(self, floor: Floor) -> None:
         """Make everything durable before anything is done because of it: python-tuf does not."""
-        for path in self._folder.glob("*.json"):
+        for path in self.folder.glob("*.json"):
             _sync(path)
-        files.sync_folder(self._folder / "root_history")
+        files.sync_folder(self.folder / "root_history")
         if floor != self._floor():
-            files.write_atomic(self._folder / FLOOR, msgspec.json.encode(floor), 0o600)
-        files.sync_folder(self._folder)
+            files.write_atomic(self.folder / FLOOR, msgspec.json.encode(floor), 0o600)
+        files.sync_folder(self.folder)
 
     def _ask_time(self) -> datetime | None:
         """Return the time that the centre proves, or None where nobody tells it: then this machine's clock counts."""
@@ -185,7 +185,7 @@ class Verifier:
     def _known_root(self) -> Root:
         """Return the newest root that was verified here, else the first one."""
         try:
-            found = Metadata[Root].from_bytes((self._folder / ROOT).read_bytes())
+            found = Metadata[Root].from_bytes((self.folder / ROOT).read_bytes())
         except (OSError, e.RepositoryError):
             found = Metadata[Root].from_bytes(self._bootstrap)
         return found.signed
