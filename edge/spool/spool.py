@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import errno
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,25 +17,19 @@ import structlog
 from edge.spool.aside import SHARE, Aside
 from edge.spool.index import Index, Kind, Totals
 from edge.spool.record import (
-    HEADER,
     PLAIN,
     Cipher,
-    Head,
     LockedError,
-    check_record,
     pack_record,
     unpack_record,
 )
+from edge.spool.scan import scan
+from edge.spool.shelf import DROPPED, Entry, Shelf, rank_of
 from protocols import codec, files
 from protocols.messages import FrameMessage
 
 log = structlog.get_logger("edge.spool")
 
-SUFFIX: Final = ".frame"
-DROPPED: Final = ".dropped"
-VALUE_SCALE: Final = 1000
-"""Steps per unit of value in a file name; finer differences do not matter for what to keep."""
-MAX_VALUE: Final = 999_999
 RESERVE_BYTES: Final = 256 * 1024
 """Given up when the disk is full, so that journals and deletions go through: a few hundred file-system blocks."""
 FOLD_AT: Final = 64
@@ -46,26 +38,6 @@ CHECK_S: Final = 1.5
 """Seconds that checking the records may take at start; the rest is checked when read."""
 SAVE_S: Final = 60.0
 """Between two writes of an index in which only counts of refused frames changed."""
-_NAME = re.compile(r"^(\d{12})-(\d{6})-([0-9a-f-]{36})\.(frame|dropped)$")
-
-
-@dataclass(frozen=True, order=True)
-class Entry:
-    """A record. Sorts the most valuable first, then the oldest."""
-
-    rank: int
-    """Value in steps, negated."""
-    order: int
-    id: str = field(compare=False)
-    size: int = field(compare=False)
-    """Bytes of the file."""
-    stamp: int = field(compare=False, default=0)
-    """Age of the spool when it was made, seconds."""
-
-    @property
-    def name(self) -> str:
-        """Its file's name."""
-        return f"{self.order:012d}-{-self.rank:06d}-{self.id}{SUFFIX}"
 
 
 @dataclass
@@ -108,16 +80,12 @@ class Spool:
         self._reserve_bytes, self._cipher, self._clock = min(reserve, max_bytes // 8), cipher, clock
         self._lock = threading.Lock()
         self._writing = threading.RLock()
-        self._sorted: list[Entry] = []
-        self._by_id: dict[str, Entry] = {}
-        self._by_order: dict[int, Entry] = {}
-        """Oldest first, as frames are only ever added at the end."""
-        self._locked: set[str] = set()
+        self._shelf = Shelf()
         self._dropped: list[Path] = []
-        self._bytes = 0
         self._saved = clock()
         self._complained: int | None = None
         """Number of the error that the log has already."""
+        self._age_base, self._opened = 0, clock()
         files.make_folder(folder)
         self._index = Index(folder)
         self._damaged = Aside(folder / "damaged", max_bytes // SHARE)
@@ -126,17 +94,17 @@ class Spool:
         self._restore_reserve()
 
     def __len__(self) -> int:
-        return len(self._sorted) - len(self._locked)
+        return len(self._shelf) - len(self._shelf.locked)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all records."""
-        return self._bytes
+        return self._shelf.bytes
 
     @property
     def locked(self) -> int:
         """Frames that wait for another key."""
-        return len(self._locked)
+        return len(self._shelf.locked)
 
     @property
     def totals(self) -> Totals:
@@ -165,12 +133,11 @@ class Spool:
             record = pack_record(body, int(self.age), self._cipher)
             self._expire()
             with self._lock:
-                if message.id in self._by_id:
+                if message.id in self._shelf:
                     return True
-                rank = -min(MAX_VALUE, max(0, round(value * VALUE_SCALE)))
-                entry = Entry(rank, self._index.order, message.id, len(record), int(self.age))
+                entry = Entry(rank_of(value), self._index.order, message.id, len(record), int(self.age))
                 self._index.order += 1
-                victims = self._victims(entry)
+                victims = self._shelf.victims(entry, self._quota, self.max_frames)
             if victims is None:
                 self.counters.evicted += 1
                 self._index.count("refused")
@@ -183,7 +150,7 @@ class Spool:
                 self._save_sometimes()
                 return False
             with self._lock:
-                self._insert(entry)
+                self._shelf.insert(entry)
         self.counters.added += 1
         return True
 
@@ -191,13 +158,13 @@ class Spool:
         """Return the id of the most valuable, then oldest, frame that is not among `exclude`; None where there is
         none."""
         with self._lock:
-            return next((e.id for e in self._sorted if e.id not in exclude and e.id not in self._locked), None)
+            return self._shelf.best(exclude)
 
     def read(self, frame: str) -> bytes | None:
         """Return the encoded message of `frame`, or None where it is gone or turned out damaged (it is then
         quarantined)."""
         with self._lock:
-            entry = self._by_id.get(frame)
+            entry = self._shelf.get(frame)
         if entry is None:
             return None
         path = self.folder / entry.name
@@ -205,14 +172,14 @@ class Spool:
             body = unpack_record(path.read_bytes(), self._cipher)
         except FileNotFoundError:
             with self._lock:
-                gone = self._forget(frame)  # None where it was evicted meanwhile
+                gone = self._shelf.forget(frame)  # None where it was evicted meanwhile
             if gone is not None:  # somebody deleted it
                 self.counters.damaged += 1
                 self._index.count("damaged")
             return None
         except LockedError:
             with self._lock:
-                self._locked.add(frame)
+                self._shelf.locked.add(frame)
             return None
         except OSError as error:
             log.warning("a spooled frame cannot be read", file=path.name, reason=error.strerror)
@@ -227,7 +194,7 @@ class Spool:
         removed = 0
         for frame in frames:
             with self._lock:
-                entry = self._forget(frame)
+                entry = self._shelf.forget(frame)
             if entry is not None:
                 self._unlink(entry)
                 removed += 1
@@ -240,7 +207,7 @@ class Spool:
     def park(self, frame: str, reason: str) -> bool:
         """Put `frame` aside with the reason why it is never sent again. Returns False where it is not here."""
         with self._lock:
-            entry = self._by_id.get(frame)
+            entry = self._shelf.get(frame)
         if entry is None or not self._put_aside(self._parked, "parked", entry, reason):
             return False
         self.counters.parked += 1
@@ -261,23 +228,6 @@ class Spool:
             self._index.age = int(self.age)
             self._index.save(force=True)
 
-    # --- what is there ---
-
-    def _insert(self, entry: Entry) -> None:
-        bisect.insort(self._sorted, entry)
-        self._by_id[entry.id] = entry
-        self._by_order[entry.order] = entry
-        self._bytes += entry.size
-
-    def _forget(self, frame: str) -> Entry | None:
-        entry = self._by_id.pop(frame, None)
-        if entry is not None:
-            del self._sorted[bisect.bisect_left(self._sorted, entry)]
-            del self._by_order[entry.order]
-            self._locked.discard(frame)
-            self._bytes -= entry.size
-        return entry
-
     def _unlink(self, entry: Entry) -> None:
         try:
             (self.folder / entry.name).unlink(missing_ok=True)
@@ -291,22 +241,6 @@ class Spool:
         """Bytes for records: the quota without what else lies in the folder."""
         return self.max_bytes - self._reserve_bytes - self._damaged.bytes - self._parked.bytes
 
-    def _victims(self, entry: Entry | None) -> list[Entry] | None:
-        """Return what must go so that `entry` fits, or None where that is worth more. Called with the lock held."""
-        bytes_over = self._bytes + (entry.size if entry else 0) - self._quota
-        frames_over = len(self._sorted) + (1 if entry else 0) - self.max_frames
-        victims = []
-        for worst in reversed(self._sorted):
-            if bytes_over <= 0 and frames_over <= 0:
-                break
-            if entry is not None and worst < entry:
-                return None
-            victims.append(worst)
-            bytes_over -= worst.size
-            frames_over -= 1
-        fits = entry is None or (bytes_over <= 0 and frames_over <= 0)
-        return victims if fits else None
-
     def _evict(self, victims: Collection[Entry]) -> int:
         """Give up `victims`: renamed durably, then emptied, and counted in the index some time later. Returns how many
         were still there."""
@@ -314,7 +248,7 @@ class Spool:
         for victim in victims:
             path = self.folder / victim.name
             with self._lock:
-                if self._forget(victim.id) is None:
+                if self._shelf.forget(victim.id) is None:
                     continue  # its receipt came
                 try:
                     path.rename(path.with_suffix(DROPPED))
@@ -322,7 +256,7 @@ class Spool:
                     continue
                 except OSError as error:
                     log.warning("a frame cannot be given up", file=path.name, reason=error.strerror)
-                    self._insert(victim)
+                    self._shelf.insert(victim)
                     continue
             renamed.append(path.with_suffix(DROPPED))
             self.counters.evicted += 1
@@ -347,20 +281,15 @@ class Spool:
     def _expire(self) -> None:
         if self.max_age is None:
             return
-        oldest = self.age - self.max_age
-        victims: list[Entry] = []
         with self._lock:
-            for entry in self._by_order.values():
-                if entry.stamp >= oldest:
-                    break
-                victims.append(entry)
+            victims = self._shelf.older(self.age - self.max_age)
         if victims:
             self.counters.expired += self._evict(victims)
 
     def _put_aside(self, aside: Aside, kind: Kind, entry: Entry, reason: str = "") -> bool:
         with self._writing:
             with self._lock:
-                if self._forget(entry.id) is None:
+                if self._shelf.forget(entry.id) is None:
                     return False
             return self._move(aside, kind, self.folder / entry.name, reason)
 
@@ -400,12 +329,7 @@ class Spool:
     def _free_disk(self, entry: Entry, *, keep_reserve: bool) -> None:
         """Make space for `entry` on a full disk: evict what is worth less, at most twice its size."""
         with self._lock:
-            victims, freed = [], 0
-            for worst in reversed(self._sorted):
-                if freed >= 2 * entry.size or worst.rank <= entry.rank:
-                    break
-                victims.append(worst)
-                freed += worst.size
+            victims = self._shelf.worth_less(entry, 2 * entry.size)
         self._evict(victims)
         if not keep_reserve:
             with contextlib.suppress(OSError):
@@ -438,18 +362,20 @@ class Spool:
         self._index.clean()
         self._index.saw("damaged", self._damaged.open())
         self._index.saw("parked", self._parked.open())
-        until, stamp = time.monotonic() + CHECK_S, 0
-        for item in sorted(self.folder.iterdir()):
-            match = _NAME.match(item.name)
-            if match is None:
-                self._foreign(item)
-            elif match[4] == DROPPED[1:]:
-                self._index.order = max(self._index.order, int(match[1]) + 1)
-                self._dropped.append(item)
-            else:
-                stamp = self._take(item, match, stamp, deep=time.monotonic() < until)
-        self._age_base = max(self._index.age, stamp)
-        self._opened = self._clock()
+        found = scan(self.folder, CHECK_S)
+        self._index.order = max(self._index.order, found.order)
+        self._age_base, self._opened = max(self._index.age, found.stamp), self._clock()
+        for entry, key in found.records:
+            self._shelf.insert(entry)
+            if key != PLAIN and (self._cipher is None or self._cipher.id != key):
+                self._shelf.locked.add(entry.id)
+        for item in found.halves:
+            with contextlib.suppress(OSError):
+                item.unlink(missing_ok=True)
+        for item in found.spoiled:
+            self.counters.damaged += 1
+            self._move(self._damaged, "damaged", item)
+        self._dropped = found.dropped
         self._index.saw("evicted", len(self._dropped))
         for path in self._dropped:
             with contextlib.suppress(OSError):
@@ -457,56 +383,13 @@ class Spool:
         self._index.fold("damaged", self._damaged.surplus())
         self._index.fold("parked", self._parked.surplus())
         with self._lock:
-            victims = self._victims(None) or []
+            victims = self._shelf.surplus(self._quota, self.max_frames)
         self._evict(victims)
         self._fold()
         self._index.save(force=True)
-        if self._locked:
+        if self.locked:
             log.error(
                 "frames are encrypted with another key; they stay, and are sent once spool.key_file names that key",
-                frames=len(self._locked),
+                frames=self.locked,
                 folder=str(self.folder),
             )
-
-    def _foreign(self, item: Path) -> None:
-        """Tidy what is no record: halves of files; what calls itself a record is put aside."""
-        if item.name.endswith(".part"):
-            item.unlink(missing_ok=True)
-        elif item.name.endswith(SUFFIX):
-            self.counters.damaged += 1
-            self._move(self._damaged, "damaged", item)
-
-    def _take(self, item: Path, match: re.Match[str], stamp: int, *, deep: bool) -> int:
-        """Index the record `item`, or put it aside. Returns its stamp; `stamp`, that of the record before, where time
-        does not allow to look."""
-        order, value, frame = int(match[1]), int(match[2]), match[3]
-        self._index.order = max(self._index.order, order + 1)
-        head, size = _look(item, deep=deep)
-        if frame in self._by_id or head is None:
-            self.counters.damaged += 1
-            self._move(self._damaged, "damaged", item)
-            return stamp
-        stamp = head.stamp if deep else stamp
-        self._insert(Entry(-value, order, frame, size, stamp))
-        if head.key != PLAIN and (self._cipher is None or self._cipher.id != head.key):
-            self._locked.add(frame)
-        return stamp
-
-
-_UNSEEN: Final = Head(PLAIN, 0, 0, b"", b"")
-
-
-def _look(path: Path, *, deep: bool) -> tuple[Head | None, int]:
-    """Return the head and the size in bytes of the record at `path`; None for the head where it is damaged. Without
-    `deep` only its size is looked at."""
-    try:
-        if path.is_symlink() or not path.is_file():
-            return None, 0
-        size = path.stat().st_size
-        if not deep:
-            return (_UNSEEN if size > HEADER else None), size
-        with path.open("rb") as file:
-            data = file.read()
-        return check_record(data), size
-    except OSError:
-        return None, 0
