@@ -46,6 +46,7 @@ def _mistakes() -> tuple[type[Exception], ...]:
         ("export.quantize", "QuantiseError"),
         ("export.graph", "ExportError"),
         ("export.checkpoint", "CheckpointError"),
+        ("protocols.delta", "DeltaError"),
     ):
         if module in sys.modules:
             found.append(getattr(sys.modules[module], name))
@@ -222,11 +223,6 @@ def bench(
             typer.echo(f"ratio {outcome.ratio:.2f} (bare {outcome.bare_ratio:.2f})")
 
 
-def _not_there(name: str) -> None:
-    _errors().print(f"wayside-export {name}: not there yet")
-    raise typer.Exit(2)
-
-
 @app.command()
 def int8(
     pack: PackName,
@@ -302,21 +298,45 @@ def tensorrt(
 
 
 @app.command()
-def delta(old: PackName, new: Annotated[str, typer.Argument(metavar="NEW", help="The later pack.")]) -> None:
-    """Write what turns one pack into the next (not there yet).
+def delta(
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"The earlier pack: folder, {SUFFIX} file, or 'base'.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The later pack.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write what turns one pack into the next, bit for bit. Exit status 1, and no file, where the pack is smaller.
 
-    Example: wayside-export delta old.wpack new.wpack
+    Example: wayside-export delta base street.wpack --out street.wdelta
     """
-    _not_there("delta")
+    from export import delta as changing
+
+    with one_line(), opened(old, new) as (before, after):
+        found = changing.write(before, after, out)
+        table = Table("from", "to", "bytes", "share of the pack", "written")
+        table.add_row(found.old[:12], found.new[:12], str(found.bytes), f"{found.share:.1%}", found.path or "no")
+        show(found, as_json, table)
+        if not found.path:
+            raise typer.Exit(1)
 
 
 @app.command()
-def apply(old: PackName, change: Annotated[str, typer.Argument(metavar="DELTA", help="The delta.")]) -> None:
-    """Apply a delta to a pack (not there yet).
+def apply(
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"The earlier pack: folder, {SUFFIX} file, or 'base'.")],
+    change: Annotated[Path, typer.Argument(metavar="DELTA", help="The delta.")],
+    out: Annotated[Path, typer.Option("--out", help=f"Folder or {SUFFIX} file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Make the later pack of the earlier one and a delta; its content address is checked.
 
-    Example: wayside-export apply old.wpack change.wdelta
+    Example: wayside-export apply base street.wdelta --out street.wpack
     """
-    _not_there("apply")
+    from export import delta as changing
+
+    with one_line(), opened(old) as (before,):
+        made = changing.read(before, change, out)
+        table = Table("pack", "address", "name")
+        table.add_row(str(out), made.address[:12], made.manifest.name)
+        show({"pack": made.address, "path": str(out), "name": made.manifest.name}, as_json, table)
 
 
 @app.command()

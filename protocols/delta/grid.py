@@ -70,6 +70,19 @@ def _fits(old: Floats, new: Floats, levels: Levels) -> NDArray[np.bool_]:
     return _same(add(old, Multiples(nearest(old, new, levels), levels)), new)
 
 
+def common(found: Multiples) -> Multiples | None:
+    """Return `found` with one step for all its rows, which is their finest; None where not all are octaves of it."""
+    moved = found.multiples.any(1)
+    if not moved.any():
+        return None
+    finest = found.levels[moved].min()
+    gaps = np.where(moved, found.levels.astype(np.int64) - finest, 0)
+    if (gaps % 4).any():
+        return None
+    multiples = found.multiples << (gaps // 4)[:, None]
+    return Multiples(multiples, np.full_like(found.levels, finest)) if np.abs(multiples).max() <= LIMIT else None
+
+
 def recover(old: Floats, new: Floats) -> Multiples | None:
     """Return the multiples that lead from `old` to `new` (both ``[R, K]``) bit for bit; None where `new` is not on the
     grid."""

@@ -9,6 +9,7 @@ The multiples of all weights on the grid go through the entropy coder together: 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Annotated, Final
 
@@ -114,9 +115,9 @@ def make(old: bytes, new: bytes) -> ModelDelta | None:
     )  # fmt: skip
 
 
-def _cost(matrix: Ints) -> float:
-    """Return about how many bits the entropy coder needs for `matrix`."""
-    return float(np.log2(1 + 2 * np.abs(matrix).astype(np.float64)).sum()) + matrix.size / 16
+def _bits(*matrices: Ints) -> float:
+    """Return about how many bits the entropy coder needs for `matrices`."""
+    return sum(float(np.log2(1 + 2 * np.abs(m).astype(np.float64)).sum()) + m.size / 16 for m in matrices)
 
 
 class _Writer:
@@ -139,18 +140,15 @@ class _Writer:
 
     def steps(self, found: Multiples) -> Kind:
         """Append a weight on the grid."""
-        skeleton = None
         moved = found.multiples.any(1)
-        if len(found.levels) > 1 and len(np.unique(found.levels[moved])) == 1:
-            skeleton = low_rank.find(found.multiples)
-            if skeleton is not None and _cost(skeleton.columns) + _cost(skeleton.rows) > _cost(found.multiples):
-                skeleton = None
-        if skeleton is None:
+        common = grid.common(found) if len(found.levels) > 1 else None
+        skeleton = low_rank.find(common.multiples) if common is not None else None
+        if common is None or skeleton is None or _bits(skeleton.columns, skeleton.rows) > _bits(found.multiples):
             self.add(found.multiples)
             self._levels.append(found.levels[moved])
             return Kind.STEPS
         self.crosses.append(skeleton.cross)
-        self._levels.append(found.levels[moved][:1])
+        self._levels.append(common.levels[:1])
         self.add(skeleton.columns.T)
         self.add(skeleton.rows)
         return Kind.LOW_RANK
@@ -257,11 +255,12 @@ def apply(old: bytes, delta: ModelDelta, size: int) -> bytes:
     before = weights.find(old)
     old_skeleton, old_layout = _taken_apart(old, before)
     layout = _layout(old_layout, delta.layout, size)
-    skeleton = patch.apply(old_skeleton, delta.skeleton, size - sum(place.size for place in layout))
     kinds = patch.apply(b"", delta.kinds, len(layout))
     by_name = {weight.name: weight for weight in before}
+    found = _values(old, by_name, layout, kinds, delta)
+    skeleton = patch.apply(old_skeleton, delta.skeleton, size - sum(place.size for place in layout))
     pieces, at = [], 0
-    for place, values in zip(layout, _values(old, by_name, layout, kinds, delta), strict=True):
+    for place, values in zip(layout, found, strict=True):
         pieces += [skeleton[at : at + place.gap], values.tobytes()]
         at += place.gap
     return b"".join([*pieces, skeleton[at:]])
@@ -285,14 +284,12 @@ def _shape(base: Weight) -> tuple[int, int]:
 
 
 def _values(old: bytes, by_name: dict[str, Weight], layout: _Layout, kinds: bytes, delta: ModelDelta) -> list[Array]:
-    bases = [_base(by_name, place, kind) for place, kind in zip(layout, kinds, strict=True)]
-    crosses = iter(delta.crosses)
-    payloads = iter(delta.payloads)
     if kinds.count(Kind.LOW_RANK) != len(delta.crosses):
         raise DeltaError("weights of low rank and their rows and columns are not equally many")
     if sum(kinds.count(k) for k in (Kind.SPARSE, Kind.PLANES, Kind.RAW)) != len(delta.payloads):
         raise DeltaError("weights and their values are not equally many")
-    crossing = iter(delta.crosses)
+    bases = [_base(by_name, place, kind) for place, kind in zip(layout, kinds, strict=True)]
+    crosses, payloads, crossing = iter(delta.crosses), iter(delta.payloads), iter(delta.crosses)
     plans = [_plan(_shape(base), kind, crossing) for base, kind in zip(bases, kinds, strict=True) if base is not None]
     reader = _Reader(delta, plans)
     found: list[Array] = []
@@ -311,11 +308,11 @@ def _values(old: bytes, by_name: dict[str, Weight], layout: _Layout, kinds: byte
     return found
 
 
-def _plan(shape: tuple[int, int], kind: int, crosses: object) -> tuple[tuple[int, int], ...]:
+def _plan(shape: tuple[int, int], kind: int, crosses: Iterator[Cross]) -> tuple[tuple[int, int], ...]:
     """Return the shapes of the matrices that a weight of `shape` has among the coded values."""
     if kind == Kind.STEPS:
         return (shape,)
     if kind == Kind.LOW_RANK:
-        rank = len(next(crosses).rows)  # type: ignore[call-overload]
+        rank = len(next(crosses).rows)
         return (rank, shape[0]), (rank, shape[1])
     return ()

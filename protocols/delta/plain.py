@@ -6,7 +6,7 @@ plane per byte, of which the upper ones are nearly constant.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,10 @@ def _minus(first: NDArray[np.unsignedinteger], second: NDArray[np.unsignedintege
 
 def _planes(values: Array) -> bytes:
     """Return the bytes of `values` ``[N]`` with all first bytes first."""
-    return np.ascontiguousarray(values.view(np.uint8).reshape(len(values), -1).T).tobytes()
+    return np.ascontiguousarray(values.view(np.uint8).reshape(-1, values.dtype.itemsize).T).tobytes()
 
 
-def _merged(data: bytes, kind: np.dtype[np.generic], count: int) -> Array:
+def _merged(data: bytes, kind: np.dtype[Any], count: int) -> NDArray[Any]:
     planes = np.frombuffer(data, np.uint8).reshape(kind.itemsize, count)
     return np.ascontiguousarray(planes.T).view(kind).reshape(count)
 
@@ -68,7 +68,7 @@ def planes(old: Array, new: Array) -> bytes:
 def from_planes(data: bytes, old: Array) -> Array:
     """Return the tensor that `planes` was given as new. Raises DeltaError."""
     before = _bits(old)
-    folded = _merged(patch.apply(b"", data, before.nbytes), before.dtype, len(before))
+    folded = _merged(patch.apply(b"", data, before.nbytes), before.dtype, len(before)).view(before.dtype)
     return np.asarray(np.add(before, _zagzig(folded))).view(old.dtype).reshape(old.shape)
 
 
