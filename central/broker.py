@@ -164,6 +164,14 @@ class Broker:
         if self.kind == "mosquitto" and self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGHUP)
 
+    def worker(self, number: int) -> BrokerAddress:
+        """Return the address with the login of the centre's worker `number` (from 1): by certificate each connection
+        needs a name of its own. Raises AuthorityError, OSError."""
+        if self.kind == "given" and self.centre.certificate is not None:
+            certificate, key = open_authority(self.centre.certificate.parents[1]).centre(number)
+            return replace(self.centre, certificate=certificate, key=key)
+        return self.centre
+
     async def stop(self) -> None:
         """End a broker of ours. Safe to call twice."""
         if self._watch is not None:

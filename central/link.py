@@ -3,6 +3,9 @@
     broker -> paho thread -> Gate (blocks while the centre is behind) -> event loop -> `deliver`
     publish, request (any coroutine) -> paho -> broker
 
+Several processes may share the frames (`Part`): the broker hands each frame to one of them, where it can (MQTT 5,
+shared subscriptions). Where it cannot, the first takes them all.
+
 A connection is used once: after a loss a new client is made, with full-jitter waits in between, so that nothing in the
 library's queue outlives it. What a lost connection swallowed is asked for again by the nodes, or published again by the
 centre when `on_up` says that the link is there.
@@ -23,7 +26,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 import paho.mqtt.client as mqtt
@@ -44,9 +47,17 @@ INFLIGHT: Final = 100
 """QoS 1 messages under way to the broker at a time; its default of 20 would wait for a round trip per receipt."""
 CONNECT_S: Final = 10.0
 """For the TCP connection, and again for the broker's answer."""
+SHARE: Final = "$share/wayside-ingest/"
+"""Before a filter: each message goes to one of those who ask so."""
+OVERHEAD: Final = 1024
+"""Bytes that a message holds beside its payload, so that a flood of empty ones is bounded as well."""
 BACKOFF_BASE_S: Final = 0.5
 BACKOFF_CAP_S: Final = 15.0
 """There is one centre and everybody waits for it, so it comes back sooner than a node would."""
+
+
+Part = Literal["all", "shared", "frames"]
+"""What a connection takes: everything; everything, but frames only in its turn; only frames, in its turn."""
 
 
 class LinkError(Exception):
@@ -116,7 +127,7 @@ class Received:
     @property
     def size(self) -> int:
         """Bytes that it holds."""
-        return len(self.payload)
+        return len(self.payload) + OVERHEAD
 
 
 class Publisher(Protocol):
@@ -159,8 +170,12 @@ class Link:
         prefix: str,
         deliver: Callable[[Received], None],
         on_up: Callable[[], None] = lambda: None,
+        part: Part = "all",
     ) -> None:
         self.address, self.counters, self.gate = address, LinkCounters(), Gate()
+        self.wish: Part = part
+        self.part: Part = part
+        """What the broker can do of the wish, as far as is known; asked for anew after each connection."""
         self._prefix, self._deliver, self._on_up = topics.check_prefix(prefix), deliver, on_up
         self._client: mqtt.Client | None = None
         self._under_way = UnderWay()
@@ -197,6 +212,21 @@ class Link:
             await asyncio.gather(self._task, return_exceptions=True)
         for _, future in self._replies.values():
             future.cancel()
+
+    def filters(self) -> list[str]:
+        """Return what to subscribe to."""
+        every = topics.subscriptions(self._prefix, "centre")
+        frames = f"{self._prefix}/+/frames"
+        if self.part == "frames":
+            return [SHARE + frames]
+        return [SHARE + f if f == frames and self.part == "shared" else f for f in every]
+
+    def unshared(self, reason: str) -> None:
+        """Go on without sharing, as the broker cannot. Raises LinkError where there is nothing to do then."""
+        if self.part == "frames":
+            raise LinkError(f"broker {self.address!r}: no shared subscriptions ({reason}); nothing to do for a worker")
+        log.warning("the broker cannot share frames out; one process takes them all", reason=reason)
+        self.part = "all"
 
     def done(self, received: Received) -> None:
         """Say that `received` was processed, so that the next may come."""
@@ -267,6 +297,8 @@ class Link:
             self._on_up()
             log.warning("the connection to the broker is gone", reason=await connection.lost)
         finally:
+            if self._up.is_set():
+                self.part = self.wish
             self._up.clear()
             self._client = None
             await asyncio.shield(asyncio.to_thread(connection.close))
@@ -305,9 +337,11 @@ class _Connection:
         self._link, self._loop, self._under_way = link, loop, under_way
         self.lost: asyncio.Future[str] = loop.create_future()
         self._ready: asyncio.Future[None] = loop.create_future()
+        self._answered = False
         self.client = client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"centre-{secrets.token_hex(8)}",
+            protocol=mqtt.MQTTv311 if link.part == "all" else mqtt.MQTTv5,
             # The library's own reconnect has no jitter and keeps its queue; `Link` makes a new client instead.
             reconnect_on_failure=False,
         )
@@ -352,11 +386,26 @@ class _Connection:
         with contextlib.suppress(RuntimeError):  # the loop ended before the connection did
             self._loop.call_soon_threadsafe(settle)
 
-    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
+        self._answered = True
+        try:
+            self._check_sharing(str(reason) if reason.is_failure else "", properties)
+        except LinkError as error:
+            self._tell(self._ready, error=str(error))
+            return
         if reason.is_failure:
             self._tell(self._ready, error=f"broker {self._link.address!r}: refused ({reason}); check user and password")
             return
-        client.subscribe([(f, 1) for f in topics.subscriptions(self._link._prefix, "centre")])
+        client.subscribe([(f, 1) for f in self._link.filters()])
+
+    def _check_sharing(self, refusal: str, properties: Any) -> None:
+        """Go on without sharing where the broker has no MQTT 5, or no shared subscriptions."""
+        if self._link.part == "all":
+            return
+        if "protocol version" in refusal.lower():
+            self._link.unshared("no MQTT 5")
+        elif not refusal and getattr(properties, "SharedSubscriptionAvailable", 1) == 0:
+            self._link.unshared("the broker says so")
 
     def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         if any(r.is_failure for r in reasons):
@@ -367,6 +416,8 @@ class _Connection:
             self._tell(self._ready)
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if not self._answered and self._link.part == "shared":
+            self._link.unshared("it hung up on MQTT 5")
         self._tell(self._ready, error=f"broker {self._link.address!r}: hung up ({reason})")
         self._tell(self.lost, str(reason))
 

@@ -22,6 +22,8 @@ from central.broker import Broker, BrokerSettings, start_broker
 from central.enrol import nodes
 from central.ingest import presence
 from central.ingest.consumer import Consumer
+from central.ingest.worker import Task
+from central.ingest.workers import Workers
 from central.link import Link
 from central.notify import Notifier
 from central.releases import offers, registry
@@ -77,6 +79,8 @@ class Service:
     transfer: Transfer
     consumer: Consumer
     silent_after: timedelta
+    workers: Workers | None = None
+    """Processes that take frames in beside this one."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _again: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -177,6 +181,26 @@ def _secret(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else str(value.get_secret_value())
 
 
+def _workers(settings: ServiceSettings, url: str, broker: Broker, notify: Notifier) -> Workers | None:
+    """Return the workers that the settings ask for, None where there are none or the broker cannot share."""
+    count = getattr(settings, "ingest_workers", 1)
+    if count == 1:
+        return None
+    if broker.kind == "embedded":
+        log.warning("the embedded broker cannot share frames out; install mosquitto for several workers")
+        return None
+
+    def task(number: int) -> Task:
+        at = broker.worker(number)
+        files = (str(p) if p else None for p in (at.ca, at.certificate, at.key))
+        folder = str(settings.data / "blobs")
+        return Task(
+            url, settings.blob_url, folder, settings.prefix, at.host, at.port, at.username, at.password, at.tls, *files
+        )
+
+    return Workers(count - 1, task, lambda: notify.emit("frame"))
+
+
 def _wire(
     settings: ServiceSettings, database: Database, blobs: Blobs, broker: Broker, signing: Signing
 ) -> Service:
@@ -211,6 +235,10 @@ async def start(settings: ServiceSettings) -> Service:
         broker = await start_broker(settings, out)
         service = _wire(settings, database, blobs, broker, signing)
         service.consumer.refused = out.names
+        service.workers = _workers(settings, url, broker, service.notify)
+        if service.workers is not None:
+            service.link.wish = service.link.part = "shared"
+            service.spawn(service.workers.run, "workers")
         await service.link.start()
         service.spawn(service.consumer.run, "ingest")
         service.spawn(service.transfer.run, "transfer")

@@ -1,6 +1,6 @@
 """Nodes that come back all at once: a Mosquitto with client certificates is killed and started again, again and again.
 
-python -m tests.faults.storm [--nodes 300] [--restarts 5] [--down 1] [--no-jitter] [--json]      the long set
+python -m tests.faults.storm [--nodes 300] [--restarts 5] [--down 1] [--base 4] [--no-jitter]      the long set
 
 Each node waits between attempts as a real one does (`edge.link.Backoff`, begun anew after a steady connection), and
 shows a certificate of its own. What is measured: how long until all are back, how long a handshake (TCP and TLS) takes,
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from edge.link import STEADY_S, Backoff, LinkError, Will
+from edge.link import BACKOFF_BASE_S, STEADY_S, Backoff, LinkError, Will
 from edge.swarm.mqtt import Client, Login, Server
 from protocols import codec, topics
 from protocols.messages import Status
@@ -89,10 +89,9 @@ class _Timed(Client):
 class Node:
     """One node: connects, is lost, waits, connects again."""
 
-    def __init__(self, name: str, broker: Mosquitto, figures: Figures, draw: random.Random, steady_s: float) -> None:
+    def __init__(self, name: str, broker: Mosquitto, figures: Figures, backoff: Backoff, steady_s: float) -> None:
         self.name, self.up = name, False
-        self._figures, self._steady_s = figures, steady_s
-        self._backoff = Backoff(draw=draw)
+        self._figures, self._steady_s, self._backoff = figures, steady_s, backoff
         file = broker.certificate(name)
         context = ssl.create_default_context(cafile=str(file))
         context.load_cert_chain(file)
@@ -145,12 +144,16 @@ def peak(knocks: list[float], nodes: int) -> float:
 
 async def storm(
     broker: Mosquitto, count: int, restarts: int, seed: int, *, jitter: bool = True, steady_s: float = STEADY_S,
-    down_s: float = 1.0, tell: Callable[[str], None] = lambda _: None,
+    down_s: float = 1.0, base_s: float = BACKOFF_BASE_S, tell: Callable[[str], None] = lambda _: None,
 ) -> Figures:  # fmt: skip
     """Connect `count` nodes, kill and restart `broker` (which runs) `restarts` times, and return the figures."""
     figures, draw = Figures(seed, count), random.Random(seed)
+
+    def chance() -> random.Random:
+        return random.Random(draw.random())
+
     nodes = [
-        Node(f"n{i}", broker, figures, random.Random(draw.random()) if jitter else Steady(), steady_s)
+        Node(f"n{i}", broker, figures, Backoff(base_s, draw=chance() if jitter else Steady()), steady_s)
         for i in range(count)
     ]
     tasks = []
@@ -182,9 +185,9 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=300)
     parser.add_argument("--restarts", type=int, default=5)
     parser.add_argument("--down", type=float, default=1.0, help="seconds that the broker is away")
+    parser.add_argument("--base", type=float, default=BACKOFF_BASE_S, help="bound of the first wait, seconds")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--no-jitter", action="store_true", help="the planted bug")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wayside-storm-") as folder:
         broker = Mosquitto(Path(folder)).start()
@@ -192,7 +195,8 @@ def main() -> int:
             figures = asyncio.run(
                 storm(
                     broker, options.nodes, options.restarts, options.seed, jitter=not options.no_jitter,
-                    down_s=options.down, tell=lambda text: print(text, file=sys.stderr, flush=True),
+                    down_s=options.down, base_s=options.base,
+                    tell=lambda text: print(text, file=sys.stderr, flush=True),
                 )
             )
         finally:
