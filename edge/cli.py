@@ -210,6 +210,7 @@ def bench(
 @app.command()
 def doctor(
     data: Annotated[Path, typer.Option(help="Folder that the node would use.")] = Path(".wayside/edge"),
+    quick: Annotated[bool, typer.Option("--quick", help="Do not time the base pack.")] = False,
     as_json: Json = False,
 ) -> None:
     """Say what this machine can do, and what to change.
@@ -218,7 +219,7 @@ def doctor(
     """
     from edge.commands.doctor import examine
 
-    report = examine(data)
+    report = examine(data, not quick)
     if not as_json:
         for name, value in report.items():
             if name not in ("advice", "ok"):
@@ -303,6 +304,7 @@ def config_check(
 
     Example: wayside-edge config check node.yaml
     """
+    from edge.commands.check import absent
     from edge.config import load
 
     try:
@@ -310,8 +312,12 @@ def config_check(
     except ConfigError as error:
         finish({"ok": False, "errors": error.lines}, as_json)
         raise fail(str(error)) from None
+    notes = absent(settings)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
     typer.echo(f"{file}: right; node {settings.node}, {len(settings.cameras)} cameras", err=True)
-    finish({"ok": True, "errors": [], "node": settings.node, "cameras": list(settings.cameras)}, as_json)
+    answer = {"ok": True, "errors": [], "notes": notes, "node": settings.node, "cameras": list(settings.cameras)}
+    finish(answer, as_json)
 
 
 @config_app.command("schema")
@@ -320,9 +326,9 @@ def config_schema() -> None:
 
     Example: wayside-edge config schema > node.schema.json
     """
-    from edge.config import schema
+    from edge.commands.schema import editor_schema
 
-    typer.echo(json.dumps(schema(), indent=1))
+    typer.echo(json.dumps(editor_schema(), indent=1))
 
 
 def main() -> None:

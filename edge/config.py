@@ -20,7 +20,16 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from edge import enrolment
 from edge.yamlfile import ConfigError, Reader, Substituted
@@ -142,10 +151,22 @@ class ModelConfig(Section):
     """Threads of one pass."""
 
 
+def _known_policy(name: str) -> str:
+    from edge import select  # here, as the policies need numpy, and the schema does not
+
+    known = select.kinds()
+    if name not in known:
+        raise ValueError(f"no policy {name!r}; there are: {', '.join(known)}")
+    return name
+
+
+PolicyName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_known_policy)]
+
+
 class PolicyConfig(Section):
     """What to select until the centre says otherwise."""
 
-    policy: Annotated[str, Field(min_length=1, max_length=64)] = "budget"
+    policy: PolicyName = "budget"
     """Name of the selection policy."""
     frames_per_hour: Annotated[float, Field(ge=0, le=3_600_000)] = 60.0
     """Quota per camera."""
@@ -170,7 +191,7 @@ class PolicyConfig(Section):
 class PolicyOverride(Section):
     """What one camera selects differently; absent means as for all."""
 
-    policy: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    policy: PolicyName | None = None
     """Name of the selection policy."""
     frames_per_hour: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
     """Quota of this camera."""

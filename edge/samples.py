@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from edge.camera import Camera
 from edge.link import Link
-from edge.metrics import Sample
+from edge.metrics import Sample, percentile, temperature
 from edge.spool import Spool
 
 
@@ -27,19 +27,32 @@ def samples(spool: Spool, link: Link, cameras: Mapping[str, Camera]) -> list[Sam
         Sample("wayside_link_resent_frames", "Frames sent again", link.window.resent, counter=True),
         Sample("wayside_link_dropped_messages", "Small messages given up", link.counters.dropped, counter=True),
     ]
+    celsius = temperature()
+    if celsius is not None:
+        found.append(Sample("wayside_node_temperature_celsius", "Hottest sensor of the machine", celsius))
     for name, camera in cameras.items():
-        m = camera.meter
-        found += [
-            Sample("wayside_camera_frames", "Frames assessed", m.frames, name, counter=True),
-            Sample("wayside_camera_selected_frames", "Frames selected", m.selected, name, counter=True),
-            Sample(
-                "wayside_camera_overtaken_frames",
-                "Selected, but the disk was too slow",
-                m.overtaken,
-                name,
-                counter=True,
-            ),
-            Sample("wayside_camera_faults", "Frames that could not be assessed", m.faults, name, counter=True),
-            Sample("wayside_camera_fps", "Frames per second", m.fps, name),
-        ]
+        found += _of_camera(name, camera)
     return found
+
+
+def _of_camera(name: str, camera: Camera) -> list[Sample]:
+    meter, reader = camera.meter, camera.reader
+    counters = {
+        "frames": ("Frames assessed", meter.frames),
+        "selected_frames": ("Frames selected", meter.selected),
+        "dropped_frames": ("Frames that a newer one overtook before they were assessed", reader.dropped),
+        "overtaken_frames": ("Selected, but the disk was too slow", meter.overtaken),
+        "faults": ("Frames that could not be assessed", meter.faults),
+    }
+    latencies = list(meter.latencies)
+    gauges = {
+        "up": ("1 while the camera is watched", float(reader.state == "watching")),
+        "fps": ("Frames per second, over the last health interval", meter.fps),
+        "latency_p50_seconds": ("From capture to decision, median of late", percentile(latencies, 0.5)),
+        "latency_p95_seconds": ("From capture to decision, 95th percentile of late", percentile(latencies, 0.95)),
+        "alerts": ("Alerts that stand", float(len(camera.alerts.standing))),
+    }
+    return [
+        *(Sample(f"wayside_camera_{key}", text, n, name, counter=True) for key, (text, n) in counters.items()),
+        *(Sample(f"wayside_camera_{key}", text, n, name) for key, (text, n) in gauges.items()),
+    ]

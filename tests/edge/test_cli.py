@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from edge.cli import app
 from edge.commands import doctor
 from edge.commands import run as command
+from edge.runtime.packs import base_path
 from edge.yamlfile import ConfigError
 
 COMMANDS = [
@@ -89,7 +90,7 @@ def test_run__a_policy_that_does_not_exist(tmp_path: Path) -> None:
     (tmp_path / "n.yaml").write_text("cameras: {a: x}\npolicy: {policy: nonsense}\n")
     result = call("run", "--config", str(tmp_path / "n.yaml"), "--data", str(tmp_path / "data"))
     assert result.exit_code == 2
-    assert "cameras.a: no policy 'nonsense'; there are: " in result.stderr
+    assert f"{tmp_path}/n.yaml:2: policy.policy: no policy 'nonsense'; there are: " in result.stderr
 
 
 def test_config_check__right_and_wrong(tmp_path: Path) -> None:
@@ -97,10 +98,23 @@ def test_config_check__right_and_wrong(tmp_path: Path) -> None:
     (tmp_path / "wrong.yaml").write_text("nod: n1\nmqtt: {port: 0}\n")
     right = call("config", "check", str(tmp_path / "right.yaml"), "--json")
     assert right.exit_code == 0
-    assert json.loads(right.stdout) == {"ok": True, "errors": [], "node": "n1", "cameras": ["gate"]}
+    assert json.loads(right.stdout) == {"ok": True, "errors": [], "notes": [], "node": "n1", "cameras": ["gate"]}
     wrong = call("config", "check", str(tmp_path / "wrong.yaml"), "--json")
     assert wrong.exit_code == 2
     assert len(json.loads(wrong.stdout)["errors"]) == len(wrong.stderr.splitlines()) == 2
+
+
+def test_config_check__notes_what_this_machine_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("x")
+    (tmp_path / "n.yaml").write_text(
+        f"mqtt: {{tls: {{ca: {tmp_path}/ca.pem, cert: /gone/n.pem, key: /gone/n.key}}}}\n"
+        "cameras: {gate: rtsp://x/y, film: /gone/film.mp4}\nredact: {detectors: [{pack: /gone/faces.wpack}]}\n"
+    )
+    result = call("config", "check", str(tmp_path / "n.yaml"), "--json")
+    assert result.exit_code == 0
+    assert [note.split(":")[0] for note in json.loads(result.stdout)["notes"]] == [
+        "mqtt.tls.cert", "mqtt.tls.key", "redact.detectors.0.pack", "cameras.film.source",
+    ]  # fmt: skip
 
 
 def test_config_schema__is_a_schema() -> None:
@@ -108,7 +122,7 @@ def test_config_schema__is_a_schema() -> None:
 
 
 def test_doctor__says_what_it_found(tmp_path: Path) -> None:
-    result = call("doctor", "--data", str(tmp_path), "--json")
+    result = call("doctor", "--data", str(tmp_path), "--quick", "--json")
     report = json.loads(result.stdout.splitlines()[-1])
     assert result.exit_code == (0 if report["ok"] else 1)
     assert {"onnxruntime", "opencv", "disk", "clock", "machine"} <= set(report)
@@ -120,6 +134,43 @@ def test_doctor__a_full_disk_is_advice(tmp_path: Path, monkeypatch: pytest.Monke
     report = doctor.examine(tmp_path)
     assert not report["ok"]
     assert "are free at" in report["advice"][0]
+
+
+def test_doctor__says_how_video_is_decoded_and_how_fast_the_pack_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "UNITS", (str(tmp_path),))
+    monkeypatch.setattr("edge.sources.gstreamer.available", lambda: (None, "OpenCV has no GStreamer"))
+    report = doctor.examine(tmp_path, measure=base_path().is_file())
+    assert report["decoding"] == {"hardware": None, "reason": "OpenCV has no GStreamer"}
+    assert any(a.endswith("the processor does it: OpenCV has no GStreamer") for a in report["advice"])
+    assert report["speed"] is None or report["speed"]["frames_per_second"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("LOW_MEMORY", 1 << 60, "MB of memory are free"),
+        ("LOW_FILES", 1 << 60, "files may be open"),
+        ("PASSES", 1, ""),
+    ],
+)
+def test_doctor__advises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: int, says: str
+) -> None:
+    monkeypatch.setattr(doctor, name, value)
+    advice = doctor.examine(tmp_path, measure=False)["advice"]
+    assert not says or any(says in line for line in advice)
+
+
+def test_doctor__heat_and_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    advice: list[str] = []
+    monkeypatch.setattr(doctor, "temperature", lambda: 91.0)
+    assert doctor._temperature(advice) == 91.0
+    assert "at 91 °C" in advice[0]
+    (tmp_path / "model").write_bytes(b"NVIDIA Jetson Orin Nano\0")
+    assert doctor._board(tmp_path / "model") == {"board": "NVIDIA Jetson Orin Nano"}
+    assert doctor._board(tmp_path / "none") == {}
 
 
 def test_swarm__no_broker_is_status_1() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from edge import config
+from edge.commands.schema import editor_schema
 from edge.yamlfile import ConfigError
 from protocols.messages import Policy
 
@@ -89,6 +93,11 @@ def test_config__is_frozen() -> None:
         ("policy:\n\n  audit_share: 2\n", "node.yaml:3: policy.audit_share: input should be less than"),
         ("node: a/b\n", "node.yaml:1: node: string should match"),
         ("node: 'a+'\n", "node.yaml:1: node: string should match"),
+        ("policy:\n  policy: bugdet\n", "node.yaml:2: policy.policy: no policy 'bugdet'; there are: "),
+        ("cameras: {a: {source: x, policy: {policy: b}}}\n", "node.yaml:1: cameras.a.policy.policy: no policy 'b'"),
+        ("redact:\n  detectors:\n    - {pak: x}\n", "node.yaml:3: redact.detectors.0.pak: unknown key; there"),
+        ("redact:\n  detectors:\n    - {labels: [x]}\n", "node.yaml:3: redact.detectors.0.pack: is missing"),
+        ("cameras:\n  a: {source: x, decode: gpu}\n", "node.yaml:2: cameras.a.decode: input should be 'auto', 'soft"),
         ("cameras:\n  a/b: x\n", "node.yaml:2: cameras.a/b: string should match"),
         ("cameras:\n  a: {fps: 3}\n", "node.yaml:2: cameras.a.source: is missing"),
         ("mqtt:\n  prefix: a/#\n", "node.yaml:2: mqtt.prefix: topic prefix 'a/#'"),
@@ -179,3 +188,44 @@ def test_schema__every_field_is_described() -> None:
 def test_schema__forbids_unknown_keys() -> None:
     schema = config.schema()
     assert all(s.get("additionalProperties") is False for s in (schema, *schema["$defs"].values()))
+
+
+def accepts(schema: dict[str, Any], value: Any, defs: dict[str, Any]) -> bool:
+    """A validator of the parts of JSON schema that are used here."""
+    if "$ref" in schema:
+        return accepts(defs[schema["$ref"].rsplit("/", 1)[-1]], value, defs)
+    if "anyOf" in schema:
+        return any(accepts(option, value, defs) for option in schema["anyOf"])
+    kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
+    kind = schema.get("type")
+    if kind == "object":
+        known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+        return isinstance(value, dict) and all(
+            accepts(known[k], v, defs) if k in known else any(accepts(p, v, defs) for p in patterns.values())
+            for k, v in value.items()
+        )
+    if kind == "array":
+        return isinstance(value, list) and all(accepts(schema.get("items", {}), v, defs) for v in value)
+    if kind in kinds and (not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind != "boolean")):
+        return False
+    if "pattern" in schema and isinstance(value, str) and not re.search(schema["pattern"], value):
+        return False
+    return value in schema["enum"] if "enum" in schema else True
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        (WHOLE, True),
+        ("mqtt: {port: '${PORT}'}", True),
+        ("mqtt: {port: 'x'}", False),
+        ("cameras: {a: 0, b: 'rtsp://x', c: {source: x, paced: '${P:-true}', decode: '${D}'}}", True),
+        ("cameras: {a: [x]}", False),
+        ("redact: {detectors: [{pack: faces.wpack, labels: [face], score: 0.2}]}", True),
+        ("mqtt: {hots: x}", False),
+        ("cameras: {a: {source: x, decode: gpu}}", False),
+    ],
+)
+def test_editor_schema__takes_what_the_node_takes(text: str, good: bool) -> None:
+    schema = editor_schema()
+    assert accepts(schema, yaml.safe_load(text), schema["$defs"]) == good
