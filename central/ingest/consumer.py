@@ -5,7 +5,8 @@
                     -> fetch and reply, at once: they touch no table
 
 The queues have no bound of their own: the link's Gate counts their bytes, and `done` gives them back. What fails is
-tried again one by one, so that one message that can never be stored does not take others with it.
+tried again one by one, so that one message that can never be stored does not take others with it; that one is put
+aside with the reason.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.ingest import frames, presence
+from central.ingest.parked import Refused, park
 from central.link import Publisher, Received
 from central.notify import Notifier
 from central.releases import tracking
@@ -43,6 +45,8 @@ OUTAGES: Final = (BlobError, OSError, OperationalError, InterfaceError, PoolTime
 """The store as a whole does not work; whatever comes is left to the nodes for a while."""
 POISON: Final = (SQLAlchemyError, OverflowError, ValueError)
 """Something in this batch cannot be stored, ever; the rest can."""
+PARK: Final = 16
+"""Of one batch's refused messages that are put aside; more would let a flood of garbage write to the disk."""
 COMPLAINTS: Final = 10_000
 """Nodes whose first bad message was logged; beyond it they are only counted."""
 
@@ -156,18 +160,17 @@ class Consumer:
             self._complained.add(node)
             log.warning("a message was refused; more of this node's are only counted", node=node, reason=reason)
 
-    def _decode(self, received: Received) -> AnyMessage | None:
+    def _decode(self, received: Received) -> AnyMessage | Refused:
         try:
             message = codec.decode(received.channel, received.payload)
+            if _names(message, received):
+                return message
+            reason = f"{received.channel}: names another node or camera than its topic"
         except codec.CodecError as error:
-            self.counters.malformed += 1
-            self._complain(received.node, str(error))
-            return None
-        if not _names(message, received):
-            self.counters.malformed += 1
-            self._complain(received.node, f"{received.channel}: names another node or camera than its topic")
-            return None
-        return message
+            reason = str(error)
+        self.counters.malformed += 1
+        self._complain(received.node, reason)
+        return Refused(received, reason)
 
     def _pass_on(self, received: Received) -> None:
         message = self._decode(received)
@@ -209,13 +212,24 @@ class Consumer:
                 for received in batch:
                     await self._store([received], written)
                 return
-            stored = frames.Stored(refused=[(batch[0].node, f"cannot be stored: {str(error)[:200]}")])
+            stored = frames.Stored(refused=[Refused(batch[0], f"cannot be stored: {str(error)[:200]}")])
         self._count(checked, stored)
         for node, ids in stored.receipts.items():
             if ids:
                 self._publisher.publish("receipts", node, Receipt(ids=ids))
         if stored.new:
             self._notify.emit("frame")
+        await self._park(stored.refused)
+
+    async def _park(self, refused: Sequence[Refused]) -> None:
+        """Put aside the first of `refused`; receipts never wait for it, and the store need not be able to."""
+        if not refused:
+            return
+        try:
+            async with self._database.write() as session:
+                self.counters.parked += await park(session, refused[:PARK], utc_now())
+        except (*OUTAGES, *POISON) as error:
+            log.warning("what was refused could not be put aside", reason=str(error)[:300])
 
     async def _outage(self, error: Exception) -> None:
         self.counters.failed += 1
@@ -228,8 +242,8 @@ class Consumer:
         self.counters.bytes += stored.bytes
         self.counters.duplicates += receipts - stored.new
         self.counters.refused += len(stored.refused)
-        for node, reason in stored.refused:
-            self._complain(node, reason)
+        for each in stored.refused:
+            self._complain(each.received.node, each.reason)
 
     # everything else
 
@@ -239,8 +253,9 @@ class Consumer:
             while len(batch) < CONTROL_BATCH and not self._control.empty():
                 batch.append(self._control.get_nowait())
             try:
-                messages = [m for m in map(self._decode, batch) if m is not None]
-                await self._note(messages)
+                decoded = [self._decode(received) for received in batch]
+                await self._note([m for m in decoded if not isinstance(m, Refused)])
+                await self._park([m for m in decoded if isinstance(m, Refused)])
             finally:
                 for received in batch:
                     self._done(received)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from central.ingest.inspect import RefusedError, check
+from central.ingest.parked import Refused
 from central.ingest.value import value
 from central.link import Received
 from central.store.blobs import Blobs, frame_key
@@ -32,10 +33,12 @@ from protocols.messages import Detection, FrameMessage, utc_now
 
 @dataclass
 class Checked:
-    """The frames of a batch that may be stored, and why the others may not: (node, reason)."""
+    """The frames of a batch that may be stored, and which may not and why."""
 
     frames: list[FrameMessage] = field(default_factory=list)
-    refused: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    received: dict[str, Received] = field(default_factory=dict)
+    """By id, as they came."""
 
 
 @dataclass
@@ -45,7 +48,9 @@ class Stored:
     receipts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     new: int = 0
     bytes: int = 0
-    refused: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    clashes: list[FrameMessage] = field(default_factory=list)
+    """Frames whose id or place something else has."""
 
 
 def decode(batch: Iterable[Received]) -> Checked:
@@ -57,8 +62,9 @@ def decode(batch: Iterable[Received]) -> Checked:
             if isinstance(message, FrameMessage):
                 check(message, received.node)
                 result.frames.append(message)
+                result.received[message.id] = received
         except (codec.CodecError, RefusedError) as error:
-            result.refused.append((received.node, str(error)))
+            result.refused.append(Refused(received, str(error)))
     return result
 
 
@@ -134,7 +140,7 @@ def _sort(frames: Sequence[FrameMessage], known: _Known, stored: Stored) -> list
     for message in frames:
         verdict = known.verdict(message)
         if verdict is None:
-            stored.refused.append((message.node, "another frame has this id, or this boot and sequence"))
+            stored.clashes.append(message)
             continue
         stored.receipts[message.node].append(message.id)
         if not verdict:
@@ -210,17 +216,24 @@ async def store(
     known = await database.run_read(lambda session: _stored(session, checked.frames))
     new = _sort(checked.frames, known, stored)
     if not new:
+        stored.refused += _clashes(checked, stored)
         return stored
     kept = await blobs.keep([(frame_key(message.id), message.image) for message in new])
     keys = {message.id: key for message, key in zip(new, kept, strict=True)}
     written()
     again, fresh = await database.run_write(lambda session: _commit(session, new, keys))
     stored.new, stored.bytes = len(fresh), sum(len(message.image) for message in fresh)
-    stored.refused += again.refused
+    stored.clashes += again.clashes
+    stored.refused += _clashes(checked, stored)
     late = {m.id for m in new} - {i for ids in again.receipts.values() for i in ids}
     for node, ids in stored.receipts.items():
         stored.receipts[node] = [i for i in ids if i not in late]
     return stored
+
+
+def _clashes(checked: Checked, stored: Stored) -> list[Refused]:
+    reason = "another frame has this id, or this boot and sequence"
+    return [Refused(checked.received[message.id], reason) for message in stored.clashes]
 
 
 def _commit(

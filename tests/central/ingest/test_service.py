@@ -232,8 +232,11 @@ async def test_presence__from_birth_to_silence(centre: Service, join: Any) -> No
             found = await session.get(Node, "n1")
             return found if found and found.spool_frames == 4 else None
 
+    async def both() -> bool:
+        return await count(centre, NodeEvent) == 2
+
     found = await until(row)
-    await until(lambda: count(centre, NodeEvent))
+    await until(both)
     assert (found.state, found.site) == ("online", "north")
     async with centre.database.read() as session:
         seen = await session.get(Camera, ("n1", "c1"))
