@@ -31,7 +31,9 @@ class Aside:
         """Look at what is there, and return how many records."""
         with contextlib.suppress(OSError):
             for item in sorted(self.path.iterdir()):
-                if item.suffix != REASON:
+                if item.suffix == ".part":
+                    item.unlink()
+                elif item.suffix != REASON:
                     self._note(item.name, item.stat().st_size)
         return len(self._sizes)
 
