@@ -26,6 +26,7 @@ from protocols import files
 from protocols.trust import FOLDER, MAX_METADATA, TIME, TrustError, target_path
 from protocols.trust.sign import time_statement
 
+METADATA: Final = "metadata"
 FLOOR: Final = "floor.json"
 ROOT: Final = "root.json"
 ROLES: Final = ("root", "timestamp", "snapshot", "targets")
@@ -33,7 +34,7 @@ MAX_TIME: Final = 1024
 """Bytes of an answer to the question for the time."""
 TRIES: Final = 2
 """Once more after a failure: the first try may have brought the keys that the second one needs."""
-_CONFIG: Final = UpdaterConfig(max_root_rotations=64, max_delegations=1, targets_max_length=MAX_METADATA)
+_CONFIG: Final = UpdaterConfig(max_root_rotations=64, targets_max_length=MAX_METADATA)
 
 
 class MissingError(Exception):
@@ -56,12 +57,18 @@ class Reader(Protocol):
 
 
 class Floor(msgspec.Struct, frozen=True, kw_only=True):
-    """The highest versions that were ever trusted, and the latest time that was ever proven."""
+    """The highest versions that were ever trusted, and the latest time that was ever proven.
+
+    A version counts as long as the keys of its role do: when a thief made versions run ahead, new keys start anew (TUF
+    specification 5.3.11).
+    """
 
     root: Annotated[int, Meta(ge=0)] = 0
     timestamp: Annotated[int, Meta(ge=0)] = 0
     snapshot: Annotated[int, Meta(ge=0)] = 0
     targets: Annotated[int, Meta(ge=0)] = 0
+    keys: dict[str, list[str]] = {}
+    """Key ids by role, as of then."""
     time: datetime | None = None
 
 
@@ -94,7 +101,8 @@ class Verifier:
     def __init__(
         self, data: Path, root: bytes, reader: Reader, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self.folder, self._bootstrap, self._reader, self._clock = data / FOLDER, root, reader, clock
+        self.folder, self.floor = data / FOLDER / METADATA, data / FOLDER / FLOOR
+        self._bootstrap, self._reader, self._clock = root, reader, clock
         try:
             if not isinstance(Metadata[Root].from_bytes(root).signed, Root):
                 raise TrustError("the node's first root metadata is of another kind; enrol the node again")
@@ -128,7 +136,7 @@ class Verifier:
         floor, proven = self._floor(), self._ask_time()
         if proven is not None and (floor.time is None or proven > floor.time):
             floor = msgspec.structs.replace(floor, time=proven)
-            files.write_atomic(self.folder / FLOOR, msgspec.json.encode(floor), 0o600)
+            files.write_atomic(self.floor, msgspec.json.encode(floor), 0o600)
         try:
             updater = Updater(
                 str(self.folder), FOLDER, fetcher=_Fetcher(self._reader), config=_CONFIG, bootstrap=self._bootstrap
@@ -139,21 +147,22 @@ class Verifier:
         except (e.RepositoryError, e.DownloadError, ValueError, KeyError, TypeError) as error:
             raise _named(error) from None
         versions = {role: int(getattr(trusted, role).version) for role in ROLES}
+        keys = {role: sorted(trusted.root.roles[role].keyids) for role in ROLES}
         for role, version in versions.items():
-            if version < getattr(floor, role):
+            same = role == Root.type or floor.keys.get(role, keys[role]) == keys[role]
+            if same and version < getattr(floor, role):
                 raise TrustError(f"rollback: {role} {version}, but {getattr(floor, role)} was trusted before")
-        self._keep(Floor(**versions, time=floor.time))
+        self._keep(Floor(**versions, keys=keys, time=floor.time))
         return updater
 
     def _floor(self) -> Floor:
-        path = self.folder / FLOOR
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Floor)
+            return msgspec.json.decode(self.floor.read_bytes(), type=Floor)
         except FileNotFoundError:
             return Floor()
         except (msgspec.MsgspecError, ValueError):
             # It is replaced atomically, so this is a broken disk or a hand: metadata still guards, the floor does not.
-            raise TrustError(f"{path}: damaged; enrol the node again") from None
+            raise TrustError(f"{self.floor}: damaged; enrol the node again") from None
 
     def _keep(self, floor: Floor) -> None:
         """Make everything durable before anything is done because of it: python-tuf does not."""
@@ -161,7 +170,7 @@ class Verifier:
             _sync(path)
         files.sync_folder(self.folder / "root_history")
         if floor != self._floor():
-            files.write_atomic(self.folder / FLOOR, msgspec.json.encode(floor), 0o600)
+            files.write_atomic(self.floor, msgspec.json.encode(floor), 0o600)
         files.sync_folder(self.folder)
 
     def _ask_time(self) -> datetime | None:

@@ -70,7 +70,8 @@ def main() -> int:
     assert urlsplit(given.metadata_url).hostname in ("localhost", "127.0.0.1", "::1")
     try:
         verifier = Verifier(folder, bootstrap, Reader(folder, given.metadata_url))
-        verifier.folder = folder  # the suite looks at the files, so they lie where it wants them
+        # The suite looks at the files, so they lie where it wants them.
+        verifier.folder, verifier.floor = folder, folder.with_name(f"{folder.name}.floor")
         updater = verifier.refresh()
         for name in given.target_name or [] if given.command == "download" else []:
             target = updater.get_targetinfo(name)

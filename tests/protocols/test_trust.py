@@ -132,7 +132,7 @@ def test_approve__an_older_state_is_refused_after_the_nodes_own_metadata_was_los
     centre.add(2, OTHER)
     node(centre, tmp_path).approve(OTHER, 2)
     for name in ("timestamp", "snapshot", "targets"):
-        (tmp_path / "trust" / f"{name}.json").unlink()
+        (tmp_path / "trust" / "metadata" / f"{name}.json").unlink()
     shutil.rmtree(centre.folder)
     shutil.copytree(tmp_path / "old", centre.folder)
     with pytest.raises(TrustError, match="rollback: timestamp 2, but 3 was trusted before"):
@@ -213,6 +213,21 @@ def test_adopt__a_new_online_key_after_a_theft(centre: Centre, tmp_path: Path) -
     centre.add(3)
     with pytest.raises(TrustError, match="tampered"):
         verifier.approve(PACK, 3)
+
+
+def test_adopt__new_keys_start_anew_where_a_thief_ran_ahead(centre: Centre, tmp_path: Path) -> None:
+    shutil.copytree(centre.folder, tmp_path / "old")
+    for _ in range(5):
+        centre.repository._sign_timestamp(NOW)
+    node(centre, tmp_path).approve(PACK, 1)
+    shutil.rmtree(centre.folder)
+    shutil.copytree(tmp_path / "old", centre.folder)
+    centre.repository, fresh = Repository(centre.folder, centre.online), CryptoSigner.generate_ed25519()
+    with pytest.raises(TrustError, match="rollback"):
+        node(centre, tmp_path).approve(PACK, 1)
+    root = make_root(centre.roots, 1, fresh.public_key, NOW, centre.repository.root)
+    centre.repository.adopt(root, fresh, NOW)
+    assert node(centre, tmp_path).approve(PACK, 1).length == 1000
 
 
 def test_adopt__a_new_root_needs_the_threshold_of_the_old_keys(tmp_path: Path) -> None:
