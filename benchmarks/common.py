@@ -17,6 +17,7 @@ import numpy as np
 from central.learn.detect import coco as truths
 from central.learn.detect.coco import DatasetError
 from central.learn.detect.evaluate import Report, evaluate
+from central.learn.start import StartError
 from edge.runtime import RuntimeFault, packs
 from edge.runtime.model import Model
 from edge.runtime.prepare import Image
@@ -51,7 +52,9 @@ def main(run: Callable[[argparse.Namespace], dict[str, Any]], made: argparse.Arg
     arguments = made.parse_args()
     try:
         answer = run(arguments)
-    except (DatasetError, PackError, RuntimeFault, ForeignError, ExportError, QuantiseError, OSError) as error:
+    except (
+        DatasetError, PackError, RuntimeFault, ForeignError, ExportError, QuantiseError, StartError, OSError
+    ) as error:  # fmt: skip
         say(f"benchmark: {error}")
         raise SystemExit(2) from None
     if not arguments.json:

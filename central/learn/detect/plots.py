@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,4 +52,24 @@ def confusion(matrix: NDArray[np.int64], labels: tuple[str, ...], path: Path) ->
             if matrix[i, j]:
                 colour = "white" if share[i, j] > 0.5 else "black"
                 axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def tradeoff(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw AP50 over latency into the picture at `path`: a curve per name, a point per input size.
+
+    `rows` hold ``name``, ``input``, ``latency_ms`` and ``ap50`` (0..1).
+    """
+    figure = _figure(7, 4.4)
+    axes = figure.subplots()
+    for name in dict.fromkeys(row["name"] for row in rows):
+        own = sorted((row for row in rows if row["name"] == name), key=lambda row: float(row["latency_ms"]))
+        times, scores = [row["latency_ms"] for row in own], [row["ap50"] or 0.0 for row in own]
+        axes.plot(times, scores, marker="o", markersize=4, linewidth=1, label=name)
+        for row, x, y in zip(own, times, scores, strict=True):
+            axes.annotate(row["input"], (x, y), textcoords="offset points", xytext=(5, -9), fontsize=7)
+    axes.margins(0.12)
+    axes.set(xlabel="milliseconds a frame, one thread", ylabel="AP50", xlim=(0, None), ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower right")
     figure.savefig(path, dpi=110)
