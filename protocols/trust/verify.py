@@ -19,7 +19,7 @@ from msgspec import Meta
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import Signature
 from tuf.api import exceptions as e
-from tuf.api.metadata import Metadata, Root, Timestamp
+from tuf.api.metadata import Metadata, Root, Snapshot, Timestamp
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from protocols import files
@@ -59,16 +59,16 @@ class Reader(Protocol):
 class Floor(msgspec.Struct, frozen=True, kw_only=True):
     """The highest versions that were ever trusted, and the latest time that was ever proven.
 
-    A version counts as long as the keys of its role do: when a thief made versions run ahead, new keys start anew (TUF
-    specification 5.3.11).
+    Versions other than the root's count as long as the keys of timestamp and snapshot do: where a thief made versions
+    run ahead, new keys start anew (TUF specification 5.3.11).
     """
 
     root: Annotated[int, Meta(ge=0)] = 0
     timestamp: Annotated[int, Meta(ge=0)] = 0
     snapshot: Annotated[int, Meta(ge=0)] = 0
     targets: Annotated[int, Meta(ge=0)] = 0
-    keys: dict[str, list[str]] = {}
-    """Key ids by role, as of then."""
+    keys: list[str] = []
+    """Ids of the keys of timestamp and snapshot, as of then."""
     time: datetime | None = None
 
 
@@ -147,10 +147,9 @@ class Verifier:
         except (e.RepositoryError, e.DownloadError, ValueError, KeyError, TypeError) as error:
             raise _named(error) from None
         versions = {role: int(getattr(trusted, role).version) for role in ROLES}
-        keys = {role: sorted(trusted.root.roles[role].keyids) for role in ROLES}
+        keys = sorted({k for role in (Timestamp, Snapshot) for k in trusted.root.roles[role.type].keyids})
         for role, version in versions.items():
-            same = role == Root.type or floor.keys.get(role, keys[role]) == keys[role]
-            if same and version < getattr(floor, role):
+            if version < getattr(floor, role) and (role == Root.type or floor.keys == keys):
                 raise TrustError(f"rollback: {role} {version}, but {getattr(floor, role)} was trusted before")
         self._keep(Floor(**versions, keys=keys, time=floor.time))
         return updater
