@@ -258,8 +258,8 @@ class World:
         time.sleep(seconds)
         after = [(r.frames, r.dropped) for r in readers]
         delivered = sum(a[0] - b[0] for a, b in zip(after, before, strict=True))
-        overtaken: int = sum(a[1] - b[1] for a, b in zip(after, before, strict=True))
-        return overtaken / max(1, delivered)
+        overtaken = sum(a[1] - b[1] for a, b in zip(after, before, strict=True))
+        return float(overtaken) / max(1, delivered)
 
     def suffers(self, fault: Mode, seconds: float, turns: int = 2) -> dict[str, float]:
         """Return ``loss`` (share, on top of that without the fault), ``back_s`` (the longest of all `turns`) and
