@@ -241,9 +241,8 @@ class Spool:
         """Bytes for records: the quota without what else lies in the folder."""
         return self.max_bytes - self._reserve_bytes - self._damaged.bytes - self._parked.bytes
 
-    def _evict(self, victims: Collection[Entry]) -> int:
-        """Give up `victims`: renamed durably, then emptied, and counted in the index some time later. Returns how many
-        were still there."""
+    def _evict(self, victims: Collection[Entry]) -> None:
+        """Give up `victims`: renamed durably, then emptied, and counted in the index some time later."""
         renamed = []
         for victim in victims:
             path = self.folder / victim.name
@@ -261,7 +260,7 @@ class Spool:
             renamed.append(path.with_suffix(DROPPED))
             self.counters.evicted += 1
         if not renamed:
-            return 0
+            return
         with contextlib.suppress(OSError):
             files.sync_folder(self.folder)
         for path in renamed:
@@ -271,7 +270,6 @@ class Spool:
         self._index.saw("evicted", len(renamed))
         if len(self._dropped) >= FOLD_AT:
             self._fold()
-        return len(renamed)
 
     def _fold(self) -> None:
         self._index.age = int(self.age)
@@ -283,8 +281,9 @@ class Spool:
             return
         with self._lock:
             victims = self._shelf.older(self.age - self.max_age)
-        if victims:
-            self.counters.expired += self._evict(victims)
+        before = self.counters.evicted
+        self._evict(victims)
+        self.counters.expired += self.counters.evicted - before
 
     def _put_aside(self, aside: Aside, kind: Kind, entry: Entry, reason: str = "") -> bool:
         with self._writing:

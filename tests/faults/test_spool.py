@@ -209,11 +209,10 @@ def best_goes_first(patch: pytest.MonkeyPatch) -> None:
 def uncounted(patch: pytest.MonkeyPatch) -> None:
     """A planted bug: what gives way is only deleted."""
 
-    def careless(self: Spool, victims: list[Entry]) -> int:
+    def careless(self: Spool, victims: list[Entry]) -> None:
         for victim in victims:
             self._shelf.forget(victim.id)
             (self.folder / victim.name).unlink()
-        return len(victims)
 
     patch.setattr(Spool, "_evict", careless)
 
