@@ -87,13 +87,18 @@ def account(node: Path, centre: Path) -> Account:
     return Account(accepted, journal(node)[1], waiting, rows)
 
 
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of `data`, hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def broken_images(centre: Path, rows: list[Row]) -> list[str]:
     """Return the frames whose stored image is not the one that their row tells of."""
     store = blobs.connect(None, centre / "blobs")
 
     async def check(row: Row) -> bool:
         try:
-            return hashlib.sha256(await store.read(row.blob)).hexdigest() == row.sha256
+            return digest(await store.read(row.blob)) == row.sha256
         except blobs.BlobError:
             return False
 

@@ -1,0 +1,47 @@
+"""Ingest, killed before its system calls that change a file: a receipt means durable (P3).
+
+A random fifth of the calls here; all of them: ``python -m tests.faults.every_call FOLDER``.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults import tracer
+from tests.system import rig
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
+EVERY = 5
+FORBIDDEN = 77
+
+
+def run(folder: Path, *words: str) -> dict[str, Any]:
+    if not tracer.supported:
+        pytest.skip("tracing system calls is only known for Linux on x86-64 and 64-bit Arm")
+    line = [sys.executable, "-m", "tests.faults.every_call", str(folder), *words]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=rig.environment())
+    if done.returncode == FORBIDDEN:
+        pytest.skip(done.stderr.strip())
+    assert done.stdout, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_ingest__killed_at_its_calls_never_gave_a_receipt_for_what_is_not_stored(tmp_path: Path) -> None:
+    first = random.randrange(EVERY)
+    print("first", first)
+    found = run(tmp_path, "--every", str(EVERY), "--first", str(first))
+    assert found["wrong"] == []
+    assert found["calls"] > 20, "the calls of ingest were not seen"
+
+
+def test_ingest__a_receipt_before_the_commit_is_found(tmp_path: Path) -> None:
+    found = run(tmp_path, "--every", "10", "--first", "5", "--bug", "receipt-first")
+    assert any("receipted and not stored" in line for line in found["wrong"])
