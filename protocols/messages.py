@@ -82,6 +82,10 @@ class Assessment(Message, frozen=True, kw_only=True):
     reasons: dict[str, Text] = {}
 
 
+AUDIT_REASON = "uniform audit"
+"""`Selection.reason` of a frame that the uniform audit drew, whatever its scores."""
+
+
 class Selection(Message, frozen=True, kw_only=True):
     """The decision about a frame, with the probability that it was drawn with."""
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from central.ingest.inspect import RefusedError, check
 from central.ingest.parked import Refused
-from central.ingest.value import value
+from central.ingest.value import priority
 from central.link import Received
 from central.store.blobs import Blobs, frame_key
 from central.store.database import Database
@@ -79,7 +79,7 @@ def _row(message: FrameMessage, blob: str, received: datetime) -> dict[str, Any]
         "id": message.id, "node": message.node, "site": message.site, "camera": message.camera, "name": message.name,
         "index": message.index, "boot": message.boot, "sequence": message.sequence, "captured_at": message.time,
         "received_at": received, "width": message.width, "height": message.height, "size_bytes": len(message.image),
-        "sha256": message.sha256, "blob": blob, "pack": message.pack, "value": value(message.assessment),
+        "sha256": message.sha256, "blob": blob, "pack": message.pack, "value": priority(message),
         "assessment": plain(message.assessment), "selection": plain(message.selection),
         "detections": plain(message.detections), "redactions": plain(message.redactions),
         "embedding": pack_embedding(message.embedding), **_FRAME_DEFAULTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocols.messages import Assessment
+from protocols.messages import AUDIT_REASON, Assessment, FrameMessage
 
 WEIGHTS: Final[dict[str, float]] = {
     "uncertainty": 0.7,
@@ -18,6 +18,20 @@ REDUNDANCY: Final = 0.5
 """Share that a frame just like one chosen lately loses: its answer teaches little more."""
 BASE: Final = 0.05
 """Of a frame that no score spoke for, an audit frame for instance; still asked, when nothing else waits."""
+
+
+RANDOM_DIGITS: Final = 12
+"""Last hexadecimal digits of a frame's id, which are drawn by chance."""
+
+
+def priority(message: FrameMessage) -> float:
+    """Return the priority for review, 0..1, of a frame as it arrives.
+
+    Frames of the uniform audit are asked in random order among the others: those that were answered so far are then
+    a fair sample of all, which the estimates of field accuracy rest on. All others are asked by their value."""
+    if message.selection.reason == AUDIT_REASON:
+        return float(int(message.id[-RANDOM_DIGITS:], 16) / 16**RANDOM_DIGITS)
+    return value(message.assessment)
 
 
 def value(assessment: Assessment) -> float:

@@ -19,10 +19,8 @@ from typing import Final, Protocol
 from edge.runtime import Inference
 from edge.select import Selector
 from edge.select.quota import Allowance, Quota
-from protocols.messages import MAX_TEXT, Assessment, Policy, Selection
+from protocols.messages import AUDIT_REASON, MAX_TEXT, Assessment, Policy, Selection
 
-AUDIT_REASON: Final = "uniform audit"
-"""How the frames of the audit are known."""
 LEAST: Final = 1e-12
 """Of a chance that is as good as none, where its logarithm is taken."""
 Judgement = tuple[float, str]
