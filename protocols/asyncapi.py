@@ -51,9 +51,22 @@ def document() -> dict[str, Any]:
         "operations": {c.name: _operation(c) for c in CHANNELS.values()},
         "components": {
             "messages": {m.__name__: _message(m) for m in messages},
-            "schemas": {name: schemas[name] for name in sorted(schemas)},
+            "schemas": {name: _draft7(schemas[name]) for name in sorted(schemas)},
         },
     }
+
+
+def _draft7(schema: Any) -> Any:
+    """Return `schema` as AsyncAPI reads it: JSON Schema draft 7, where the items of a tuple are called otherwise."""
+    if isinstance(schema, list):
+        return [_draft7(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: _draft7(value) for key, value in schema.items()}
+    if "prefixItems" in plain:
+        plain["additionalItems"] = plain.pop("items", True)
+        plain["items"] = plain.pop("prefixItems")
+    return plain
 
 
 def _channel(channel: Channel) -> dict[str, Any]:
