@@ -40,9 +40,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     height, width = size_of(arguments.input)
     config = ModelConfig(size=arguments.size, labels=LABELS, tags=LABELS, height=height, width=width)
     torch.manual_seed(0)
-    whole, bare = build(config).eval(), build(config).eval()
-    bare.load_state_dict(whole.state_dict())
-    bare.blur = bare.embedding = bare.tags = None
+    whole = build(config).eval()
+    bare = build(msgspec.structs.replace(config, tags=(), without=("blur", "embedding"))).eval()
+    bare.load_state_dict(whole.state_dict(), strict=False)
     with tempfile.TemporaryDirectory() as scratch:
         packs = [pack_of(whole, "all", Path(scratch) / "all"), pack_of(bare, "detection", Path(scratch) / "bare")]
         contenders = [Contender(Model(p, "cpu"), p.manifest.name, 1, noise_frame()) for p in packs]

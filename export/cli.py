@@ -354,6 +354,7 @@ def build(
     threshold: Annotated[
         float | None, typer.Option("--threshold", min=0.0, max=1.0, help="Score to report from.")
     ] = None,
+    without: Annotated[str, typer.Option("--without", help="Heads to leave out: blur, embedding, tags.")] = "",
     as_json: Json = False,
 ) -> None:
     """Make a pack of a trained network, and prove that ONNX Runtime computes what torch does.
@@ -369,7 +370,8 @@ def build(
     with one_line(), tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
         folder = Path(scratch) / "pack" if out.suffix == SUFFIX else out
         text = "" if card is None else card.read_text("utf-8")
-        made = build_run(run, folder, images or [], proof or [], name or run.resolve().name, text, threshold)
+        left = [head.strip() for head in without.split(",") if head.strip()]
+        made = build_run(run, folder, images or [], proof or [], name or run.resolve().name, text, threshold, left)
         foreign.save(made, out)
         table = Table("pack", "address", "bytes")
         table.add_row(str(out), made.address[:12], str(sum(entry.size for entry in made.manifest.files.values())))

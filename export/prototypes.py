@@ -32,7 +32,7 @@ def embeddings(run: Run, inputs: Iterable[NDArray[np.uint8]]) -> NDArray[np.floa
         if EMBEDDING not in outputs:
             break
         found.append(np.asarray(outputs[EMBEDDING], np.float32).reshape(-1))
-    return np.array(found, np.float32).reshape(len(found), -1)
+    return np.array(found, np.float32) if found else np.zeros((0, 0), np.float32)
 
 
 def choose(points: NDArray[np.float32], count: int = COUNT) -> NDArray[np.float32]:

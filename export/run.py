@@ -7,7 +7,7 @@ who builds it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
@@ -45,16 +45,29 @@ def builder(family: str) -> Builder:
     raise ExportError(f"nobody here builds networks of the family {family!r}; install wayside[central]")
 
 
-def load_run(folder: Path) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
-    """Return network, configuration and result of the run in `folder`. Raises ExportError, CheckpointError."""
+def lean(config: dict[str, Any], without: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration `config` of a network less the heads `without`."""
+    left = [*config.get("without", ()), *(head for head in without if head != "tags")]
+    return {**config, "without": left, "tags": [] if "tags" in without else config.get("tags", [])}
+
+
+def load_run(folder: Path, without: Sequence[str] = ()) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
+    """Return network (less the heads `without`), configuration and result of the run in `folder`.
+
+    Raises ExportError, CheckpointError.
+    """
     tensors, about = checkpoint.read(folder / LAST)
     config = about.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise ExportError(f"{folder}: {LAST} says nothing of its network; give the folder of a training run")
-    network = builder(FAMILY)(config["model"])
+    model = lean(config["model"], without)
+    try:
+        network = builder(FAMILY)(model)
+    except ValueError as error:
+        raise ExportError(f"{folder}: {error}") from None
     checkpoint.load_into(network, {k.removeprefix(AVERAGE): v for k, v in tensors.items() if k.startswith(AVERAGE)})
     result = folder / "result.json"
-    return network.eval(), config["model"], json.loads(result.read_bytes()) if result.exists() else {}
+    return network.eval(), model, json.loads(result.read_bytes()) if result.exists() else {}
 
 
 def _images(folders: list[Path]) -> list[Path]:
@@ -72,15 +85,17 @@ def _read(paths: list[Path]) -> Iterator[Image]:
 
 
 def build_run(
-    folder: Path, out: Path, images: list[Path], proof: list[Path], name: str, card: str, threshold: float | None
-) -> Pack:
+    folder: Path, out: Path, images: list[Path], proof: list[Path], name: str, card: str, threshold: float | None,
+    without: Sequence[str] = (),
+) -> Pack:  # fmt: skip
     """Write the pack of the run in `folder` into the folder `out` and return it.
 
     `images` are folders of training frames, which the pack's prototypes summarise; no pixel of them gets into the pack.
-    `proof` are folders of frames that prove parity and travel with it; without them smooth noise does.
+    `proof` are folders of frames that prove parity and travel with it; without them smooth noise does. The heads
+    `without` (blur, embedding, tags) are left out.
     Raises ExportError, CheckpointError.
     """
-    network, config, result = load_run(folder)
+    network, config, result = load_run(folder, without)
     height, width = int(config["height"]), int(config["width"])
     spec = Input(height=height, width=width)
     paths = _images(images)

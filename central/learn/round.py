@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -30,6 +30,7 @@ from central.learn.detect.config import TrainConfig
 from central.learn.detect.evaluate import Report, evaluate
 from central.learn.detect.quick import best_threshold, detect
 from central.learn.detect.train import Run
+from central.learn.rounding import FRAMES, round_network
 from central.learn.snapshot import Frozen
 from central.learn.start import StartError, network_from, read_pack
 from central.releases.registry import register
@@ -73,6 +74,8 @@ class Plan:
     labels: tuple[str, ...]
     epochs: int
     seed: int
+    step: float
+    """Of the rounding, over the standard deviation of an update; 0 for none."""
 
     @property
     def images(self) -> Path:
@@ -87,7 +90,7 @@ def run_round(data: Path, round_id: str, options: dict[str, Any], report: Tell) 
     them set. Raises RoundError and whatever the disk raises.
     """
     begun = time.monotonic()
-    settled = settings.load(data=data, profile=options.get("profile"), pack=options.get("pack"))
+    settled = settings.load(data=data, **{name: options.get(name) for name in ("profile", "pack", "update_step")})
     report({"state": "training", "progress": 0.0, "detail": "freezing a snapshot of the labels"})
     plan = _with_database(settled, lambda db: _plan(db, settled, round_id, options))
     training = snapshot.examples(plan.frozen.training, plan.images, plan.labels)
@@ -139,7 +142,7 @@ async def _plan(database: Database, settled: settings.Settings, round_id: str, o
     parent = await _parent(database, settled)
     seen = await snapshot.frames_of(database, parent.manifest.snapshot)
     epochs, seed = int(options.get("epochs") or EPOCHS), int(options.get("seed") or 0)
-    return Plan(folder, frozen, frozenset(seen), parent, labels, epochs, seed)
+    return Plan(folder, frozen, frozenset(seen), parent, labels, epochs, seed, settled.update_step)
 
 
 async def _parent(database: Database, settled: settings.Settings) -> Pack:
@@ -194,6 +197,9 @@ def _export(plan: Plan, network: Any, training: list[Example]) -> Pack:
     folder = plan.folder / "pack"
     if (folder / MANIFEST).exists():
         return open_folder(folder)
+    if plan.step:
+        shown = _prepared(network, training[:: max(1, len(training) // FRAMES)][:FRAMES])
+        round_network(network, read_pack(plan.parent)[1], list(shown), plan.step)
     config = network.config
     manifest = plan.parent.manifest
     threshold = manifest.score_threshold
@@ -212,13 +218,18 @@ def _export(plan: Plan, network: Any, training: list[Example]) -> Pack:
     return build(network, about, folder, inputs, covered)
 
 
-def _covered(network: Any, training: list[Example]) -> NDArray[np.float32]:
-    """Return prototypes ``[P, D]`` of the frames that the network was trained on."""
+def _prepared(network: Any, examples: list[Example]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images of `examples` that can be read as `network` is fed with them, uint8 ``[1, 3, H, W]``."""
     spec = Input(height=network.config.height, width=network.config.width)
-    step = max(1, len(training) // SAMPLE)
-    images = (read_image(str(example.path)) for example in training[::step])
-    inputs = (prepared([image], spec)[0] for image in images if image is not None)
-    return choose(embeddings(reference(network), inputs))
+    images = (read_image(str(example.path)) for example in examples)
+    return (prepared([image], spec)[0] for image in images if image is not None)
+
+
+def _covered(network: Any, training: list[Example]) -> NDArray[np.float32] | None:
+    """Return prototypes ``[P, D]`` of the frames that the network was trained on; None where it has no embedding."""
+    inputs = _prepared(network, training[:: max(1, len(training) // SAMPLE)])
+    points = embeddings(reference(network), inputs)
+    return choose(points) if len(points) else None
 
 
 def _judge(plan: Plan, pack: Pack) -> Report | None:

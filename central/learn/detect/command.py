@@ -84,6 +84,16 @@ def model_of(detr: str | None, size: str, labels: tuple[str, ...], height: int, 
     return ModelConfig(size=size, labels=labels, tags=labels, height=height, width=width)
 
 
+def learning(only: str) -> dict[str, Any]:
+    """Return what `only` asks a run to train. Raises DatasetError."""
+    if only in ("all", "heads", "heads+norms"):
+        return {"train": only}
+    names = tuple(name.strip() for name in only.split(","))
+    if "blur" in names:
+        raise DatasetError("--only blur: the blur head learns without labels; wayside-central train blur RUN")
+    return {"only": names}
+
+
 def train_detect(
     train: Annotated[list[str], typer.Option(help="COCO.json:IMAGES[:SHARE]; may be given several times")],
     out: Annotated[Path, typer.Option(help="Run folder; a run that was interrupted there goes on")],
@@ -99,6 +109,9 @@ def train_detect(
     start: Annotated[
         str | None, typer.Option(help="Start from this: safetensors, a run folder, a pack file or folder, or base")
     ] = None,
+    only: Annotated[
+        str, typer.Option(help="What learns: all, heads, heads+norms, or heads by name: detect,tags")
+    ] = "all",
     detr: Annotated[
         str | None, typer.Option(help="Fine-tune this D-FINE or DEIMv2 (folder or hub name) instead of ours")
     ] = None,
@@ -116,7 +129,7 @@ def train_detect(
         config = TrainConfig(
             model=model_of(detr, size, names, *size_of(input_size)),
             steps=steps, batch=batch, rate=rate, augment=augment, seed=seed, workers=workers,  # type: ignore[arg-type]
-            evaluate_every=evaluate_every,
+            evaluate_every=evaluate_every, **learning(only),
         )  # fmt: skip
         examples, shares = gather([Part.parse(p) for p in train], names)
         if even:

@@ -34,6 +34,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Keep the statistics of batch norms: right for small batches and small changes."""
     train: Literal["all", "heads", "heads+norms"] = "all"
     """What learns: everything, the heads alone, or the heads and every batch norm. The less, the smaller the update."""
+    only: tuple[str, ...] = ()
+    """Heads (``detect``, ``tags``) that alone learn; all else stays as it is, to the bit. Goes before `train`."""
     seed: int = 0
     workers: Annotated[int, Meta(ge=0, le=64)] = 1
     evaluate_every: Annotated[int, Meta(ge=0)] = 500

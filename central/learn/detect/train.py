@@ -83,13 +83,25 @@ def _norms(network: nn.Module) -> frozenset[str]:
     )
 
 
+def _learning(network: Any, config: TrainConfig) -> Callable[[str], bool]:
+    """Return which weights of `network` may learn, by name. Raises TrainingError where it lacks a head of `only`."""
+    if config.only:
+        missing = [head for head in config.only if head not in network.heads]
+        if missing:
+            has = ", ".join(network.heads)
+            raise TrainingError(f"no head {missing[0]!r} learns from these labels; this network has {has}")
+    elif config.train == "all":
+        return lambda _: True
+    wanted = tuple(network.heads[head] for head in config.only or network.heads)
+    norms = _norms(network) if config.train == "heads+norms" and not config.only else frozenset()
+    return lambda name: name in norms or (name.startswith(wanted) and not name.startswith(network.trunk))
+
+
 def make_optimizer(network: Any, config: TrainConfig) -> torch.optim.AdamW:
-    """Return AdamW over what `config.train` leaves to learn; weight decay on convolutions only."""
-    if config.train != "all":
-        norms = _norms(network) if config.train == "heads+norms" else frozenset()
-        for name, parameter in network.named_parameters():
-            kept = not name.startswith(network.trunk) or name in norms
-            parameter.requires_grad_(parameter.requires_grad and kept)
+    """Return AdamW over what `config` leaves to learn; weight decay on convolutions only. Raises TrainingError."""
+    may = _learning(network, config)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and may(name))
     learned = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.decay},
@@ -155,7 +167,11 @@ class Run:
         self.family = families.of(config.model)
         network = self.family.build(config.model)
         if start is not None:
-            checkpoint.load_into(network, start, strict=False)
+            left = checkpoint.load_into(network, start, strict=False)
+            if set(left) >= {name for name, _ in network.named_parameters()}:
+                raise TrainingError(
+                    "none of the weights to start from fits this network; are they of another family or size?"
+                )
         memory = torch.channels_last if config.channels_last else torch.contiguous_format
         self.network: Any = network.to(self.device).to(memory_format=memory)  # type: ignore[call-overload]
         self.average = Average(self.network, config.average)
@@ -239,10 +255,9 @@ class Run:
     def _step(self, batch: Batch) -> Parts:
         config = self.config
         self.network.train()
-        if config.freeze_norms:
-            for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d) and (config.freeze_norms or not module.weight.requires_grad):
+                module.eval()  # what does not learn keeps its statistics too
         for group in self.optimizer.param_groups:
             group["lr"] = config.rate * rate_at(self.step, config)
         # What the forward pass draws (denoising queries) is a function of the step too: a resumed run repeats it.

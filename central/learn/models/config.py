@@ -13,6 +13,13 @@ BINS: Final = 9
 """Support points 0..8 of the distribution over each box side, in strides: sides up to 256 px at stride 32."""
 
 
+def check_left_out(without: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Raise ValueError where a head of `without` is not one of the `optional` ones."""
+    for head in without:
+        if head not in optional:
+            raise ValueError(f"head {head!r} cannot be left out; those that can: {', '.join((*optional, 'tags'))}")
+
+
 class Size(msgspec.Struct, frozen=True, kw_only=True):
     """Channels and depths of one size. All channels are multiples of 16, the vector width of CPU kernels."""
 
@@ -51,8 +58,11 @@ class ModelConfig(
     width: Annotated[int, Meta(ge=64, le=2048)] = 512
     top_k: Annotated[int, Meta(ge=10, le=3000)] = 300
     """Boxes that the graph returns, before NMS."""
+    without: tuple[str, ...] = ()
+    """Heads that are left out: ``blur``, ``embedding`` (tags are left out by having none)."""
 
     def __post_init__(self) -> None:
+        check_left_out(self.without, ("blur", "embedding"))
         if self.size not in SIZES:
             raise ValueError(f"model size {self.size!r}: choose one of {', '.join(SIZES)}")
         if self.height % 32 or self.width % 32:

@@ -17,6 +17,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
+from central.learn.models.config import check_left_out
 from central.learn.models.heads import EmbeddingHead, TagHead
 
 KINDS: Final = ("d_fine", "deimv2")
@@ -54,8 +55,11 @@ class DetrConfig(
     """Subtracted from RGB in 0..1, as the weights were trained."""
     deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """What RGB in 0..1, less `mean`, is divided by."""
+    without: tuple[str, ...] = ()
+    """Heads that are left out: ``embedding`` (tags are left out by having none)."""
 
     def __post_init__(self) -> None:
+        check_left_out(self.without, ("embedding",))
         if self.architecture.get("model_type") not in KINDS:
             kind = self.architecture.get("model_type")
             raise ValueError(f"a detector of the kind {kind!r}: choose {' or '.join(KINDS)}")
@@ -70,7 +74,7 @@ class Found(NamedTuple):
 
     inner: Any
     """All that the detector without its loss gives."""
-    embedding: Tensor
+    embedding: Tensor | None
     """``[B, D]``, unit length."""
     tags: Tensor | None
     """``[B, T]`` logits."""
@@ -126,6 +130,8 @@ class DetrNetwork(nn.Module):
     trunk: Final = ("detector.model.backbone.", "detector.model.conv_encoder.", "detector.model.encoder.")
     """Prefixes of what training of the heads alone leaves as it is."""
     nms_iou: Final = 1.0
+    heads: dict[str, str]
+    """Heads that learn from boxes and tags, and the prefix of their weights."""
 
     def __init__(self, config: DetrConfig) -> None:
         super().__init__()
@@ -140,14 +146,21 @@ class DetrNetwork(nn.Module):
         channels = int(described.encoder_hidden_dim)
         self.register_buffer("shift", torch.tensor(config.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("scale", 1 / (torch.tensor(config.deviation).view(1, 3, 1, 1) * 255), persistent=False)
-        self.embedding = EmbeddingHead(channels, config.embedding)
+        self.embedding: EmbeddingHead | None = (
+            EmbeddingHead(channels, config.embedding) if "embedding" not in config.without else None
+        )
         self.tags: TagHead | None = TagHead(channels, len(config.tags)) if config.tags else None
+        self.heads = {"detect": "detector."} | ({"tags": "tags."} if config.tags else {})
 
     def raw(self, image: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Found:
         """Return what the losses need; `targets` (Transformers' form) feed the denoising queries of training."""
         inner = self.detector.model((image.float() - self.shift) * self.scale, labels=targets)
         coarse = inner.encoder_last_hidden_state[-1]
-        return Found(inner, self.embedding(coarse), self.tags(coarse) if self.tags is not None else None)
+        return Found(
+            inner,
+            self.embedding(coarse) if self.embedding is not None else None,
+            self.tags(coarse) if self.tags is not None else None,
+        )
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return what the graph gives for one image ``[1, 3, height, width]`` of the configured size.
@@ -162,7 +175,8 @@ class DetrNetwork(nn.Module):
         boxes = torch.stack((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), -1) * size
         spread = self._spread(inner.intermediate_predicted_corners[0, -1], inner.initial_reference_points[0, -1])
         out = {"boxes": boxes, "scores": inner.intermediate_logits[0, -1].sigmoid(), "spread": spread * size}
-        out["embedding"] = found.embedding
+        if found.embedding is not None:
+            out["embedding"] = found.embedding
         if found.tags is not None:
             out["tags"] = found.tags.sigmoid()
         return out

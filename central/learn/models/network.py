@@ -67,6 +67,8 @@ class Network(nn.Module):
     trunk: Final = ("backbone.", "neck.")
     """Prefixes of what training of the heads alone leaves as it is."""
     nms_iou: Final = 0.6
+    heads: dict[str, str]
+    """Heads that learn from boxes and tags, and the prefix of their weights; the blur head learns by itself."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -78,9 +80,13 @@ class Network(nn.Module):
         self.backbone = Backbone(size)
         self.neck = Neck(size.widths[1:], size.neck)
         self.detect = DetectHead(size.neck, len(config.labels), size.head_blocks)
-        self.blur: BlurHead | None = BlurHead(size.widths[1])
-        self.embedding: EmbeddingHead | None = EmbeddingHead(size.widths[3], config.embedding)
+        kept = {"blur", "embedding"} - set(config.without)
+        self.blur: BlurHead | None = BlurHead(size.widths[1]) if "blur" in kept else None
+        self.embedding: EmbeddingHead | None = (
+            EmbeddingHead(size.widths[3], config.embedding) if "embedding" in kept else None
+        )
         self.tags: TagHead | None = TagHead(size.widths[3], len(config.tags)) if config.tags else None
+        self.heads = {"detect": "detect."} | ({"tags": "tags."} if config.tags else {})
 
     def raw(self, image: Tensor) -> Raw:
         """Return what the losses need; `image` may have any height and width that are multiples of 32."""
