@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -130,9 +131,13 @@ class Service:
 
     async def sweep(self) -> None:
         """Look for silent nodes, and for those who were shut out since, until cancelled."""
+        steps = presence.Steps()
         while True:
             await asyncio.sleep(SWEEP_S)
             async with self.database.write() as session:
+                if steps.look(utc_now(), time.monotonic()):
+                    log.warning("the clock was set; counting the silence of nodes anew")
+                    await presence.forgive(session, utc_now())
                 gone = await presence.silence(session, self.silent_after, utc_now())
                 out = await nodes.shut_out(session)
             self.consumer.refused = out.names

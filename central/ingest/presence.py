@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.store.models import Camera, Node, NodeEvent, NodeState
 from protocols.messages import CameraInfo, Event, Health, Status
+
+STEP_S: Final = 2.0
+"""By how much the clocks may differ from one look to the next; time servers turn a clock more slowly than that."""
 
 
 async def known_node(session: AsyncSession, name: str, now: datetime) -> Node:
@@ -85,6 +89,24 @@ async def apply_event(session: AsyncSession, event: Event, now: datetime) -> Non
         detail = f"{event.alert or 'alert'} {'raised' if event.raised else 'cleared'}"
         data = msgspec.to_builtins(event)
         session.add(NodeEvent(node=event.node, camera=event.camera, at=now, kind="alert", detail=detail, data=data))
+
+
+class Steps:
+    """Notices that the wall clock was set: that between two looks it did not move as the monotonic one did."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def look(self, now: datetime, monotonic: float) -> bool:
+        """Return whether the clock, which says `now` at `monotonic` seconds, was set since the last look."""
+        offset, before = now.timestamp() - monotonic, self._offset
+        self._offset = offset
+        return before is not None and abs(offset - before) > STEP_S
+
+
+async def forgive(session: AsyncSession, now: datetime) -> None:
+    """Take every node that is online as heard at `now`: what was noted by a clock that was set since says nothing."""
+    await session.execute(update(Node).where(Node.state == "online").values(last_seen=now))
 
 
 async def silence(session: AsyncSession, after: timedelta, now: datetime) -> list[str]:

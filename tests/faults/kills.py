@@ -47,6 +47,7 @@ class Plan:
     replay: int = 1
     node_bug: str = ""
     centre_bug: str = ""
+    clock: str = ""
 
 
 def _mosquitto(folder: Path, port: int) -> rig.Process:
@@ -84,6 +85,7 @@ class World:
         else:
             line = [*python, "tests.faults.sender", str(self.node_folder), str(self.port), rig.NODE_PASSWORD]
             line += ["--rate", str(plan.rate), "--quota", str(plan.quota), "--replay", str(plan.replay)]
+            line += ["--clock", plan.clock] if plan.clock else []
             process = rig.Process([*line, "--bug", plan.node_bug], self.folder / "node.log")
         self.running[what] = process
 

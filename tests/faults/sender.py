@@ -27,6 +27,7 @@ from edge.spool import Spool
 from edge.spool.spool import Entry
 from protocols import codec
 from protocols.messages import Assessment, CameraInfo, FrameMessage, Selection, Status, utc_now
+from tests.faults import clock
 from tests.faults.oracle import JOURNAL
 
 NAME: Final = "n1"
@@ -124,6 +125,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=40.0)
     parser.add_argument("--quota", type=int, default=100_000)
     parser.add_argument("--replay", type=int, default=1)
+    parser.add_argument("--clock", choices=list(clock.CLOCKS), help="have a wrong wall clock")
     parser.add_argument("--bug", default="")
     return parser.parse_args()
 
@@ -131,6 +133,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Spool and send until it is enough and everything has its receipt."""
     given = arguments()
+    if given.clock:
+        clock.install(given.clock)
     with (given.folder / JOURNAL).open("a") as log:
         spool = LoggedSpool(given.folder / "spool", 1 << 28, given.quota, reserve=4096)
         spool.log = log
