@@ -10,6 +10,10 @@ every message that decodes to its handler. A connection is used once: after a lo
 queued in the MQTT library can outlive it. Everything that matters is in the spool or in a state machine that asks
 again.
 
+A frame that the centre refuses, or that goes without receipt again and again while others get theirs, is parked in the
+spool with the reason, so that one that can never be stored blocks nothing. What the broker refuses (its access rules,
+told by MQTT 5) is logged and counted.
+
 `Connector` and `Session` are the seam: `edge.mqtt.PahoConnector`, and `edge.mqtt.MemoryBroker` for tests.
 """
 
@@ -17,25 +21,23 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
+import msgspec
 import structlog
 
 from edge.spool import Spool
+from edge.window import BACKOFF_BASE_S, BACKOFF_CAP_S, GIVE_UP, Backoff, Window
 from protocols import codec, topics
 from protocols.messages import AnyMessage, Message, Receipt, Status
 
 log = structlog.get_logger("edge.link")
 
-BACKOFF_BASE_S: Final = 1.0
-BACKOFF_CAP_S: Final = 60.0
-"""Longest wait between attempts: a node is back within a minute of its broker."""
 STEADY_S: Final = 10.0
 """A connection that lived this long starts the backoff anew; one that is dropped at once does not."""
 INBOX: Final = 1000
@@ -44,11 +46,12 @@ OUTBOX: Final = 256
 """Small messages waiting to be published; the oldest give way."""
 TICK_S: Final = 0.5
 """Seconds between looks at the receipt timeouts."""
-MAX_WINDOW_BYTES: Final = 32 * 1024 * 1024
-RETRY_CAP_S: Final = 600.0
-"""Longest time that a frame without receipt rests before it is sent again."""
-MAX_RESTING: Final = 10_000
-"""Frames whose resting time is remembered; an older one is only sent again sooner."""
+TEND_S: Final = 5.0
+"""Seconds between looks at what is too old in the spool."""
+SILENT: Final = 2
+"""Windows full of frames without any receipt, after which the log says so."""
+COMPLAINTS: Final = 100
+"""Different refusals that the log tells of within one connection."""
 KEEP_OFFLINE: Final = frozenset({"update", "reply"})
 """Channels whose messages wait for a connection; the others are only worth something now."""
 
@@ -77,6 +80,9 @@ class Refused:
     """The broker took a publication but refused it (MQTT 5 only)."""
 
     reason: str
+    topic: str = ""
+    number: int | None = None
+    """What `Session.publish` returned for it."""
 
 
 Inbox = queue.Queue[Received | Lost | Refused | None]
@@ -94,8 +100,9 @@ class Will:
 class Session(Protocol):
     """One live connection."""
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Hand over at QoS 1. Raises LinkError where the connection is gone or congested."""
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
+        """Hand over at QoS 1, and return a number by which `Refused` may name it. Raises LinkError where the
+        connection is gone or congested."""
         ...
 
     def close(self, timeout: float) -> None:
@@ -112,78 +119,6 @@ class Connector(Protocol):
         ...
 
 
-class Backoff:
-    """Full-jitter exponential backoff: a uniform draw from 0 to ``min(cap, base * 2**n)`` seconds."""
-
-    def __init__(
-        self, base: float = BACKOFF_BASE_S, cap: float = BACKOFF_CAP_S, draw: random.Random | None = None
-    ) -> None:
-        self._base, self._cap, self._draw, self._failures = base, cap, draw or random.Random(), 0
-
-    def reset(self) -> None:
-        """Start anew after a steady connection."""
-        self._failures = 0
-
-    def next(self) -> float:
-        """Return the seconds to wait before the next attempt."""
-        ceiling = min(self._cap, self._base * 2.0 ** min(self._failures, 30))
-        self._failures += 1
-        return self._draw.uniform(0.0, ceiling)
-
-
-@dataclass
-class _Flight:
-    sent: float
-    size: int
-
-
-@dataclass
-class Window:
-    """Which frames are under way without receipt. Pure: the time is passed in (monotonic seconds)."""
-
-    frames: int
-    timeout: float
-    flights: dict[str, _Flight] = field(default_factory=dict)
-    resting: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Frames that got no receipt: how often, and until when they rest, so that one bad frame never blocks the
-    others."""
-    resent: int = 0
-
-    def room(self) -> bool:
-        """Whether another frame may be sent."""
-        return len(self.flights) < self.frames and sum(f.size for f in self.flights.values()) < MAX_WINDOW_BYTES
-
-    def blocked(self, now: float) -> set[str]:
-        """Return the frames that must not be sent at `now`."""
-        return {*self.flights, *(i for i, (_, until) in self.resting.items() if until > now)}
-
-    def sent(self, frame: str, size: int, now: float) -> None:
-        """Note that `frame` (`size` bytes) was handed over."""
-        self.flights[frame] = _Flight(now, size)
-
-    def receipt(self, frame: str) -> None:
-        """Note that `frame` is durably stored, or gone from the spool."""
-        self.flights.pop(frame, None)
-        self.resting.pop(frame, None)
-
-    def lost(self) -> None:
-        """The connection is gone: everything under way is sent again on the next one."""
-        self.resent += len(self.flights)
-        self.flights.clear()
-
-    def expire(self, now: float) -> None:
-        """Give up waiting for receipts that are overdue; each such frame rests twice as long as the time before."""
-        for frame, flight in list(self.flights.items()):
-            if now - flight.sent >= self.timeout:
-                del self.flights[frame]
-                times = self.resting.get(frame, (0, 0.0))[0] + 1
-                rest = 0.0 if times == 1 else min(RETRY_CAP_S, self.timeout * 2.0 ** (times - 2))
-                self.resting[frame] = (times, now + rest)
-                self.resent += 1
-        while len(self.resting) > MAX_RESTING:
-            del self.resting[next(iter(self.resting))]
-
-
 @dataclass
 class LinkCounters:
     """What went over the link since the node started."""
@@ -193,6 +128,8 @@ class LinkCounters:
     connects: int = 0
     bad_messages: int = 0
     dropped: int = 0
+    refused: int = 0
+    """Publications that the broker refused."""
 
 
 Handler = Callable[[Any], None]
@@ -209,6 +146,8 @@ class LinkSettings:
     receipt_timeout: float = 30.0
     backoff_base: float = BACKOFF_BASE_S
     backoff_cap: float = BACKOFF_CAP_S
+    give_up: int = GIVE_UP
+    """Times without receipt, while others get theirs, after which a frame is put aside."""
 
 
 class Link:
@@ -225,7 +164,7 @@ class Link:
         handlers: Mapping[str, Handler],
     ) -> None:
         self.counters = LinkCounters()
-        self.window = Window(settings.window, settings.receipt_timeout)
+        self.window = Window(settings.window, settings.receipt_timeout, settings.give_up)
         self._settings, self._connector, self._spool = settings, connector, spool
         self._status, self._handlers = status, dict(handlers)
         self._inbox: Inbox = queue.Queue(INBOX)
@@ -233,6 +172,12 @@ class Link:
         self._backoff = Backoff(settings.backoff_base, settings.backoff_cap)
         self._connected, self._stopping = threading.Event(), threading.Event()
         self._complaint = ""
+        self._refusals: set[tuple[str, str]] = set()
+        self._silent = False
+        self._numbers: dict[int, str] = {}
+        """Frames by what the session calls them."""
+        self._session = 0
+        self._tended = 0.0
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     @property
@@ -257,7 +202,10 @@ class Link:
     def announce(self) -> None:
         """Publish the presence again, after something in it changed."""
         if self.connected:
-            self.send("status", self._status("online"), retain=True)
+            self.send("status", self._presence("online"), retain=True)
+
+    def _presence(self, state: Presence) -> Status:
+        return msgspec.structs.replace(self._status(state), session=self._session)
 
     def wake(self) -> None:
         """Look at the spool and the outbox now."""
@@ -298,23 +246,26 @@ class Link:
     def _live(self) -> None:
         """One connection, from connecting to its end."""
         s = self._settings
+        self._session += 1
         topic = topics.build(s.prefix, s.node, "status")
-        will = Will(topic, codec.encode("status", self._status("offline")))
+        will = Will(topic, codec.encode("status", self._presence("offline")))
         inbox: Inbox = queue.Queue(INBOX)
         self._inbox = inbox
         session = self._connector.connect(will, topics.subscriptions(s.prefix, "node", s.node), inbox)
         try:
-            session.publish(topic, codec.encode("status", self._status("online")), retain=True)
+            session.publish(topic, codec.encode("status", self._presence("online")), retain=True)
             self.counters.connects += 1
             self._complaint = ""
+            self._refusals.clear()
             self._connected.set()
             log.info("connected to the broker", waiting_frames=len(self._spool))
             self._serve(session)
             if self._stopping.is_set():
-                session.publish(topic, codec.encode("status", self._status("stopped")), retain=True)
+                session.publish(topic, codec.encode("status", self._presence("stopped")), retain=True)
         finally:
             self._connected.clear()
             self.window.lost()
+            self._numbers.clear()
             session.close(1.0 if self._stopping.is_set() else 0.0)
 
     def _serve(self, session: Session) -> None:
@@ -328,7 +279,7 @@ class Link:
             if isinstance(event, Lost):
                 raise LinkError(event.reason)
             if isinstance(event, Refused):
-                log.warning("the broker refused a message; check its access rules", reason=event.reason)
+                self._refused(event)
             if isinstance(event, Received):
                 self._dispatch(event)
         self._flush(session)
@@ -345,17 +296,53 @@ class Link:
 
     def _pump(self, session: Session) -> None:
         now = time.monotonic()
-        self.window.expire(now)
+        self._tend(now)
         topic = topics.build(self._settings.prefix, self._settings.node, "frames")
         while self.window.room() and (frame := self._spool.best(self.window.blocked(now))) is not None:
             payload = self._spool.read(frame)
             if payload is None:
-                self.window.receipt(frame)
+                self.window.forget(frame)
                 continue
-            session.publish(topic, payload)
+            number = session.publish(topic, payload)
             self.window.sent(frame, len(payload), now)
+            if number is not None:
+                self._numbers[number] = frame
             self.counters.frames_sent += 1
             self.counters.bytes_sent += len(payload)
+
+    def _tend(self, now: float) -> None:
+        self.window.expire(now)
+        for frame, reason in self.window.hopeless().items():
+            self._park(frame, reason)
+        while len(self._numbers) > 4 * self._settings.window:
+            del self._numbers[next(iter(self._numbers))]
+        if self.window.silent >= SILENT * self._settings.window and not self._silent:
+            log.warning(
+                "frames are sent, but no receipts come; is the centre running, and may this node publish?",
+                unanswered=self.window.silent,
+            )
+        self._silent = self.window.silent >= SILENT * self._settings.window
+        if now - self._tended >= TEND_S:
+            self._tended = now
+            self._spool.tend()
+
+    def _park(self, frame: str, reason: str) -> None:
+        self.window.forget(frame)
+        self._spool.park(frame, reason)
+
+    def _refused(self, event: Refused) -> None:
+        """The broker's access rules, its quota or its size limit: say it once, and let a frame rest."""
+        self.counters.refused += 1
+        kind = (event.topic, event.reason)
+        if kind not in self._refusals and len(self._refusals) < COMPLAINTS:
+            self._refusals.add(kind)
+            log.error(
+                "the broker refuses what this node publishes; check its access rules for this node",
+                topic=event.topic, reason=event.reason,
+            )  # fmt: skip
+        frame = self._numbers.pop(event.number, None) if event.number is not None else None
+        if frame is not None:
+            self.window.refused(frame, event.reason, time.monotonic())
 
     def _dispatch(self, event: Received) -> None:
         try:
@@ -369,6 +356,8 @@ class Link:
             for frame in message.ids:
                 self.window.receipt(frame)
             self._spool.remove(message.ids)
+            for frame, reason in message.refused.items():
+                self._park(frame, reason)
         handler = self._handlers.get(address.channel)
         if handler is None:
             return
@@ -377,3 +366,9 @@ class Link:
         except Exception:
             # A handler is foreign to the link: its failure must not cost the connection.
             log.exception("a handler failed", channel=address.channel)
+
+
+__all__ = [
+    "Backoff", "Connector", "Handler", "Inbox", "Link", "LinkCounters", "LinkError", "LinkSettings", "Lost", "Presence",
+    "Received", "Refused", "Session", "Will", "Window",
+]  # fmt: skip

@@ -25,6 +25,7 @@ def samples(spool: Spool, link: Link, cameras: Mapping[str, Camera]) -> list[Sam
         Sample("wayside_receipted_frames", "Frames durably stored at the centre", c.receipted, counter=True),
         Sample("wayside_link_connected", "1 while connected to the broker", float(link.connected)),
         Sample("wayside_link_resent_frames", "Frames sent again", link.window.resent, counter=True),
+        Sample("wayside_link_refused_messages", "Refused by the broker", link.counters.refused, counter=True),
         Sample("wayside_link_dropped_messages", "Small messages given up", link.counters.dropped, counter=True),
     ]
     celsius = temperature()

@@ -121,6 +121,8 @@ class Status(Message, frozen=True, kw_only=True):
     state: Literal["online", "stopped", "offline"]
     node: Identity
     boot: Label
+    session: Count = 0
+    """Number of the connection within the boot, from 1; a last will has that of the connection that it belongs to."""
     time: datetime | None = None
     """Absent in a last will: the broker publishes it at a time that the node cannot know."""
     site: Identity = "default"

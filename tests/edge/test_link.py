@@ -457,7 +457,7 @@ def test_paho__a_killed_broker_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["nobody", "silent"])
 def test_paho__no_broker_there(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.mqtt.CONNECT_S", 0.3)
+    monkeypatch.setattr("edge.mqtt.client.CONNECT_S", 0.3)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         if kind == "silent":
