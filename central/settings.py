@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from protocols import topics
+from protocols.delta.rounding import STEP
 
 ENV_PREFIX: Final = "WAYSIDE_"
 DEFAULT_DATA: Final = Path(".wayside/central")
@@ -89,6 +90,11 @@ class Settings(BaseSettings):
     pack: str = Field(
         "base", min_length=1, description="Pack that rounds start from until one is released: folder, file, or base."
     )
+    update_step: float = Field(
+        STEP, ge=0.0, le=4.0,
+        description="Step to which a round rounds what a weight learned, over the standard deviation of that: what is "
+        "finer does not travel. 0 leaves networks as they were trained, and updates large.",
+    )  # fmt: skip
     session_hours: float = Field(24.0, ge=0.1, le=720.0, description="Hours after which a login ends.")
     online_after_s: float = Field(
         90.0, ge=5.0, le=3600.0, description="Seconds of silence after which a node counts as offline."

@@ -7,7 +7,7 @@ Sense + weights of the parent -> protocols.delta.rounding -> the network that is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from central.learn.models import Network
+from central.learn.models.network import Network, Raw
 from protocols.delta.rounding import STEP, Sense, round_update
 
 FRAMES: Final = 24
@@ -39,7 +39,7 @@ def _inputs(layer: nn.Conv2d, inputs: Tensor, random: torch.Generator) -> Tensor
     return (seen @ seen.transpose(2, 3)).mean(0) / len(places)
 
 
-def _moments(network: Network, frames: Sequence[Tensor], random: torch.Generator) -> dict[str, NDArray[np.float64]]:
+def _moments(network: Any, frames: Sequence[Tensor], random: torch.Generator) -> dict[str, NDArray[np.float64]]:
     sums: dict[str, Tensor] = {}
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -49,7 +49,8 @@ def _moments(network: Network, frames: Sequence[Tensor], random: torch.Generator
 
         return hook
 
-    layers = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
+    convolutions = ((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
+    layers = [(name, layer) for name, layer in convolutions if not isinstance(layer.padding, str)]
     hooks = [layer.register_forward_pre_hook(watch(f"{name}.weight")) for name, layer in layers]
     try:
         with torch.no_grad():
@@ -63,7 +64,7 @@ def _moments(network: Network, frames: Sequence[Tensor], random: torch.Generator
 
 def _direction(network: Network, frame: Tensor, random: torch.Generator) -> Tensor:
     """Return all outputs in one random direction: its gradient has the mean square of those of all outputs."""
-    raw = network.raw(frame)
+    raw: Raw = network.raw(frame)
     cells = (raw.logits.detach().sigmoid().amax(2) > REAL).float()
     cells = cells if bool(cells.any()) else torch.ones_like(cells)
     share = 1 / cells.sum().sqrt()
@@ -81,7 +82,10 @@ def _direction(network: Network, frame: Tensor, random: torch.Generator) -> Tens
     return total
 
 
-def _gains(network: Network, frames: Sequence[Tensor], random: torch.Generator) -> dict[str, float]:
+def _gains(network: Any, frames: Sequence[Tensor], random: torch.Generator) -> dict[str, float]:
+    """Return the mean square of the gradient of the outputs by weight; nothing for foreign families."""
+    if not isinstance(network, Network):
+        return {}
     weights = {name: p for name, p in network.named_parameters() if p.ndim > 1}
     needed = {name: p.requires_grad for name, p in network.named_parameters()}
     sums = dict.fromkeys(weights, 0.0)
@@ -100,7 +104,7 @@ def _gains(network: Network, frames: Sequence[Tensor], random: torch.Generator) 
     return {name: total / (DRAWS * len(frames)) for name, total in sums.items()}
 
 
-def sense(network: Network, frames: Sequence[NDArray[np.uint8]], seed: int = 0) -> Sense:
+def sense(network: Any, frames: Sequence[NDArray[np.uint8]], seed: int = 0) -> Sense:
     """Return what prepared `frames`, uint8 ``[1, 3, H, W]`` each, tell of `network`. None of them: it knows nothing."""
     if not frames:
         return Sense()
@@ -111,7 +115,7 @@ def sense(network: Network, frames: Sequence[NDArray[np.uint8]], seed: int = 0) 
 
 
 def round_network(
-    network: Network, parent: Mapping[str, Tensor], frames: Sequence[NDArray[np.uint8]], step: float = STEP
+    network: Any, parent: Mapping[str, Tensor], frames: Sequence[NDArray[np.uint8]], step: float = STEP
 ) -> None:
     """Round the weights of `network`, in place, to what a delta from the weights of `parent` carries.
 
@@ -120,7 +124,7 @@ def round_network(
     chosen = list(frames)[:: max(1, len(frames) // FRAMES)][:FRAMES]
     old = {name: tensor.detach().numpy() for name, tensor in parent.items()}
     state = network.state_dict()
-    new = {name: np.ascontiguousarray(tensor.detach().numpy()) for name, tensor in state.items()}
+    new = {name: np.array(tensor.detach().numpy(), order="C") for name, tensor in state.items()}
     rounded = round_update(old, new, step, sense(network, chosen))
     with torch.no_grad():
         for name, tensor in state.items():

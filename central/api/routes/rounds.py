@@ -42,7 +42,8 @@ async def rounds(
 async def start(body: s.RoundBody, person: Engineer, centre: CentreDep) -> s.RoundView:
     """Start a round in the background. One runs at a time: 409 while it does."""
     settings = centre.settings
-    options = {**body.model_dump(exclude_none=True), "profile": settings.profile, "pack": settings.pack}
+    set_here = {"profile": settings.profile, "pack": settings.pack, "update_step": settings.update_step}
+    options = {**body.model_dump(exclude_none=True), **set_here}
     try:
         round_id = await jobs.start(
             centre.database,

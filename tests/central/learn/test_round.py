@@ -31,6 +31,7 @@ from edge.runtime.model import Model
 from export import checkpoint
 from export.build import Ingredients, build, noise_frames
 from export.graph import weights_of
+from protocols.delta import grid
 from protocols.pack import Pack, open_folder
 from tests.central.learn.conftest import LABELS, SIDE, draw
 from tests.central.learn.tiny import detr, scramble
@@ -167,7 +168,11 @@ def test_run_round__from_a_pack_of_each_family(
     assert done["held_back"] == 2
     assert done["ap50_after"] is not None
     before, after = read_pack(made[1])[1], read_pack(pack)[1]
-    assert any(not np.array_equal(after[name], value) for name, value in before.items())
+    changed = [name for name, value in before.items() if not np.array_equal(after[name], value)]
+    assert changed
+    for name in changed:  # the update lies on the grid that a delta carries
+        old, new = (grid.rows(weights[name].numpy().astype(np.float32)) for weights in (before, after))
+        assert grid.recover(old, new) is not None, name
     with Model(pack, "cpu") as model:
         assert model.infer(np.zeros((50, 70, 3), np.uint8), 0.0).detections.spread is not None
     assert {step["state"] for step in steps if "state" in step} == {"training", "exporting", "evaluating"}
