@@ -23,14 +23,14 @@ from edge.redact import Finder, Redactor, Regions
 from edge.redact.finder import PackFinder
 from edge.runtime import RuntimeFault
 from edge.select import Selector
-from edge.spool import Spool
+from edge.spool import Cipher, Spool, SpoolError
 from edge.update import Runner, pointer
 from edge.update.check import check
 from edge.update.fetchers import Fetcher
 from edge.update.fetchers.https import HttpsFetcher
 from edge.update.fetchers.link import LinkFetcher
 from edge.update.updater import Approve, Identity, Updater
-from protocols import slots
+from protocols import files, slots
 from protocols.messages import Policy, Release
 from protocols.pack import Pack, PackError
 from protocols.trust import TrustError
@@ -212,8 +212,14 @@ def build(config: NodeConfig, connector: Connector | None = None) -> Agent:
 
 
 def _prepare(data: Path, config: NodeConfig) -> Spool:
+    s = config.spool
     try:
-        (data / pointer.PACKS).mkdir(parents=True, exist_ok=True)
-        return Spool(data / "spool", config.spool.max_bytes, config.spool.max_frames)
+        cipher = Cipher.from_file(s.key_file) if s.key_file else None
+        files.make_folder(data / pointer.PACKS)
+        return Spool(
+            data / "spool", s.max_bytes, s.max_frames, reserve=s.reserve_bytes, max_age=s.max_age_s, cipher=cipher
+        )
+    except SpoolError as error:
+        raise NodeError(str(error)) from None
     except OSError as error:
         raise NodeError(f"data: {data} cannot be used ({error.strerror}); give another folder with --data") from None
