@@ -235,13 +235,19 @@ class Link:
     def publish(self, channel: str, node: str, message: Message) -> bool:
         """Publish at QoS 1, retained where the channel is. Returns False where it could not be handed over; raises
         CodecError where `message` does not belong on `channel`."""
-        payload = codec.encode(channel, message)
         topic = topics.build(self._prefix, node, channel)
+        return self._hand(topic, codec.encode(channel, message), topics.CHANNELS[channel].retained)
+
+    def announce(self, topic: str, payload: bytes) -> bool:
+        """Publish something beside the channels, retained; as `publish`."""
+        return self._hand(topic, payload, True)
+
+    def _hand(self, topic: str, payload: bytes, retain: bool) -> bool:
         client = self._client
         if client is None or not self._up.is_set() or not self._under_way.fits(len(payload)):
             self.counters.refused += 1
             return False
-        info = client.publish(topic, payload, qos=1, retain=topics.CHANNELS[channel].retained)
+        info = client.publish(topic, payload, qos=1, retain=retain)
         if info.rc != mqtt.MQTT_ERR_SUCCESS:
             self.counters.refused += 1
             return False

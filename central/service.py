@@ -21,6 +21,7 @@ import structlog
 
 from central.broker import Broker, BrokerSettings, start_broker
 from central.enrol import nodes
+from central.homeassistant import Announcer
 from central.ingest import presence
 from central.ingest.consumer import Consumer
 from central.ingest.worker import Task
@@ -80,6 +81,8 @@ class Service:
     transfer: Transfer
     consumer: Consumer
     silent_after: timedelta
+    announcer: Announcer | None = None
+    """Tells Home Assistant of the nodes."""
     workers: Workers | None = None
     """Processes that take frames in beside this one."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -149,6 +152,8 @@ class Service:
     def greet_all(self) -> None:
         """Tell every node again what counts: the broker may have been replaced."""
         self.offers.forget()
+        if self.announcer is not None:
+            self.announcer.forget()
         self._again.set()
 
     async def tell(self) -> None:
@@ -157,6 +162,8 @@ class Service:
             await self._again.wait()
             self._again.clear()
             await self.offers.tell_all()
+            if self.announcer is not None:
+                await self.announcer.announce()
 
 
 async def _keep(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
@@ -240,6 +247,9 @@ async def start(settings: ServiceSettings) -> Service:
         broker = await start_broker(settings, out)
         service = _wire(settings, database, blobs, broker, signing)
         service.consumer.refused = out.names
+        if getattr(settings, "homeassistant", False):
+            service.announcer = Announcer(database, settings.prefix, service.link.announce)
+            service.spawn(service.announcer.run, "homeassistant")
         service.workers = _workers(settings, url, broker, service.notify)
         if service.workers is not None:
             service.link.wish = service.link.part = "shared"
