@@ -114,8 +114,8 @@ class MqttConfig(Section):
     """Password; best written as ${NAME} or ${file:/path}."""
     client_id: Annotated[str, Field(max_length=128)] = ""
     """MQTT client id; made from the node's name where empty."""
-    version: Literal["3.1.1", "5"] = "3.1.1"
-    """MQTT version, in quotes."""
+    version: Literal["auto", "3.1.1", "5"] = "auto"
+    """MQTT version, in quotes; auto: 5, and 3.1.1 where the broker does not answer to that."""
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     """Seconds of silence after which both sides look whether the other is alive."""
     window: Annotated[int, Field(ge=1, le=256)] = 32

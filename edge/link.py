@@ -264,7 +264,7 @@ class Link:
                 session.publish(topic, codec.encode("status", self._presence("stopped")), retain=True)
         finally:
             self._connected.clear()
-            self.window.lost()
+            self.window.lost(time.monotonic())
             self._numbers.clear()
             session.close(1.0 if self._stopping.is_set() else 0.0)
 

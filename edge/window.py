@@ -18,6 +18,10 @@ GIVE_UP: Final = 10
 """Times that a frame goes without receipt while others get theirs, before it is put aside: with the default timeout,
 about an hour. A centre that is away or slow for all gives up nothing."""
 
+SUSPECT: Final = 3
+"""Connections that ended while a frame was under way, after which it is only sent alone: some brokers answer to what
+they do not like by hanging up, and a frame of the highest value would be the first one each time."""
+
 
 class Backoff:
     """Full-jitter exponential backoff: a uniform draw from 0 to ``min(cap, base * 2**n)`` seconds."""
@@ -63,14 +67,22 @@ class Window:
     _answered: int = 0
     _snubs: dict[str, int] = field(default_factory=dict)
     _hopeless: dict[str, str] = field(default_factory=dict)
+    _losses: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Frames that were under way when a connection ended: how often, and the receipts until the last time."""
 
     def room(self) -> bool:
         """Whether another frame may be sent."""
+        if any(self._suspect(frame) for frame in self.flights):
+            return False
         return len(self.flights) < self.frames and sum(f.size for f in self.flights.values()) < MAX_WINDOW_BYTES
+
+    def _suspect(self, frame: str) -> bool:
+        return self._losses.get(frame, (0, 0))[0] >= SUSPECT
 
     def blocked(self, now: float) -> set[str]:
         """Return the frames that must not be sent at `now`."""
-        return {*self.flights, *(i for i, (_, until) in self.resting.items() if until > now)}
+        alone = (i for i in self._losses if self.flights and self._suspect(i))
+        return {*self.flights, *(i for i, (_, until) in self.resting.items() if until > now), *alone}
 
     def sent(self, frame: str, size: int, now: float) -> None:
         """Note that `frame` (`size` bytes) was handed over."""
@@ -87,11 +99,22 @@ class Window:
         self.flights.pop(frame, None)
         self.resting.pop(frame, None)
         self._snubs.pop(frame, None)
+        self._losses.pop(frame, None)
 
-    def lost(self) -> None:
-        """The connection is gone: everything under way is sent again on the next one."""
-        self.resent += len(self.flights)
-        self.flights.clear()
+    def lost(self, now: float = 0.0) -> None:
+        """The connection is gone: everything under way is sent again on the next one, what was there several times
+        later and alone."""
+        flights, self.flights = self.flights, {}
+        for frame, flight in flights.items():
+            times, answered = self._losses.get(frame, (0, self._answered))
+            self._losses[frame] = (times + 1, self._answered)
+            if times + 1 < SUSPECT:
+                self.resent += 1
+                continue
+            flight.answered = answered
+            self._rest(frame, flight, now, f"the connection ended {times + 1} times when it was sent", self.timeout)
+        while len(self._losses) > MAX_RESTING:
+            del self._losses[next(iter(self._losses))]
 
     def refused(self, frame: str, reason: str, now: float) -> None:
         """Note that the broker refused `frame`: it rests, as one without receipt does."""
