@@ -37,7 +37,7 @@ from central import broker as brokers
 from central import service
 from central.embedded import CENTRE
 from central.link import BrokerAddress
-from edge.commands.swarm import jpeg_of, swarm
+from edge.commands.swarm import swarm
 from edge.mqtt import Broker
 from edge.swarm.node import Traffic
 from edge.swarm.run import Plan
@@ -136,14 +136,15 @@ def centre(data: Path, url: str, results: Any) -> None:
 
 
 @contextmanager
-def serving(data: Path, url: str) -> Iterator[None]:
-    """A centre in a process of its own."""
+def serving(data: Path, url: str) -> Iterator[int]:
+    """A centre in a process of its own, whose number this is."""
     results = SPAWN.Queue()
     process = SPAWN.Process(target=centre, args=(data, url, results))
     process.start()
     try:
         results.get(timeout=60)
-        yield
+        assert process.pid is not None
+        yield process.pid
     finally:
         process.kill()
         process.join(10)
@@ -195,7 +196,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="wayside-link-") as folder:
         found = brokers.find_mosquitto() is not None
         kinds: list[brokers.Kind] = ["mosquitto", "embedded"] if found else ["embedded"]
-        made = {kind: rates(kind, arguments, Path(folder) / kind) for kind in kinds[: 1 if arguments.quick else 2]}
+        chosen = kinds[: 1 if arguments.quick else 2]
+        made: dict[str, Any] = {kind: rates(kind, arguments, Path(folder) / kind) for kind in chosen}
     first = made[kinds[0]]
     return {"broker": kinds[0], "size": arguments.size, "nodes": arguments.nodes, **first, **made}
 
