@@ -23,6 +23,8 @@ NOISE: Final = 0.05
 STRUCTURED: Final = 0.5
 DEPTH: Final = 400
 """Of nested lists: beyond what a careless reader survives."""
+MANY: Final = 2000
+"""Copies of an item of a list."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def _wrong(tree: Any, draw: random.Random) -> Any:
         if what == 0 and isinstance(holder, dict):
             del holder[key]
         elif what == 1 and isinstance(holder, list):
-            holder[key:key] = [holder[key]] * draw.choice((1, 3, 2000))
+            # Many copies once: copies of copies of copies would fill the memory of whoever makes them.
+            holder[key:key] = [holder[key]] * draw.choice((1, 3, MANY if len(places) < MANY else 2))
         elif what == 2 and isinstance(holder, dict):
             holder[draw.choice(("", "id", "node", "x" * 300, "__class__"))] = _hostile(draw)
         elif what == 3 and isinstance(holder[key], str):
