@@ -1,4 +1,5 @@
-"""The packs that the centre holds: ``packs/<address>/`` and, as nodes fetch it, ``packs/<address>.wpack``."""
+"""The packs that the centre holds: ``packs/<address>/`` and, as nodes fetch it, ``packs/<address>.wpack``; from its
+parent to each the delta, ``deltas/<parent>.<address>``."""
 
 from __future__ import annotations
 
@@ -6,18 +7,44 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+import structlog
 from sqlalchemy import select
 
 from central.store.database import Database
 from central.store.models import Pack as PackRow
-from protocols import files
+from protocols import delta, files
 from protocols import pack as packs
 from protocols.pack import Pack
+
+log = structlog.get_logger("central.registry")
 
 
 def archive_path(folder: Path, address: str) -> Path:
     """Return where the archive of pack `address` lies in `folder`."""
     return folder / f"{address}{packs.SUFFIX}"
+
+
+def delta_path(folder: Path, name: str) -> Path:
+    """Return where the delta `name` (`protocols.delta.file_name`) lies, beside the `folder` of packs."""
+    return folder.parent / name
+
+
+def _shorten(pack: Pack, folder: Path) -> None:
+    """Write the delta from the parent of `pack`, where `folder` has it and it is the shorter way."""
+    parent = pack.manifest.parent
+    if parent is None or not (folder / parent).is_dir():
+        return
+    path = delta_path(folder, delta.file_name(parent, pack.address))
+    if path.exists():
+        return
+    try:
+        change = delta.choose(packs.open_folder(folder / parent), pack)
+    except (packs.PackError, delta.DeltaError) as error:
+        log.warning("no delta to this pack; nodes fetch the whole of it", pack=pack.address[:12], reason=str(error))
+        return
+    if change is not None:
+        path.parent.mkdir(exist_ok=True)
+        files.write_atomic(path, change)
 
 
 def _keep(pack: Pack, folder: Path) -> tuple[Pack, int]:
@@ -30,6 +57,7 @@ def _keep(pack: Pack, folder: Path) -> tuple[Pack, int]:
     kept = packs.unpack(archive, folder)
     if kept.address != pack.address:
         raise packs.PackError(f"{pack.folder}: changed while it was registered; try again")
+    _shorten(kept, folder)
     return kept, len(data)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from central.link import Publisher
-from central.releases.registry import archive_path
+from central.releases.registry import archive_path, delta_path
 from protocols import codec
 from protocols.messages import Chunk, Fetch
 from protocols.transfer import NOT_THERE
@@ -25,7 +25,8 @@ WAITING: Final = 512
 """Requests of all nodes together; beyond it they are dropped, and asked again by the nodes after their timeout."""
 PER_NODE: Final = 8
 """Requests of one node; twice the window that nodes use."""
-_NAME = re.compile(r"^packs/([0-9a-f]{64})$")
+_NAME = re.compile(r"^packs/([0-9a-f]{64})\Z")
+_DELTA = re.compile(r"^deltas/[0-9a-f]{32}\.[0-9a-f]{64}\Z")
 
 Allow = Callable[[str, int], bool]
 """May node (name) be sent so many bytes now? A hook for rate limits; a False is as good as a lost answer."""
@@ -51,22 +52,23 @@ def answer(folder: Path, fetch: Fetch, signed: Signed = lambda _name: None) -> C
     def refuse(reason: str, total: int = 0) -> Chunk:
         return Chunk(request=fetch.request, name=fetch.name, offset=fetch.offset, total=total, error=reason)
 
-    match = _NAME.match(fetch.name)
-    if match is None:
+    match, change = _NAME.match(fetch.name), _DELTA.match(fetch.name)
+    if match is None and change is None:
         whole = signed(fetch.name)
         if whole is None:
             return refuse(NOT_THERE)
         piece = whole[fetch.offset : fetch.offset + min(fetch.length, MAX_CHUNK)]
         return Chunk(request=fetch.request, name=fetch.name, offset=fetch.offset, total=len(whole), data=piece)
     try:
-        with archive_path(folder, match[1]).open("rb") as file:
+        path = archive_path(folder, match[1]) if match else delta_path(folder, fetch.name)
+        with path.open("rb") as file:
             total = file.seek(0, 2)
             if fetch.offset > total:
                 return refuse("offset beyond the end of the file", total)
             file.seek(fetch.offset)
             data = file.read(min(fetch.length, MAX_CHUNK))
     except FileNotFoundError:
-        return refuse("no such pack here")
+        return refuse("no such pack here" if match else NOT_THERE)
     except OSError as error:
         return refuse(f"not readable: {error.strerror}")
     return Chunk(request=fetch.request, name=fetch.name, offset=fetch.offset, total=total, data=data)

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from edge.runtime import RuntimeFault
-from edge.update import Host, Runner, UpdateError, pointer
+from edge.update import Host, Runner, UpdateError, delta, pointer
 from edge.update.fetchers import Fetcher
 from edge.update.journal import MAX_STARTS, Journal, update_message
 from edge.update.shadow import shadow
@@ -199,6 +199,7 @@ class Updater:
             self._stopping.wait(UNREACHABLE_S)
 
     def _fetch(self, release: Release, approved: Approved) -> Path:
+        delta.obtain(self._data, self._fetcher, self._host.running(), release.pack, approved)
         return self._fetcher.fetch(
             release.pack, approved, self._progress(release), lambda: self._interrupted(release)
         )

@@ -46,13 +46,23 @@ from protocols.pack import (
     encode_manifest,
 )
 
-__all__ = ["SUFFIX", "DeltaError", "apply", "choose", "make", "parties"]
+__all__ = ["SUFFIX", "DeltaError", "apply", "choose", "file_name", "make", "parties"]
 
 SUFFIX: Final = ".wdelta"
+FOLDER: Final = "deltas"
 MAGIC: Final = b"WAYSIDE-DELTA-1\n"
 MODEL_SUFFIX: Final = ".onnx"
 WORTH: Final = 0.5
 """A model whose delta is smaller than this share of it is not tried as a patch of bytes too: that takes seconds."""
+
+
+OLD_DIGITS: Final = 32
+"""Of the old pack's address in a file name: the name of a file that is fetched has 128 characters at most."""
+
+
+def file_name(old: str, new: str) -> str:
+    """Return the name by which nodes fetch the delta between the packs with these addresses."""
+    return f"{FOLDER}/{old[:OLD_DIGITS]}.{new}"
 
 
 class _File(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

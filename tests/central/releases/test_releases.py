@@ -15,10 +15,12 @@ from central.releases.offers import Offers, ReleaseError
 from central.releases.transfer import MAX_CHUNK, PER_NODE, Transfer, answer
 from central.store.database import Database
 from central.store.models import Node, Pack, Policy, Release, ReleaseNode
+from protocols import delta
 from protocols import messages as m
 from protocols import pack as packs
 from protocols.messages import Fetch, Status, Update, utc_now
 from protocols.pack import Input, Manifest, PackError
+from protocols.transfer import NOT_THERE
 from protocols.trust import TrustError
 
 pytestmark = pytest.mark.asyncio
@@ -238,3 +240,35 @@ async def test_tracking__unknown_release_changes_only_the_node(db: Database) -> 
         node = await session.get_one(Node, "a")
     assert node.update is not None
     assert node.update["release"] == 99
+
+
+def child_of(parent: packs.Pack, folder: Path) -> packs.Pack:
+    manifest = Manifest(name="child", labels=["car"], input=Input(height=64, width=64), parent=parent.address)
+    return packs.create(folder / "child", manifest, {"model.onnx": parent.path("model.onnx").read_bytes() + b"more"})
+
+
+async def test_register__keeps_the_delta_from_the_parent(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
+    child = child_of(pack, tmp_path)
+    for one in (pack, child):
+        await registry.register(db, tmp_path / "packs", one)
+    name = delta.file_name(pack.address, child.address)
+    chunk = answer(tmp_path / "packs", Fetch(request="r", name=name, offset=0, length=MAX_CHUNK))
+    assert len(chunk.data) == chunk.total < 2000
+    assert delta.apply(pack, chunk.data, child.address) == packs.archive(child)
+
+
+async def test_register__no_delta_where_the_parent_is_not_here(db: Database, pack: packs.Pack, tmp_path: Path) -> None:
+    child = child_of(pack, tmp_path)
+    await registry.register(db, tmp_path / "packs", child)
+    name = delta.file_name(pack.address, child.address)
+    chunk = answer(tmp_path / "packs", Fetch(request="r", name=name, offset=0, length=MAX_CHUNK))
+    assert chunk.error == NOT_THERE
+
+
+async def test_register__no_delta_that_is_larger_than_the_pack(
+    db: Database, pack: packs.Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta, "make", lambda old, new: packs.archive(new))
+    for one in (pack, child_of(pack, tmp_path)):
+        await registry.register(db, tmp_path / "packs", one)
+    assert not (tmp_path / "deltas").exists()
