@@ -303,8 +303,8 @@ class Link:
             if payload is None:
                 self.window.forget(frame)
                 continue
-            number = session.publish(topic, payload)
             self.window.sent(frame, len(payload), now)
+            number = session.publish(topic, payload)
             if number is not None:
                 self._numbers[number] = frame
             self.counters.frames_sent += 1

@@ -67,8 +67,10 @@ class Window:
     _answered: int = 0
     _snubs: dict[str, int] = field(default_factory=dict)
     _hopeless: dict[str, str] = field(default_factory=dict)
-    _losses: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Frames that were under way when a connection ended: how often, and the receipts until the last time."""
+    _losses: dict[str, int] = field(default_factory=dict)
+    """Frames that were under way when a connection ended: how often."""
+    _seen: dict[str, int] = field(default_factory=dict)
+    """Receipts of others until a frame was refused, or a connection ended on it, the last time."""
 
     def room(self) -> bool:
         """Whether another frame may be sent."""
@@ -77,7 +79,7 @@ class Window:
         return len(self.flights) < self.frames and sum(f.size for f in self.flights.values()) < MAX_WINDOW_BYTES
 
     def _suspect(self, frame: str) -> bool:
-        return self._losses.get(frame, (0, 0))[0] >= SUSPECT
+        return self._losses.get(frame, 0) >= SUSPECT
 
     def blocked(self, now: float) -> set[str]:
         """Return the frames that must not be sent at `now`."""
@@ -100,26 +102,27 @@ class Window:
         self.resting.pop(frame, None)
         self._snubs.pop(frame, None)
         self._losses.pop(frame, None)
+        self._seen.pop(frame, None)
 
     def lost(self, now: float = 0.0) -> None:
         """The connection is gone: everything under way is sent again on the next one, what was there several times
         later and alone."""
         flights, self.flights = self.flights, {}
         for frame, flight in flights.items():
-            times, answered = self._losses.get(frame, (0, self._answered))
-            self._losses[frame] = (times + 1, self._answered)
-            if times + 1 < SUSPECT:
+            self._since_last(frame, flight)
+            times = self._losses[frame] = self._losses.get(frame, 0) + 1
+            if times < SUSPECT:
                 self.resent += 1
-                continue
-            flight.answered = answered
-            self._rest(frame, flight, now, f"the connection ended {times + 1} times when it was sent", self.timeout)
+            else:
+                self._rest(frame, flight, now, f"the connection ended {times} times when it was sent", self.timeout)
         while len(self._losses) > MAX_RESTING:
-            del self._losses[next(iter(self._losses))]
+            self.forget(next(iter(self._losses)))
 
     def refused(self, frame: str, reason: str, now: float) -> None:
         """Note that the broker refused `frame`: it rests, as one without receipt does."""
         flight = self.flights.pop(frame, None)
         if flight is not None:
+            self._since_last(frame, flight)
             self._rest(frame, flight, now, f"the broker refuses it: {reason}", self.timeout)
 
     def expire(self, now: float) -> None:
@@ -135,6 +138,11 @@ class Window:
         """Return the frames that were to no avail often enough, each with the reason, once."""
         found, self._hopeless = self._hopeless, {}
         return found
+
+    def _since_last(self, frame: str, flight: _Flight) -> None:
+        """A refusal comes at once: whether others got receipts is looked at from the last one of this frame on."""
+        flight.answered = self._seen.get(frame, self._answered)
+        self._seen[frame] = self._answered
 
     def _rest(self, frame: str, flight: _Flight, now: float, reason: str, first: float) -> None:
         times = self.resting.get(frame, (0, 0.0))[0] + 1

@@ -48,13 +48,14 @@ def test_window__a_receipt_makes_good() -> None:
 
 def test_window__what_the_broker_refuses_rests_and_says_why() -> None:
     window, now = Window(4, 30.0, give_up=2), 0.0
-    for _ in range(2):
+    for _ in range(3):
+        assert window.hopeless() == {}
         window.sent("bad", 100, now)
         window.sent("good", 100, now)
         window.receipt("good")
         window.refused("bad", "Quota exceeded", now)
         assert "bad" in window.blocked(now + 29.0)
-        now += 30.0
+        now += 60.0
     assert window.hopeless() == {"bad": "the broker refuses it: Quota exceeded"}
     window.refused("unknown", "whatever", now)
 
