@@ -323,7 +323,8 @@ class Agent:
             camera.meter.tick(now)
             reader = camera.reader
             detail = next(iter(camera.alerts.standing.values()), reader.detail)
-            cameras.append(camera.meter.health(camera.name, reader.state, detail, reader.dropped))
+            standing = list(camera.alerts.standing.values())
+            cameras.append(camera.meter.health(camera.name, reader.state, detail, reader.dropped, standing))
         counters = self.spool.counters
         return Health(
             node=self.config.node, boot=self.boot, time=utc_now(), uptime_s=now - self.started,
@@ -368,7 +369,7 @@ class Agent:
             "away": reader.detail if away else "", "redact": camera.problem, "policy": self._policy_problem,
             "model": camera.meter.failing,
         }  # fmt: skip
-        return {kind: text for kind, text in wrong.items() if text}
+        return {kind: text for kind, text in (wrong | camera.health.wrong).items() if text}
 
     def report_update(self, update: Update) -> None:
         """Publish a step of an update."""

@@ -22,6 +22,7 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.alerts import Alerts, Patience
+from edge.assess.health import Health
 from edge.metrics import CameraState, Meter
 from edge.runtime import Inference
 from edge.select import Selector
@@ -177,6 +178,7 @@ class Camera:
         self.counts: dict[str, int] = {}
         """Most objects of each label in one frame since the last event."""
         self.alerts, self.away = Alerts(), Patience()
+        self.health = Health()
         self._left: list[ReaderLike] = []
         """Readers that were closed, but whose threads hang."""
         self._restarting = threading.Lock()
@@ -226,6 +228,7 @@ class Camera:
         if image is not frame.image:
             frame = replace(frame, image=image)
         inference = runner.infer(image)
+        self.health.see(image, frame.monotonic, inference.picture)
         detections = to_detections(inference, runner.labels)
         self._latest, self._size = (image, detections), (image.shape[1], image.shape[0])
         if self._assessor is None:

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from protocols.messages import CameraHealth
+from protocols.messages import MAX_ALERTS, MAX_TEXT, CameraHealth
 
 LATENCIES: Final = 512
 """Latencies kept per camera: half a minute at 15 frames per second."""
@@ -88,8 +88,10 @@ class Meter:
             self.fps = (self.frames - frames) / (now - then)
             self._last = (now, self.frames)
 
-    def health(self, camera: str, state: CameraState, detail: str, dropped: int) -> CameraHealth:
-        """Return this camera's share of a health message."""
+    def health(
+        self, camera: str, state: CameraState, detail: str, dropped: int, alerts: Sequence[str] = ()
+    ) -> CameraHealth:
+        """Return this camera's share of a health message; `alerts` are those that stand."""
         latencies = list(self.latencies)
         return CameraHealth(
             camera=camera, state=state, detail=detail[:2000], fps=self.fps, frames=self.frames, selected=self.selected,
@@ -97,6 +99,7 @@ class Meter:
             latency_p50_ms=max(0.0, 1000 * percentile(latencies, 0.5)),
             latency_p95_ms=max(0.0, 1000 * percentile(latencies, 0.95)),
             blur=_mean(self.blur), uncertainty=_mean(self.uncertainty),
+            alerts=[text[:MAX_TEXT] for text in alerts[:MAX_ALERTS]],
         )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ _END = r"(?!\n)"
 """After ``$``: Python's also matches before a newline at the end."""
 MAX_DETECTIONS = 1000
 """Detections in one message; a frame with more is cut to its best ones by the node."""
+MAX_ALERTS = 16
+"""Standing alerts of one camera; there are not that many kinds."""
 MAX_LABEL = 64
 MAX_TEXT = 2000
 """Characters of any free text (reasons, errors)."""
@@ -150,6 +152,8 @@ class CameraHealth(Message, frozen=True, kw_only=True):
     latency_p95_ms: NonNegative = 0.0
     blur: float | None = None
     uncertainty: float | None = None
+    alerts: Annotated[list[Text], Meta(max_length=MAX_ALERTS)] = []
+    """What is wrong with this camera now, in words, as ``events`` told when it began."""
 
 
 class Health(Message, frozen=True, kw_only=True):

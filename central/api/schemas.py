@@ -104,6 +104,7 @@ class CameraView(View):
     latency_p95_ms: float = 0.0
     blur: float | None = Field(None, description="Blur rank; higher is blurrier.")
     uncertainty: float | None = None
+    alerts: list[str] = Field([], description="What is wrong with the camera now: covered, out of focus, moved ...")
     last_frame_id: str | None = None
     last_frame_at: datetime | None = None
 

@@ -76,10 +76,12 @@ def camera(row: m.Camera) -> s.CameraView:
         last_frame_at=row.last_frame_at,
         **{
             name: health[name]
-            for name in ("state", "detail", "fps", "frames", "selected", "latency_p95_ms", "blur", "uncertainty")
+            for name in (
+                "state", "detail", "fps", "frames", "selected", "latency_p95_ms", "blur", "uncertainty", "alerts",
+            )
             if name in health
         },
-    )
+    )  # fmt: skip
 
 
 def node(row: m.Node) -> s.NodeView:

@@ -83,12 +83,17 @@ async def apply_health(session: AsyncSession, health: Health, now: datetime) -> 
 
 
 async def apply_event(session: AsyncSession, event: Event, now: datetime) -> None:
-    """Keep alerts. Counts are for whoever listens to the broker; they are not kept."""
+    """Keep alerts, and show at once those that stand: the next health message may be half a minute away.
+
+    Counts are for whoever listens to the broker; they are not kept."""
     await known_node(session, event.node, now)
     if event.kind == "alert":
         detail = f"{event.alert or 'alert'} {'raised' if event.raised else 'cleared'}"
         data = msgspec.to_builtins(event)
         session.add(NodeEvent(node=event.node, camera=event.camera, at=now, kind="alert", detail=detail, data=data))
+        camera = await _known_camera(session, event.node, event.camera)
+        others = [text for text in (camera.health or {}).get("alerts", []) if text != event.alert]
+        camera.health = {**(camera.health or {}), "alerts": others + [event.alert] * event.raised}
 
 
 class Steps:

@@ -4,9 +4,6 @@ At low resolution the picture less its own surroundings (so that light and shado
 learned background. A pixel differs where it lies outside all that the background shows right around it, so that a
 shaking mast and swaying leaves, which bring a neighbour's pixel here, differ little; and by more than it usually does,
 which rain and noise raise. What differs, moves, lasts for two frames and lies outside the detections is unexplained.
-
-Undoing the shake by phase correlation was tried instead: lorries pass for shifts, the background follows, and missed
-vehicles stand out less, with a shake and without.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import pytest
 
 from edge import agent as agents
 from edge.agent import Agent, Outside
+from edge.assess.health import Health as CameraCheck
 from edge.camera import AUDIT_REASON, AUDIT_VALUE, Image, Parts, value_of
 from edge.config import NodeConfig
 from edge.metrics import CameraState
@@ -442,6 +443,22 @@ def test_reports__a_model_that_fails_on_every_frame(world: World) -> None:
     until(lambda: alerts(world, "cannot be assessed: planted") == [True])
     world.readers["a"].push(100)
     until(lambda: alerts(world, "cannot be assessed: planted") == [True, False])
+
+
+def test_reports__a_camera_that_ails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAISE_S", "CLEAR_S", "SAMPLE_S"):
+        monkeypatch.setattr(f"edge.assess.health.{name}", 0.01)
+    camera = world.agent.cameras["a"]
+    camera.health = CameraCheck()
+    world.start()
+
+    def shows(value: int, expected: list[bool]) -> bool:
+        world.readers["a"].push(value)
+        return alerts(world, "dark: ") == expected
+
+    until(lambda: shows(5, [True]))
+    until(lambda: any("dark: " in text for h in world.of(Health) for c in h.cameras for text in c.alerts))
+    until(lambda: shows(90, [True, False]))
 
 
 def test_policy__of_a_newer_centre_is_told(world: World) -> None:

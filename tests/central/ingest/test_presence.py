@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from central.ingest import presence
 from central.store.database import Database
-from central.store.models import Node, NodeEvent
+from central.store.models import Camera, Node, NodeEvent
 from protocols.messages import Event, Health, Status, utc_now
 
 pytestmark = pytest.mark.asyncio
@@ -75,6 +75,15 @@ async def test_event__alerts_are_kept_and_counts_are_not(db: Database) -> None:
     alert = Event(node="n", camera="c", time=NOW, kind="alert", alert="frozen", raised=True)
     _, events = await play(db, alert, Event(node="n", camera="c", time=NOW, kind="counts", counts={"car": 3}))
     assert events == ["frozen raised"]
+
+
+async def test_event__standing_alerts_are_shown_at_once(db: Database) -> None:
+    told = [("frozen", True), ("dark", True), ("dark", True), ("frozen", False)]
+    events = [Event(node="n", camera="c", time=NOW, kind="alert", alert=a, raised=raised) for a, raised in told]
+    await play(db, *events)
+    async with db.read() as session:
+        camera = await session.get(Camera, ("n", "c"))
+    assert camera is not None and camera.health["alerts"] == ["dark"]
 
 
 async def test_silence__marks_only_the_silent(db: Database) -> None:

@@ -604,6 +604,12 @@ export interface components {
             blur: number | null;
             /** Uncertainty */
             uncertainty: number | null;
+            /**
+             * Alerts
+             * @description What is wrong with the camera now: covered, out of focus, moved ...
+             * @default []
+             */
+            alerts: string[];
             /** Last Frame Id */
             last_frame_id: string | null;
             /** Last Frame At */

@@ -25,6 +25,11 @@ function ofNode(node: Node, now: number): Alert[] {
   if (node.state === 'stopped') return [{ level: 'warn', where: node.node, what: 'stopped' }];
   const alerts: Alert[] = [];
   for (const camera of node.cameras) {
+    if (camera.alerts.length > 0) {
+      const where = `${node.node} / ${camera.camera}`;
+      alerts.push(...camera.alerts.map((what) => ({ level: 'warn' as const, where, what })));
+      continue;
+    }
     if (FINE.has(camera.state)) continue;
     const level = camera.state === 'connecting' ? 'warn' : 'bad';
     const detail = camera.detail ? `: ${camera.detail}` : '';

@@ -55,11 +55,17 @@ describe('sparkline', () => {
 });
 
 describe('alerts', () => {
-  const camera = { camera: 'c1', state: 'failed', detail: 'no route', blur: null, uncertainty: null };
+  const camera = { camera: 'c1', state: 'failed', detail: 'no route', blur: null, uncertainty: null, alerts: [] };
   const node = { node: 'n1', state: 'online', since: null, update: null, temperature_c: 40, spool_frames: 0, cameras: [camera] };
   const overview = (nodes: object[]) => ({ nodes, round: null }) as unknown as Overview;
   it('names the camera and why', () => {
     expect(alerts(overview([node]))).toEqual([{ level: 'bad', where: 'n1 / c1', what: 'failed: no route' }]);
+  });
+  it('tells what ails a camera that is watched', () => {
+    const covered = { ...camera, state: 'watching', alerts: ['covered: 90% is hidden'] };
+    expect(alerts(overview([{ ...node, cameras: [covered] }]))).toEqual([
+      { level: 'warn', where: 'n1 / c1', what: 'covered: 90% is hidden' },
+    ]);
   });
   it('says an offline node once, not for each camera', () => {
     expect(alerts(overview([{ ...node, state: 'offline' }]))).toEqual([{ level: 'bad', where: 'n1', what: 'offline' }]);

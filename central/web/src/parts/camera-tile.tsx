@@ -103,7 +103,9 @@ function Commands({ node, camera }: { node: string; camera: CameraView }) {
 export function CameraTile({ node, camera, trend }: { node: NodeView; camera: CameraView; trend: Trend | undefined }) {
   const gone = node.state !== 'online';
   const may = useMay('engineer');
-  const tone: Tone = gone ? 'idle' : (TONES[camera.state] ?? 'warn');
+  const ailing = camera.alerts.length > 0;
+  const known: Tone = TONES[camera.state] ?? 'warn';
+  const tone: Tone = gone ? 'idle' : ailing && known === 'good' ? 'warn' : known;
   const failed = !gone && tone === 'bad';
   return (
     <article className="tile" data-tone={gone ? 'gone' : tone} aria-label={`Camera ${camera.camera}`}>
@@ -111,7 +113,7 @@ export function CameraTile({ node, camera, trend }: { node: NodeView; camera: Ca
         <Thumbnail src={thumbnail(node.node, camera.camera)} live={!gone && camera.state === 'watching'} />
         {(gone || tone !== 'good') && (
           <span className="tile-over">
-            <State tone={gone ? 'bad' : tone}>{gone ? `node ${node.state}` : camera.state || 'starting'}</State>
+            <State tone={gone ? 'bad' : tone}>{gone ? `node ${node.state}` : ailing && known === 'good' ? 'ailing' : camera.state || 'starting'}</State>
           </span>
         )}
       </div>
@@ -121,9 +123,9 @@ export function CameraTile({ node, camera, trend }: { node: NodeView; camera: Ca
           <span className="num dim">{gone ? '' : `${camera.fps.toFixed(1)} fps`}</span>
           {may && !gone && <Commands node={node.node} camera={camera} />}
         </div>
-        {failed || (camera.detail && tone === 'warn') ? (
+        {failed || ((ailing || camera.detail) && tone === 'warn') ? (
           <p className="tile-why" data-tone={tone}>
-            {camera.detail || 'It gave no reason.'}
+            {ailing ? camera.alerts.join('; ') : camera.detail || 'It gave no reason.'}
           </p>
         ) : (
           <div className="tile-trends">
