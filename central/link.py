@@ -20,24 +20,23 @@ import asyncio
 import contextlib
 import random
 import secrets
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal, Protocol
-from urllib.parse import quote, unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
+from central.address import BrokerAddress, LinkError, parse_url
 from central.flow import Gate, UnderWay
 from protocols import codec, topics
 from protocols.messages import Command, Message, Reply
 
 log = structlog.get_logger("central.link")
+__all__ = ["BrokerAddress", "Link", "LinkCounters", "LinkError", "Publisher", "Received", "backoff", "parse_url"]
 
 KEEPALIVE_S: Final = 60
 GATE_WAIT_S: Final = 20.0
@@ -58,61 +57,6 @@ BACKOFF_CAP_S: Final = 15.0
 
 Part = Literal["all", "shared", "frames"]
 """What a connection takes: everything; everything, but frames only in its turn; only frames, in its turn."""
-
-
-class LinkError(Exception):
-    """A broker that cannot be reached, refuses us, or a node that does not answer. The text says which and why."""
-
-
-@dataclass(frozen=True)
-class BrokerAddress:
-    """Where a broker listens and as whom to log in."""
-
-    host: str
-    port: int
-    username: str = ""
-    password: str = ""
-    tls: bool = False
-    ca: Path | None = None
-    """Authority to trust, and nothing else; the system's where None."""
-    certificate: Path | None = None
-    key: Path | None = None
-    """What to show to a broker that knows its clients by certificate."""
-
-    @property
-    def url(self) -> str:
-        """The same as a URL, credentials included."""
-        login = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}@" if self.username else ""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'mqtts' if self.tls else 'mqtt'}://{login}{host}:{self.port}"
-
-    def context(self) -> ssl.SSLContext:
-        """Return the TLS context. Raises LinkError where a file is unusable."""
-        try:
-            context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
-            if self.certificate is not None:
-                context.load_cert_chain(self.certificate, self.key)
-        except (OSError, ValueError) as error:
-            raise LinkError(f"broker {self!r}: TLS files cannot be used ({error})") from None
-        return context
-
-    def __repr__(self) -> str:
-        """Without the password, for logs."""
-        return f"{self.host}:{self.port}"
-
-
-def parse_url(url: str) -> BrokerAddress:
-    """Return the address that ``mqtt[s]://[USER:PASSWORD@]HOST[:PORT]`` names. Raises LinkError."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port, parts = None, None, urlsplit("")
-    if parts.scheme not in ("mqtt", "mqtts") or not host:
-        raise LinkError("broker URL: not of the form mqtt://[USER:PASSWORD@]HOST[:PORT] or mqtts://...")
-    tls = parts.scheme == "mqtts"
-    login = unquote(parts.username or ""), unquote(parts.password or "")
-    return BrokerAddress(host, port or (8883 if tls else 1883), *login, tls)
 
 
 @dataclass(frozen=True)
