@@ -18,6 +18,18 @@ NAME_DIFFERS: Final = (62, 63, 64)
 """OpenSSL's numbers (X509_V_ERR_...) of what is wrong with the broker's certificate."""
 
 
+class ClosingSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails: paho forgets such a socket without closing it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands. Raises OSError."""
+        try:
+            super().do_handshake(block)
+        except (OSError, ValueError):
+            self.close()
+            raise
+
+
 @dataclass(frozen=True)
 class Tls:
     """Files of the TLS connection, PEM; `ca` None means the system's authorities. One file may hold all three."""
@@ -35,6 +47,7 @@ class Tls:
             context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
         except (OSError, ValueError):
             raise LinkError(f"mqtt.tls.ca: {self.ca} holds no certificate of an authority (PEM)") from None
+        context.sslsocket_class = ClosingSocket
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.check_hostname = self.server_name_check
         if self.cert:
@@ -74,7 +87,7 @@ def _own_problem(error: Exception, cert: Path, key: Path | None) -> str:
     reason = getattr(error, "reason", None) or ""
     if reason == "KEY_VALUES_MISMATCH":
         return f"mqtt.tls.key: {key or cert} is not the key of {cert}; get both again"
-    if reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ", "PROBLEMS_GETTING_PASSWORD"):
+    if b"ENCRYPTED" in (key or cert).read_bytes():
         return f"mqtt.tls.key: {key or cert} is protected by a password; a node needs one without, mode 0600"
     return f"mqtt.tls.cert: {cert} with key {key or cert} cannot be used ({reason or error}); both must be PEM"
 
