@@ -12,6 +12,7 @@ aside with the reason.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -29,7 +30,19 @@ from central.releases import tracking
 from central.store.blobs import BlobError, Blobs
 from central.store.database import Database
 from protocols import codec
-from protocols.messages import AnyMessage, Event, Fetch, Health, Receipt, Reply, Status, Update, utc_now
+from protocols.messages import (
+    MAX_TEXT,
+    AnyMessage,
+    Event,
+    Fetch,
+    FrameMessage,
+    Health,
+    Receipt,
+    Reply,
+    Status,
+    Update,
+    utc_now,
+)
 
 log = structlog.get_logger("central.ingest")
 
@@ -219,7 +232,19 @@ class Consumer:
                 self._publisher.publish("receipts", node, Receipt(ids=ids))
         if stored.new:
             self._notify.emit("frame")
+        for each in stored.refused[:PARK]:
+            self._tell(each)
         await self._park(stored.refused)
+
+    def _tell(self, refused: Refused) -> None:
+        """Tell the node that one of its frames can never be stored, where it can be said which; else it would go on
+        sending it. What it does with the frame is its own affair."""
+        received = refused.received
+        with contextlib.suppress(codec.CodecError):
+            message = codec.decode("frames", received.payload)
+            if isinstance(message, FrameMessage) and message.node == received.node:
+                answer = Receipt(ids=[], refused={message.id: refused.reason[:MAX_TEXT]})
+                self._publisher.publish("receipts", received.node, answer)
 
     async def _park(self, refused: Sequence[Refused]) -> None:
         """Put aside the first of `refused`; receipts never wait for it, and the store need not be able to."""

@@ -1,9 +1,9 @@
 """A centre without a face: broker link, ingest and store, as `wayside-central serve` runs them.
 
-python -m tests.faults.centre FOLDER BROKER_URL [--bug receipt-first | no-dedupe]
+python -m tests.faults.centre FOLDER BROKER_URL [--bug receipt-first | no-dedupe | mute]
 
-``receipt-first`` acknowledges a frame before it is stored; ``no-dedupe`` stores whatever comes as something new. Both
-are what the oracle must find.
+``receipt-first`` acknowledges a frame before it is stored; ``no-dedupe`` stores whatever comes as something new;
+``mute`` does not say which frames can never be stored. All are what the tests must find.
 """
 
 from __future__ import annotations
@@ -63,7 +63,12 @@ def no_dedupe() -> None:
     frames._stored = lambda *_: frames._Known({}, {})
 
 
-BUGS: dict[str, Callable[[], None]] = {"receipt-first": receipt_first, "no-dedupe": no_dedupe}
+def mute() -> None:
+    """Plant the bug."""
+    consumer.Consumer._tell = lambda *_: None  # type: ignore[method-assign,assignment]
+
+
+BUGS: dict[str, Callable[[], None]] = {"receipt-first": receipt_first, "no-dedupe": no_dedupe, "mute": mute}
 
 
 async def serve(settings: Settings) -> None:

@@ -48,6 +48,7 @@ class Plan:
     node_bug: str = ""
     centre_bug: str = ""
     clock: str = ""
+    poison: int = -1
 
 
 def _mosquitto(folder: Path, port: int) -> rig.Process:
@@ -85,6 +86,7 @@ class World:
         else:
             line = [*python, "tests.faults.sender", str(self.node_folder), str(self.port), rig.NODE_PASSWORD]
             line += ["--rate", str(plan.rate), "--quota", str(plan.quota), "--replay", str(plan.replay)]
+            line += ["--poison", str(plan.poison)]
             line += ["--clock", plan.clock] if plan.clock else []
             process = rig.Process([*line, "--bug", plan.node_bug], self.folder / "node.log")
         self.running[what] = process

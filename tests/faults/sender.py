@@ -18,6 +18,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+import msgspec
+
 from edge.commands.swarm import small_jpeg
 from edge.identity import next_boot
 from edge.link import Inbox, Link, LinkError, LinkSettings, Presence, Session, Will
@@ -56,13 +58,14 @@ class ReplayingSession:
         self.inner, self._times, self._draw = inner, times, draw
         self._again: list[tuple[str, bytes]] = []
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
         """Publish, and something older again."""
-        self.inner.publish(topic, payload, retain=retain)
+        number = self.inner.publish(topic, payload, retain=retain)
         if topic.endswith("/frames"):
             self._again += [(topic, payload)] * (self._times - 1)
             while len(self._again) > MIX:
                 self.inner.publish(*self._again.pop(self._draw.randrange(len(self._again))))
+        return number
 
     def close(self, timeout: float) -> None:
         """Disconnect."""
@@ -77,15 +80,16 @@ class AckedSession(ReplayingSession):
 
     spool: Spool
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
         """Publish, and delete what the broker has."""
-        self.inner.publish(topic, payload, retain=retain)
+        number = self.inner.publish(topic, payload, retain=retain)
         if topic.endswith("/frames"):
             self._flying: list[tuple[Any, str]] = getattr(self, "_flying", [])
             message: Any = codec.decode("frames", payload)
             self._flying.append((self.inner._handed_over[-1], message.id))  # type: ignore[attr-defined]
             self.spool.remove([frame for info, frame in self._flying if info.is_published()])
             self._flying = [(info, frame) for info, frame in self._flying if not info.is_published()]
+        return number
 
 
 class Connector:
@@ -126,6 +130,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quota", type=int, default=100_000)
     parser.add_argument("--replay", type=int, default=1)
     parser.add_argument("--clock", choices=list(clock.CLOCKS), help="have a wrong wall clock")
+    parser.add_argument("--poison", type=int, default=-1, help="number of a frame that nobody can store")
     parser.add_argument("--bug", default="")
     return parser.parse_args()
 
@@ -151,6 +156,8 @@ def main() -> None:
         sequence = 0
         while not (given.folder / "enough").exists():
             message = made(boot, sequence, image)
+            if sequence == given.poison:  # an image that is not what its hash says can never be stored
+                message = msgspec.structs.replace(message, image=message.image + b"!")
             if spool.add(message, draw.random()):
                 sequence += 1
                 log.write(f"+ {message.id}\n")

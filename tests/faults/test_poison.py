@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,23 @@ POISON = 300
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path / "world", Plan(rate=400.0, poison=POISON))
-    yield made
-    made.close()
+def worlds(tmp_path: Path) -> Iterator[Callable[[Plan], World]]:
+    """Makes a world."""
+    made: list[World] = []
+
+    def make(plan: Plan) -> World:
+        made.append(World(tmp_path / "world", plan))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
-def test_poison__one_of_a_thousand_is_parked_with_its_reason_and_the_others_arrive(world: World) -> None:
+def test_poison__one_of_a_thousand_is_parked_with_its_reason_and_the_others_arrive(
+    worlds: Callable[[Plan], World],
+) -> None:
+    world = worlds(Plan(rate=400.0, poison=POISON))
     until(lambda: len(oracle.journal(world.node_folder)[0]) >= FRAMES, "too few frames are made", 100)
     account = world.drain()
     parked = list((world.node_folder / "spool" / "parked").glob("*.frame"))
@@ -32,3 +42,11 @@ def test_poison__one_of_a_thousand_is_parked_with_its_reason_and_the_others_arri
     assert POISON not in {row.sequence for row in account.rows}
     assert len(account.rows) == len(account.accepted) - 1 >= FRAMES - 1
     assert "does not match its hash" in parked[0].with_suffix(".reason").read_text()
+
+
+def test_poison__a_centre_that_does_not_say_so_leaves_it_waiting(worlds: Callable[[Plan], World]) -> None:
+    world = worlds(Plan(rate=100.0, poison=5, centre_bug="mute"))
+    until(lambda: len(world.account().rows) >= 50, "frames do not arrive", 60)
+    (world.node_folder / "enough").touch()
+    until(lambda: len(world.account().waiting) == 1, "the others do not arrive", 60)
+    assert not (world.node_folder / "spool" / "parked").exists()
