@@ -32,8 +32,8 @@ CONFIG: Final = "wayside.config"
 PARITY_FRAMES: Final = 3
 """Frames in a pack: about 1 MB at 288x512, and a wrong kernel shows in the first."""
 
-PROTOTYPE_STEPS: Final = 512
-"""Steps per unit to which prototypes are rounded: a cosine moves by a thousandth, and an update carries a third."""
+PROTOTYPE_STEPS: Final = 128
+"""Steps per unit to which prototypes are rounded: a cosine moves by 0.0002, and an update carries a quarter."""
 
 
 class Ingredients(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +118,7 @@ def build(
     if prototypes is not None:
         buffer = io.BytesIO()
         rounded = np.rint(prototypes * PROTOTYPE_STEPS) / PROTOTYPE_STEPS
-        np.savez_compressed(buffer, allow_pickle=False, prototypes=rounded.astype(np.float32))
+        np.savez_compressed(buffer, allow_pickle=False, prototypes=rounded.astype(np.float16))
         contents[PROTOTYPES] = buffer.getvalue()
     if about.card:
         contents[CARD] = about.card.encode()

@@ -6,7 +6,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge.runtime import Float
 from edge.runtime.parity import CERTAIN, MAX_FRAMES, TOLERANCE
 
-ROWS: Final = 64
+ROWS: Final = 32
 """Best detections of a frame that are kept; `edge.runtime.parity` compares down to the last of them."""
 NOISE: Final = CERTAIN / 2
 """Best class score below which a detection is not kept: none is compared from CERTAIN down."""
@@ -61,12 +61,17 @@ def _kept(outputs: Mapping[str, Float], dense: bool) -> dict[str, Float]:
     return {name: value for name, value in found.items() if dense or name in _ROWS or value.size < DENSE}
 
 
-def _rounded(values: Float, tolerance: float | None) -> Float:
-    """Return `values` as multiples of the power of two that is not above a FINENESS-th of `tolerance`."""
+def _rounded(values: Float, tolerance: float | None) -> NDArray[np.floating[Any]]:
+    """Return `values` as multiples of the power of two that is not above a FINENESS-th of `tolerance`; in half
+    precision where that loses no more."""
     if not tolerance:
         return values
     step = 2.0 ** math.floor(math.log2(tolerance / FINENESS))
-    return np.asarray(np.rint(values / step) * step, np.float32)
+    rounded = np.asarray(np.rint(values / step) * step, np.float32)
+    with np.errstate(over="ignore"):
+        half = rounded.astype(np.float16)
+    near = np.abs(half.astype(np.float32) - rounded).max(initial=0.0) <= step / 2
+    return half if near else rounded
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
