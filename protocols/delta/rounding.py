@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from protocols.delta import grid
 from protocols.delta.grid import Floats, Ints, Multiples
 
-STEP: Final = 0.8
-"""Step of a weight over the standard deviation of its update: about 1.8 bits a value."""
+STEP: Final = 1.2
+"""Step of a weight over the standard deviation of its update: about 1.7 bits a value."""
 VECTOR_STEP: Final = 0.125
 """The same for norms and biases: five bits a value, and a hundredth of all values."""
 DAMPING: Final = 0.1
