@@ -25,9 +25,6 @@ NAMES: Final = {
     "novelty": "unlike what was seen before",
 }
 """Said where a score gave no reason of its own."""
-MOST_IN_GAP: Final = 0.5
-"""Greatest odds of a frame whose neighbours are nearer than the gap. Frames sure to be kept would leave none to those
-beside them, which could then not be weighed at all."""
 WORTH_MEMORY_S: Final = 1800.0
 """Seconds over which the mean worth is taken."""
 
@@ -36,7 +33,7 @@ class Budget:
     """Judges by worth. Implements `edge.select.draw.Judge`."""
 
     def __init__(self, policy: Policy) -> None:
-        self._share, self._gap = 1.0 - policy.audit_share, policy.min_gap_s
+        self._share = 1.0 - policy.audit_share
         self._valuer = Valuer()
         self._mean, self._seen = 0.0, 0.0
 
@@ -49,7 +46,7 @@ class Budget:
         self._mean += share * (worth - self._mean)
         chosen = self._share * allowance.frames * allowance.gain * worth / self._mean
         why = assessment.reasons.get(strongest) or NAMES.get(strongest, "nothing stands out")
-        return min(chosen, MOST_IN_GAP if allowance.seconds < self._gap else 1.0), why
+        return min(1.0, chosen), why
 
     def kept(self, inference: Inference | None) -> None:
         """Nothing to note: what was kept lately is in the score of redundancy."""

@@ -24,6 +24,8 @@ from protocols.messages import Assessment, Policy
 CENTRES: Final = 512
 """Centres remembered; at 256 numbers each, half a megabyte."""
 DOUBLING: Final = 2.0
+FARTHEST: Final = 2.0
+"""Cosine distance of opposite embeddings."""
 FIRST_RADIUS: Final = 1e-4
 """Cosine distance of two pictures of a still scene."""
 SHRINK: Final = 0.995
@@ -66,9 +68,9 @@ class Coreset:
         row = np.asarray(embedding, np.float32)[None]
         same = len(self._centres) and self._centres.shape[1] == row.shape[1]
         self._centres = np.vstack([self._centres, row]) if same else row
-        self._radius *= GROWTH
+        self._radius = min(FARTHEST, self._radius * GROWTH)
         while len(self._centres) > CENTRES:
-            self._radius *= DOUBLING
+            self._radius = min(FARTHEST, self._radius * DOUBLING)
             self._centres = merged(self._centres, self._radius)
 
 
@@ -90,7 +92,7 @@ class CoresetPolicy:
 
     def create(self, policy: Policy, random: Random) -> Selector:
         """Return the selector of one camera."""
-        return Draw(policy, random, Coreset())
+        return Draw(policy, random, Coreset(), chance=False)
 
 
 POLICY = CoresetPolicy()

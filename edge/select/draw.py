@@ -21,6 +21,9 @@ from edge.select import Selector
 from edge.select.quota import Allowance, Quota
 from protocols.messages import AUDIT_REASON, MAX_TEXT, Assessment, Policy, Selection
 
+MOST_IN_GAP: Final = 0.5
+"""Greatest odds that a policy of chance gives a frame whose neighbours are nearer than the gap. Frames sure to be kept
+would leave no odds to those beside them, which could then not be weighed at all."""
 LEAST: Final = 1e-12
 """Of a chance that is as good as none, where its logarithm is taken."""
 Judgement = tuple[float, str]
@@ -70,19 +73,21 @@ class Survival:
 class Draw:
     """Draws the frames of one camera. Implements `edge.select.Selector`."""
 
-    def __init__(self, policy: Policy, random: Random, judge: Judge, audited: bool = True) -> None:
-        """`audited`: whether the policy has an audit beside its own choice."""
+    def __init__(self, policy: Policy, random: Random, judge: Judge, audited: bool = True, chance: bool = True) -> None:
+        """`audited`: whether there is an audit beside the policy's own choice; `chance`: whether that is by chance."""
         self.quota = Quota(policy)
         self._policy, self._random, self._judge = policy, random, judge
         self._audit_share = policy.audit_share if audited else 0.0
         self._survival = Survival(policy.min_gap_s)
-        self._within = False
+        self._within, self._chance = False, chance
         self._audited = audited
 
     def decide(self, assessment: Assessment, now: float, inference: Inference | None = None) -> Selection:
         """Return the decision; what its probability is, the head of this file says."""
         allowance = self.quota.step(now)
         chosen, why = self._judge.judge(assessment, inference, allowance)
+        if self._chance and allowance.seconds < self._policy.min_gap_s:
+            chosen = min(chosen, MOST_IN_GAP)
         closed, shut = self.quota.closed(), self.quota.closed(audit=True)
         audit = 0.0 if shut else min(1.0, self._audit_share * allowance.frames)
         probability = 1.0 - (1.0 - audit) * (1.0 - (0.0 if closed else chosen))

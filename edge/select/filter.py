@@ -40,4 +40,4 @@ class FilterPolicy:
 
     def create(self, policy: Policy, random: Random) -> Selector:
         """Return the selector of one camera."""
-        return Draw(policy, random, Filter(self._rule))
+        return Draw(policy, random, Filter(self._rule), chance=False)

@@ -52,7 +52,7 @@ class TimelapsePolicy:
     def create(self, policy: Policy, random: Random) -> Selector:
         """Return the selector of one camera."""
         judge = Timelapse(policy)
-        draw = Draw(policy, random, judge, audited=False)
+        draw = Draw(policy, random, judge, audited=False, chance=False)
         judge.watch(draw.quota)
         return draw
 

@@ -33,7 +33,9 @@ def drive(
 
 
 def test_kinds__all_there() -> None:
-    assert set(kinds()) >= {"budget", "uniform", "timelapse", "threshold", "all"}
+    baselines = {"uniform", "threshold", "entropy", "core-set", "timelapse"}
+    sedna = {"sedna-ibt", "sedna-cross-entropy", "sedna-threshold"}
+    assert set(kinds()) == {"budget", "missed", "all"} | baselines | sedna
 
 
 @pytest.mark.parametrize("name", ["budget", "uniform", "timelapse"])

@@ -1,0 +1,127 @@
+"""Whether the selection avoids repeating itself: distinct objects or scenes in what it keeps, against confidence alone.
+
+    python -m benchmarks.redundancy [--street street:seed=3,fps=2] [--video carpark.mp4 ...] --json
+
+On the synthetic street, the tracks of the truth that are visible in the kept frames are counted; on real video, the
+clusters of the pack's embeddings (greedy k-centre) that they fall into. `ratio` is ours over the same number of
+least confident frames of the recording (the highest uncertainty score first), the mean of `--seeds` draws; beside it
+stand the streaming policies that look at confidence only, each at its own number of frames, at most the quota's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common import DATA, main, opened, parser, say
+from benchmarks.replay import Seen, replay, watch
+from edge.runtime.model import Model
+from edge.sources import Frame, open_source
+from edge.street.camera import Street
+from protocols.messages import Policy
+
+VISIBLE: Final = 0.3
+"""Share of an object that must be seen for the frame to show it."""
+CONFIDENCE: Final = ("entropy", "sedna-threshold", "sedna-ibt", "sedna-cross-entropy")
+FRAMES_KEPT: Final = 30
+"""What the quota gives over the recording."""
+CLUSTERS: Final = 60
+Things = Callable[[int], Iterable[int]]
+"""Distinct things that the frame of an index shows."""
+
+
+def street(seconds: float, fps: float, seed: int, tracks: dict[int, set[int]]) -> Iterator[Frame]:
+    """Yield frames of the synthetic street; note in `tracks` which objects each of them shows."""
+    made, start = Street(seed=seed), datetime.now(UTC)
+    for index in range(int(seconds * fps)):
+        image, truth = made.render(index / fps)
+        tracks[index] = {t.track for t in truth if t.visible >= VISIBLE}
+        yield Frame.now(image, "street", index, at=start + timedelta(seconds=index / fps))
+
+
+def clusters(seen: list[Seen], count: int) -> NDArray[np.int64]:
+    """Return the cluster ``[N]`` of each frame: `count` centres, each the frame farthest from those before it."""
+    rows = np.stack([np.asarray(s.inference.embedding, np.float32) for s in seen])
+    near = rows @ rows[0]
+    label = np.zeros(len(rows), np.int64)
+    for centre in range(1, min(count, len(rows))):
+        to_new = rows @ rows[int(near.argmin())]
+        label[to_new > near] = centre
+        near = np.maximum(near, to_new)
+    return label
+
+
+def shown(kept: Iterable[int], things: Things) -> int:
+    """Return how many distinct things the `kept` frames show."""
+    return len({thing for index in kept for thing in things(index)})
+
+
+def compare(name: str, seen: list[Seen], things: Things, seeds: int) -> dict[str, Any]:
+    """Return how many distinct things each selection shows."""
+    quota = FRAMES_KEPT * 3600.0 / seen[-1].now
+    doubt = np.array([row.assessment.uncertainty or 0.0 for row in seen])
+    least = np.argsort(-doubt, kind="stable")
+
+    def draws(policy: str) -> list[list[int]]:
+        made = Policy(version=1, policy=policy, frames_per_hour=quota, min_gap_s=0.0)
+        return [replay(seen, made, seed) for seed in range(seeds)]
+
+    ours = draws("budget")
+    sure = [shown(least[: len(kept)].tolist(), things) for kept in ours]
+    own = [shown(kept, things) for kept in ours]
+    others: dict[str, Any] = {}
+    for policy in ("uniform", "core-set", *CONFIDENCE):
+        kept = draws(policy)
+        counts = [shown(k, things) for k in kept]
+        others[policy] = {"frames": float(np.mean([len(k) for k in kept])), "shown": float(np.mean(counts))}
+    ratio = float(np.sum(own) / max(1, np.sum(sure)))
+    row = {
+        "ratio": ratio, "ours": float(np.mean(own)), "least_confident": float(np.mean(sure)),
+        "frames": float(np.mean([len(k) for k in ours])), "all": shown(range(len(seen)), things), "others": others,
+    }  # fmt: skip
+    say(f"{name:14} " + "  ".join(f"{key} {value}" for key, value in row.items() if key != "others"))
+    return row
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Watch each recording once, select from it in every way, and count."""
+    rows: dict[str, Any] = {}
+    with opened(arguments.pack) as (pack,), Model(pack, "cpu") as model:
+        tracks: dict[int, set[int]] = {}
+        frames = street(arguments.seconds, arguments.street_fps, arguments.seed, tracks)
+        seen = watch(frames, model, arguments.street_fps)
+        rows["street"] = compare("street", seen, lambda index: tracks[index], arguments.seeds)
+        for video in arguments.video:
+            if not video.exists():
+                say(f"{video}: not there, left out")
+                continue
+            source = open_source(str(video), "camera", paced=False)
+            seen = watch(source.frames(), model, arguments.fps, arguments.limit)
+            label = clusters(seen, CLUSTERS)
+            by_frame = {index: {int(cluster)} for index, cluster in enumerate(label)}
+            rows[video.stem] = compare(video.stem, seen, by_frame.__getitem__, arguments.seeds)
+    return {
+        "ratio_least": min(row["ratio"] for row in rows.values()),
+        "ratios": {name: row["ratio"] for name, row in rows.items()},
+        "pack": arguments.pack, "seeds": arguments.seeds, "recordings": rows,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    made = parser(__doc__ or "", images=False)
+    made.add_argument("--pack", default="base")
+    made.add_argument("--seconds", type=float, default=400.0, help="of the synthetic street")
+    made.add_argument("--street-fps", type=float, default=2.0)
+    made.add_argument("--seed", type=int, default=3, help="of the synthetic street")
+    videos = [DATA / "video" / name for name in ("carpark.mp4", "corridor.mp4")]
+    made.add_argument("--video", type=Path, nargs="*", default=videos)
+    made.add_argument("--fps", type=float, default=10.0, help="of the videos")
+    made.add_argument("--limit", type=int, default=1400, help="frames of each video")
+    made.add_argument("--seeds", type=int, default=10)
+    main(run, made)
