@@ -15,9 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import say
-
 PREFIX = "soak_"
+
+
+def say(text: str) -> None:
+    """Tell the person, on standard error; `benchmarks.common` would bring torch along."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def parts() -> list[str]:

@@ -31,7 +31,6 @@ from typing import Any
 
 import av
 
-from benchmarks.common import say
 from edge.sources import open_source
 
 LOOK_S = 5.0
@@ -48,6 +47,11 @@ EDGE = 0.2
 """Share of the looks at either end whose median counts."""
 STREET = "street:seed=5,width=1280,height=720,fps=10"
 STREET_FRAMES = 600
+
+
+def say(text: str) -> None:
+    """Tell the person, on standard error; `benchmarks.common` would bring torch along."""
+    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
