@@ -43,7 +43,6 @@ from protocols.pack import (
     archive,
     archive_of,
     decode_manifest,
-    encode_manifest,
 )
 
 __all__ = ["SUFFIX", "DeltaError", "apply", "choose", "file_name", "make", "parties"]
@@ -105,7 +104,7 @@ def make(old: Pack, new: Pack) -> bytes:
     """Return the delta from `old` to `new`; `apply` was tried on it. Raises DeltaError."""
     theirs = {entry.sha256 for entry in old.manifest.files.values()}
     changed = [name for name, entry in new.manifest.files.items() if entry.sha256 not in theirs]
-    manifest = patch.make(encode_manifest(old.manifest), encode_manifest(new.manifest))
+    manifest = patch.make(_read(old, MANIFEST), _read(new, MANIFEST))
     delta = _Delta(old.address, new.address, manifest, [_file(old, new, name) for name in sorted(changed)])
     data = MAGIC + msgspec.msgpack.encode(delta)
     apply(old, data)
@@ -138,7 +137,7 @@ def parties(data: bytes) -> tuple[str, str]:
 def _manifest(old: Pack, delta: _Delta) -> tuple[bytes, Manifest]:
     if delta.old != old.address:
         raise DeltaError(f"it is for pack {delta.old[:12]}, this is {old.address[:12]}; get the whole pack")
-    data = patch.apply(encode_manifest(old.manifest), delta.manifest, limit=MAX_MANIFEST)
+    data = patch.apply(_read(old, MANIFEST), delta.manifest, limit=MAX_MANIFEST)
     if hashlib.sha256(data).hexdigest() != delta.new:
         raise DeltaError("its manifest does not have the announced address; get it again")
     try:
