@@ -41,8 +41,9 @@ class Aside:
         self._sizes[name] = size
         self.bytes += size
 
-    def take(self, file: Path, reason: str = "") -> bool:
-        """Move `file` here, durably, with the reason beside it. Returns False where the disk refuses."""
+    def take(self, file: Path, reason: str = "", *, sync: bool = True) -> bool:
+        """Move `file` here, with the reason beside it; durably, unless `sync` says that `settle` follows. Returns
+        False where the disk refuses."""
         try:
             files.make_folder(self.path)
             size = file.stat().st_size
@@ -50,13 +51,22 @@ class Aside:
                 with contextlib.suppress(OSError):
                     files.write_atomic((self.path / file.name).with_suffix(REASON), f"{reason}\n".encode())
             file.rename(self.path / file.name)
-            files.sync_folder(self.path)
-            files.sync_folder(file.parent)
+            if sync:
+                self._sync(file.parent)
         except OSError as error:
             log.warning("a record cannot be put aside", file=file.name, reason=error.strerror)
             return False
         self._note(file.name, size)
         return True
+
+    def settle(self, source: Path) -> None:
+        """Make durable what was taken from folder `source`."""
+        with contextlib.suppress(OSError):
+            self._sync(source)
+
+    def _sync(self, source: Path) -> None:
+        files.sync_folder(self.path)
+        files.sync_folder(source)
 
     def surplus(self) -> list[Path]:
         """Return the oldest records beyond the quota, and think of them as gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,22 +36,24 @@ def scan(folder: Path, check_s: float) -> Scan:
     at, and damage is found when they are sent. Raises OSError where the folder cannot be listed."""
     until, found = time.monotonic() + check_s, Scan()
     seen: set[str] = set()
-    for item in sorted(folder.iterdir()):
+    with os.scandir(folder) as entries:
+        items = sorted(entries, key=lambda item: item.name)
+    for item in items:
         match = NAME.match(item.name)
         if match is None:
             if item.name.endswith(".part"):
-                found.halves.append(item)
+                found.halves.append(Path(item.path))
             elif item.name.endswith(SUFFIX):
-                found.spoiled.append(item)
+                found.spoiled.append(Path(item.path))
             continue
         order, value, frame = int(match[1]), int(match[2]), match[3]
         found.order = max(found.order, order + 1)
-        if item.suffix == DROPPED:
-            found.dropped.append(item)
+        if item.name.endswith(DROPPED):
+            found.dropped.append(Path(item.path))
             continue
         head, size = _look(item, deep=time.monotonic() < until)
         if head is None or frame in seen:
-            found.spoiled.append(item)
+            found.spoiled.append(Path(item.path))
             continue
         seen.add(frame)
         found.stamp = found.stamp if head is _UNSEEN else head.stamp
@@ -58,15 +61,16 @@ def scan(folder: Path, check_s: float) -> Scan:
     return found
 
 
-def _look(path: Path, *, deep: bool) -> tuple[Head | None, int]:
-    """Return the head and the size in bytes of the record at `path`; None for the head where it is damaged. Without
+def _look(item: os.DirEntry[str], *, deep: bool) -> tuple[Head | None, int]:
+    """Return the head and the size in bytes of the record `item`; None for the head where it is damaged. Without
     `deep` only its size is looked at."""
     try:
-        if path.is_symlink() or not path.is_file():
+        if not item.is_file(follow_symlinks=False):
             return None, 0
-        size = path.stat().st_size
-        if not deep:
-            return (_UNSEEN if size > HEADER else None), size
-        return check_record(path.read_bytes()), size
+        if deep:
+            data = Path(item.path).read_bytes()
+            return check_record(data), len(data)
+        size = item.stat(follow_symlinks=False).st_size
+        return (_UNSEEN if size > HEADER else None), size
     except OSError:
         return None, 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,7 +28,7 @@ class Entry:
 
     rank: int
     order: int
-    id: str = field(compare=False)
+    id: str
     size: int = field(compare=False)
     """Bytes of the file."""
     stamp: int = field(compare=False, default=0)
@@ -49,7 +49,6 @@ class Shelf:
         """Ids of those that another key is needed for."""
         self._sorted: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
-        self._by_order: dict[int, Entry] = {}
         """Oldest first, as records are only ever added at the end."""
 
     def __len__(self) -> int:
@@ -66,11 +65,16 @@ class Shelf:
         """Return the record of `frame`."""
         return self._by_id.get(frame)
 
+    def fill(self, entries: Iterable[Entry]) -> None:
+        """Add `entries`, the oldest first, to an empty shelf."""
+        self._by_id = {entry.id: entry for entry in entries}
+        self._sorted = sorted(self._by_id.values(), key=lambda entry: (entry.rank, entry.order, entry.id))
+        self.bytes = sum(entry.size for entry in self._sorted)
+
     def insert(self, entry: Entry) -> None:
         """Add `entry`."""
         bisect.insort(self._sorted, entry)
         self._by_id[entry.id] = entry
-        self._by_order[entry.order] = entry
         self.bytes += entry.size
 
     def forget(self, frame: str) -> Entry | None:
@@ -78,7 +82,6 @@ class Shelf:
         entry = self._by_id.pop(frame, None)
         if entry is not None:
             del self._sorted[bisect.bisect_left(self._sorted, entry)]
-            del self._by_order[entry.order]
             self.locked.discard(frame)
             self.bytes -= entry.size
         return entry
@@ -122,7 +125,7 @@ class Shelf:
     def older(self, stamp: float) -> list[Entry]:
         """Return the records made before the spool had the age `stamp`, seconds."""
         found = []
-        for entry in self._by_order.values():
+        for entry in self._by_id.values():
             if entry.stamp >= stamp:
                 break
             found.append(entry)

@@ -34,7 +34,7 @@ RESERVE_BYTES: Final = 256 * 1024
 """Given up when the disk is full, so that journals and deletions go through: a few hundred file-system blocks."""
 FOLD_AT: Final = 64
 """Emptied files that may wait to be counted: a write of the index for each would double the work of eviction."""
-CHECK_S: Final = 1.5
+CHECK_S: Final = 1.0
 """Seconds that checking the records may take at start; the rest is checked when read."""
 SAVE_S: Final = 60.0
 """Between two writes of an index in which only counts of refused frames changed."""
@@ -292,6 +292,13 @@ class Spool:
                     return False
             return self._move(aside, kind, self.folder / entry.name, reason)
 
+    def _put_away(self, spoiled: list[Path]) -> None:
+        self.counters.damaged += len(spoiled)
+        if spoiled:
+            log.warning("damaged records were put aside", records=len(spoiled), first=spoiled[0].name)
+            self._index.saw("damaged", sum(self._damaged.take(item, sync=False) for item in spoiled))
+            self._damaged.settle(self.folder)
+
     def _move(self, aside: Aside, kind: Kind, path: Path, reason: str = "") -> bool:
         """Move a record away. Where even that fails, it stays and is found again at the next start."""
         if kind == "damaged":
@@ -364,16 +371,13 @@ class Spool:
         found = scan(self.folder, CHECK_S)
         self._index.order = max(self._index.order, found.order)
         self._age_base, self._opened = max(self._index.age, found.stamp), self._clock()
-        for entry, key in found.records:
-            self._shelf.insert(entry)
-            if key != PLAIN and (self._cipher is None or self._cipher.id != key):
-                self._shelf.locked.add(entry.id)
+        self._shelf.fill(entry for entry, _ in found.records)
+        mine = {PLAIN, self._cipher.id if self._cipher else PLAIN}
+        self._shelf.locked = {entry.id for entry, key in found.records if key not in mine}
         for item in found.halves:
             with contextlib.suppress(OSError):
                 item.unlink(missing_ok=True)
-        for item in found.spoiled:
-            self.counters.damaged += 1
-            self._move(self._damaged, "damaged", item)
+        self._put_away(found.spoiled)
         self._dropped = found.dropped
         self._index.saw("evicted", len(self._dropped))
         for path in self._dropped:

@@ -401,6 +401,17 @@ def test_park__put_back_it_is_sent_again(tmp_path: Path) -> None:
     assert make(tmp_path).best() == message.id
 
 
+def test_start__two_records_of_one_number(tmp_path: Path) -> None:
+    """An index that was lost, and a record that somebody put back."""
+    for message in (frame(), frame()):
+        record = pack_record(codec.encode("frames", message))
+        (tmp_path / f"000000000007-001000-{message.id}.frame").write_bytes(record)
+    spool = make(tmp_path)
+    assert len(spool) == 2
+    assert len(drain(spool)) == 2
+    assert not list(tmp_path.glob("*.frame"))
+
+
 # --- encryption ---
 
 KEY, OTHER = Cipher(bytes(range(32))), Cipher(bytes(32))
