@@ -10,31 +10,42 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol, TextIO
+from statistics import median
+from typing import Any, Protocol, TextIO, TypeVar, cast
 
-import cv2
 import numpy as np
 
 from edge.assess import SCORES
 from edge.assess.assessor import Assessor
 from edge.assess.sharpness import sharpness as classical
+from edge.camera import Camera, Kept, Origin, Parts, ReaderLike, to_message, value_of
+from edge.redact.redactor import Redactor
 from edge.runtime import Inference, RuntimeFault
 from edge.select import Selector
 from edge.select import kinds as policies
 from edge.sources import Frame, Image, Source, SourceError, open_source
 from edge.sources.folder import read_image
-from protocols.messages import Policy, Selection
+from edge.spool import Spool
+from edge.update import Runner
+from protocols.messages import Policy
+
+Result = TypeVar("Result")
+Pairs = list[tuple[float, float]]
+"""Seconds of the bare loop's and of the pipeline's blocks."""
 
 CAMERA = "camera"
 """Name of the camera where nobody gave one."""
 METHODS = ("auto", "classical", "pack")
-BLOCK = 20
+BLOCK = 5
 """Frames that the bare loop and the pipeline take in turn: whatever else the machine does meanwhile hits both."""
+SPOOL_BYTES, SPOOL_FRAMES = 1 << 30, 10_000
+"""Room in a benchmark's spool: nothing is evicted."""
 WARM_UP = 5
 """Frames before a benchmark counts: the first passes allocate."""
 SEED = 0
@@ -123,30 +134,68 @@ def sharpness_of(path: Path, model: ModelLike | None = None, method: str = "auto
     raise RuntimeFault("method 'pack': this needs --pack with a pack that has a blur output")
 
 
-class Pipeline:
-    """What a node does with a frame, without the link: infer, assess, select; encode and write what is selected."""
+class Stopwatch:
+    """Sums the seconds that calls of a function take."""
 
-    def __init__(self, model: ModelLike, policy: Policy, folder: Path, clock: Clock) -> None:
-        self._model, self._folder, self._clock, self._quality = model, folder, clock, policy.jpeg_quality
-        self.assessor = Assessor()
-        self._selector: Selector = policies()[policy.policy].create(policy, Random(SEED))
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, function: Callable[..., Result]) -> Callable[..., Result]:
+        """Return `function`, timed."""
+
+        def timed(*arguments: Any) -> Result:
+            start = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return timed
+
+
+class _NoReader:
+    """Frames are handed over, not read."""
+
+    public_source = ""
+
+
+class Pipeline:
+    """All that a node does with a frame but send it: infer, assess, select; redact, encode and spool what is kept."""
+
+    def __init__(self, model: Runner, policy: Policy, folder: Path, clock: Clock) -> None:
+        self.assessor, self.health, self.keeping = Assessor(), Stopwatch(), Stopwatch()
+        self.selected = 0
+        self._model, self._clock = model, clock
+        self._spool = Spool(folder, SPOOL_BYTES, SPOOL_FRAMES)
+        parts = Parts(
+            lambda: cast(ReaderLike, _NoReader()), lambda _: self.assessor,
+            Redactor(labels=("person",), part="head"),
+            lambda chosen: policies()[chosen.policy].create(chosen, Random(SEED)),
+        )  # fmt: skip
+        self._camera = Camera(CAMERA, parts, policy)
+        self._camera.health.see = self.health.around(self._camera.health.see)  # type: ignore[method-assign]
+        self._keep = self.keeping.around(self._kept)
+
+    def take(self, frame: Frame) -> None:
+        """Take one frame through."""
+        _, kept = self._camera.watch(replace(frame, monotonic=self._clock(frame)), self._model)
+        if kept is not None:
+            self._keep(kept)
+
+    def _kept(self, kept: Kept) -> None:
+        message = to_message(kept, Origin("node", "", "boot"), self.selected)
+        kept.settle(len(message.image))
+        self._spool.add(message, value_of(kept.assessment, kept.selection))
+        self.selected += 1
+
+    def reset(self) -> None:
+        """Count from here on."""
+        self.assessor.seconds = dict.fromkeys(SCORES, 0.0)
+        self.health.seconds = self.keeping.seconds = 0.0
         self.selected = 0
 
-    def take(self, frame: Frame) -> Selection:
-        """Take one frame through."""
-        inference = self._model.infer(frame.image)
-        assessment = self.assessor.assess(frame, inference, self._model.labels)
-        selection = self._selector.decide(assessment, self._clock(frame), inference)
-        if selection.keep:
-            self.assessor.selected(inference)
-            self.selected += 1
-            _, data = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-            self._selector.settle(data.size)
-            (self._folder / f"{self.selected % 100}.jpg").write_bytes(data.tobytes())
-        return selection
 
-
-def timed(frames: Iterable[Frame], work: Any) -> tuple[int, float]:
+def timed(frames: Iterable[Frame], work: Callable[[Frame], object]) -> tuple[int, float]:
     """Return how many frames there were and the seconds that reading and `work` took."""
     start, count = time.perf_counter(), 0
     for frame in frames:
@@ -155,36 +204,58 @@ def timed(frames: Iterable[Frame], work: Any) -> tuple[int, float]:
     return count, time.perf_counter() - start
 
 
+def alternate(bare: Callable[[], tuple[int, float]], full: Callable[[], tuple[int, float]], blocks: int) -> Pairs:
+    """Run both in turn, each first every other time; return the seconds of the blocks that were whole."""
+    pairs: Pairs = []
+    for index in range(blocks):
+        if index % 2:
+            taken, long = full()
+            counted, short = bare()
+        else:
+            counted, short = bare()
+            taken, long = full()
+        if min(counted, taken) < BLOCK:
+            break
+        pairs.append((short, long))
+    return pairs
+
+
 def bench_source(
-    bare: Source, full: Source, model: ModelLike, limit: int = 300, policy: Policy | None = None
+    bare: Source, full: Source, model: Runner, limit: int = 300, policy: Policy | None = None
 ) -> dict[str, Any]:
     """Return ``fps`` of the pipeline, ``bare_fps`` of reading and inferring alone, their ``ratio`` and ``shares`` (each
-    score's, of the pipeline's time). `bare` and `full` are the same source opened twice; they are read in turn.
+    score's, of the pipeline's time), and beside them those of the camera's health and of keeping frames.
+
+    `bare` and `full` are the same source opened twice, read in turn, block by block. The usual block counts (the
+    median), so that other work of the machine does not; what only some frames cost is spread over all of them.
     """
     with tempfile.TemporaryDirectory() as folder, closing(bare), closing(full):
         pipeline = Pipeline(model, policy or Policy(version=0), Path(folder), Clock(full))
         left, right = bare.frames(), full.frames()
         timed(islice(left, WARM_UP), lambda frame: model.infer(frame.image))
         timed(islice(right, WARM_UP), pipeline.take)
-        pipeline.assessor.seconds = dict.fromkeys(SCORES, 0.0)
-        bare_s = full_s = 0.0
-        frames = counted = 0
-        while frames < limit:
-            size = min(BLOCK, limit - frames)
-            count, seconds = timed(islice(left, size), lambda frame: model.infer(frame.image))
-            bare_s += seconds
-            taken, seconds = timed(islice(right, size), pipeline.take)
-            full_s += seconds
-            frames, counted = frames + taken, counted + count
-            if min(count, taken) < size:
-                break
-    if not frames or not counted:
-        raise SourceError(f"only {WARM_UP} frames or fewer came: too few to measure", lasting=True)
-    fps, bare_fps = frames / full_s, counted / bare_s
-    shares = {name: round(seconds / full_s, 5) for name, seconds in pipeline.assessor.seconds.items()}
+        pipeline.reset()
+        rare: list[float] = []
+
+        def whole() -> tuple[int, float]:
+            before = pipeline.health.seconds + pipeline.keeping.seconds
+            count, seconds = timed(islice(right, BLOCK), pipeline.take)
+            rare.append(pipeline.health.seconds + pipeline.keeping.seconds - before)
+            return count, seconds - rare[-1]
+
+        infer = lambda frame: model.infer(frame.image)  # noqa: E731 - the whole of the bare loop
+        pairs = alternate(lambda: timed(islice(left, BLOCK), infer), whole, max(1, limit // BLOCK))
+    if not pairs:
+        raise SourceError(f"fewer than {WARM_UP + BLOCK} frames came: too few to measure", lasting=True)
+    short = median(one for one, _ in pairs) / BLOCK
+    long = short + (median(two - one for one, two in pairs) + sum(rare[: len(pairs)]) / len(pairs)) / BLOCK
+    spent = sum(two for _, two in pairs) + sum(rare[: len(pairs)])
+    shares = {name: round(seconds / spent, 5) for name, seconds in pipeline.assessor.seconds.items()}
     return {
-        "fps": round(fps, 2), "bare_fps": round(bare_fps, 2), "ratio": round(fps / bare_fps, 4), "shares": shares,
-        "frames": frames, "selected": pipeline.selected,
+        "fps": round(1 / long, 2), "bare_fps": round(1 / short, 2), "ratio": round(short / long, 4), "shares": shares,
+        "health_share": round(pipeline.health.seconds / spent, 5),
+        "keep_share": round(pipeline.keeping.seconds / spent, 5),
+        "frames": BLOCK * len(pairs), "selected": pipeline.selected,
     }  # fmt: skip
 
 
@@ -231,6 +302,6 @@ def bench(source: str, pack: str, limit: int = 300) -> dict[str, Any]:
     sys.stderr.write(
         f"{result['fps']:.1f} frames per second, bare {result['bare_fps']:.1f}, ratio {result['ratio']:.3f}\n"
     )
-    for name, share in result["shares"].items():
+    for name, share in (result["shares"] | {k: result[k] for k in ("health_share", "keep_share")}).items():
         sys.stderr.write(f"  {name:20s} {share:7.2%}\n")
     return result
