@@ -50,4 +50,8 @@ def examples(data: Coco, images: Path, labels: tuple[str, ...]) -> list[Example]
 
 def load(path: Path, images: Path, labels: tuple[str, ...]) -> list[Example]:
     """Read the COCO file at `path` and return its labelled images. Raises DatasetError."""
-    return examples(read(path), images, labels)
+    try:
+        return examples(read(path), images, labels)
+    except DatasetError as error:
+        named = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
+        raise DatasetError(named) from None

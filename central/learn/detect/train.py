@@ -42,6 +42,8 @@ STRENGTHS: Final[dict[str, Strength]] = {"none": NONE, "light": LIGHT, "full": F
 LAST: Final = "last.safetensors"
 MAX_NAMED: Final = 20
 """Unreadable images that a result names; the rest is counted."""
+MAX_BLAMED: Final = 4
+"""Images that the error of a step names: enough to look at, and still one line."""
 FLOOR: Final = 0.05
 """Where the cosine ends, as a share of the highest rate."""
 
@@ -177,6 +179,7 @@ class Run:
         self.average = Average(self.network, config.average)
         self.optimizer = make_optimizer(self.network, config)
         self.step = 0
+        self.stream: Stream | None = None
         self.history: list[dict[str, Any]] = []
         self._resume()
 
@@ -220,6 +223,7 @@ class Run:
             self.train, self.shares, stop * config.batch, (config.model.height, config.model.width), strength,
             config.seed, self.step * config.batch,
         )  # fmt: skip
+        self.stream = stream
         return DataLoader(
             stream,
             batch_sampler=self.group.batches(len(stream), config.batch),
@@ -252,6 +256,16 @@ class Run:
     def _unreadable(self) -> list[str]:
         return [str(self.train[i].path) for i in sorted(self.skipped)]
 
+    def _blamed(self, first: int) -> str:
+        """Return the images that the batch from sample `first` on was made of, the first MAX_BLAMED by name."""
+        if self.stream is None:
+            return ""
+        places = range(first, first + self.config.batch)
+        drawn = [self.stream.indices(p, np.random.default_rng((self.config.seed, p))) for p in places]
+        names = list(dict.fromkeys(str(self.train[i].path) for own in drawn for i in own))
+        more = f" and {len(names) - MAX_BLAMED} more" if len(names) > MAX_BLAMED else ""
+        return f", made of {', '.join(names[:MAX_BLAMED])}{more}"
+
     def _step(self, batch: Batch) -> Parts:
         config = self.config
         self.network.train()
@@ -279,7 +293,7 @@ class Run:
             first = self.step * config.batch
             raise TrainingError(
                 f"step {self.step}: loss {float(total.detach()):.3g} has no finite gradient "
-                f"(samples {first} to {first + config.batch - 1}); {kept}; try a lower rate"
+                f"(samples {first} to {first + config.batch - 1}{self._blamed(first)}); {kept}; try a lower rate"
             )
         self.optimizer.step()
         self.average.update(self.network)
