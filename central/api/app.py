@@ -12,11 +12,26 @@ from fastapi import APIRouter, FastAPI
 from central.api import errors, ui
 from central.api.context import Centre
 from central.api.guards import Guards
-from central.api.routes import events, frames, health, nodes, overview, packs, profile, releases, rounds, session
+from central.api.routes import (
+    accuracy,
+    events,
+    frames,
+    health,
+    nodes,
+    overview,
+    packs,
+    policies,
+    profile,
+    releases,
+    rounds,
+    session,
+)
 from edge import __version__
 
 PREFIX: Final = "/api/v1"
-ROUTERS: Final = (session, overview, nodes, frames, profile, rounds, packs, releases, events, health)
+ROUTERS: Final = (
+    session, overview, nodes, frames, profile, rounds, packs, releases, accuracy, policies, events, health
+)  # fmt: skip
 OpenCentre = Callable[[], AbstractAsyncContextManager[Centre]]
 
 

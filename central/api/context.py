@@ -45,6 +45,10 @@ class Fleet(Protocol):
         """Offer the registered pack at `address` to every node; return the number of the release. Raises FleetError."""
         ...
 
+    async def tell(self) -> None:
+        """Tell every node what counts for it now: its policy, and the newest release."""
+        ...
+
     def node_login(self, node: str) -> BrokerAddress:
         """Return the broker's address with the login of `node`. Raises TopicError."""
         ...

@@ -36,6 +36,11 @@ class ServiceFleet:
         except ReleaseError as error:
             raise FleetError(str(error)) from None
 
+    async def tell(self) -> None:
+        """Tell every node what counts for it now."""
+        self._service.offers.forget()
+        await self._service.offers.tell_all()
+
     def node_login(self, node: str) -> BrokerAddress:
         """Return the broker's address with the login of `node`, drawn on first use. Raises TopicError."""
         return self._service.broker.node(node)

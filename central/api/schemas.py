@@ -309,6 +309,61 @@ class RoundView(View):
     eta_s: float | None = None
 
 
+class IntervalView(View):
+    """An estimate 0..1 with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class AccuracyView(View):
+    """How well a pack does at a camera. Null where too few frames were reviewed."""
+
+    node: str
+    camera: str
+    pack: str
+    basis: Literal["all", "audit"] | None
+    """What the estimate rests on: all stored frames, or those of the uniform audit, while others wait for review."""
+    stored: int
+    reviewed: int
+    used: int
+    found: IntervalView | None
+    """Share of the objects that the pack found."""
+    right: IntervalView | None
+    """Share of the reported boxes that are right."""
+
+
+class PolicyBody(Body):
+    """What to select. Quotas hold for each camera, in any hour and any 24 hours."""
+
+    policy: LabelName = "budget"
+    frames_per_hour: Annotated[float, Field(ge=0, le=3_600_000, allow_inf_nan=False)] = 60.0
+    audit_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
+    min_gap_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 1.0
+    jpeg_quality: Annotated[int, Field(ge=10, le=100)] = 90
+    frames_per_day: Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)] | None = None
+    bytes_per_hour: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    bytes_per_day: Annotated[int, Field(ge=0, le=2**53)] | None = None
+
+
+class PolicyView(View):
+    """A policy that was set at the centre."""
+
+    node: str
+    version: int
+    policy: str
+    frames_per_hour: float
+    audit_share: float
+    min_gap_s: float
+    jpeg_quality: int
+    frames_per_day: float | None
+    bytes_per_hour: int | None
+    bytes_per_day: int | None
+    updated: datetime
+    by: str
+
+
 class PackView(View):
     """A model bundle of the registry."""
 

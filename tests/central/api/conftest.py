@@ -44,6 +44,7 @@ class FakeFleet:
     released: list[tuple[str, str, str]] = field(default_factory=list)
     registered: list[Pack] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
+    told: int = 0
 
     async def command(self, node: str, action: str, camera: str = "") -> Reply:
         self.asked.append((node, action, camera))
@@ -57,6 +58,9 @@ class FakeFleet:
     async def release(self, address: str, by: str, notes: str) -> int:
         self.released.append((address, by, notes))
         return (await offers.create(self.database, address, by, notes)).number
+
+    async def tell(self) -> None:
+        self.told += 1
 
     def problems(self) -> Sequence[str]:
         return self.trouble

@@ -165,7 +165,8 @@ def test_openapi__contract() -> None:
         ("GET", "/queue"), ("GET", "/frames/{frame}"), ("GET", "/frames/{frame}/image"),
         ("PUT", "/frames/{frame}/labels"), ("POST", "/frames/{frame}/skip"), ("GET", "/profile"), ("GET", "/rounds"),
         ("POST", "/rounds"), ("GET", "/packs"), ("GET", "/releases"), ("POST", "/releases"), ("GET", "/events"),
-        ("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"),
+        ("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/accuracy"), ("GET", "/policies"),
+        ("PUT", "/policies/{node}"),
     }  # fmt: skip
 
 

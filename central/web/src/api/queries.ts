@@ -2,7 +2,7 @@
 import { useMutation, useQuery, useQueryClient, type QueryKey } from '@tanstack/react-query';
 import { ApiError, request } from './client';
 import { useLive } from './live';
-import type { FrameView, Overview, PackView, ProfileView, QueueView, ReleaseView, RoundView, SessionView } from './schema';
+import type { AccuracyView, FrameView, Overview, PackView, ProfileView, QueueView, ReleaseView, RoundView, SessionView } from './schema';
 
 /** Milliseconds between polls: rarely while events arrive, often while they do not. */
 const CALM = 15_000;
@@ -16,6 +16,7 @@ export const keys = {
   rounds: ['rounds'],
   packs: ['packs'],
   releases: ['releases'],
+  accuracy: ['accuracy'],
 } as const satisfies Record<string, QueryKey>;
 
 function usePolled<T>(key: QueryKey, path: string) {
@@ -31,6 +32,7 @@ export const useOverview = () => usePolled<Overview>(keys.overview, '/overview')
 export const useRounds = () => usePolled<RoundView[]>(keys.rounds, '/rounds');
 export const usePacks = () => usePolled<PackView[]>(keys.packs, '/packs');
 export const useReleases = () => usePolled<ReleaseView[]>(keys.releases, '/releases');
+export const useAccuracy = () => usePolled<AccuracyView[]>(keys.accuracy, '/accuracy');
 export const useQueue = () => usePolled<QueueView>(keys.queue, '/queue?limit=20');
 
 export function useProfile() {

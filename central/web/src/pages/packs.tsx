@@ -7,6 +7,7 @@ import { keys, useChange, useMay, useOverview, usePacks, useReleases } from '../
 import type { PackView, ReleaseBody, ReleaseView } from '../api/schema';
 import { ago, bytes, clock, many, percent, short, spoken } from '../lib/format';
 import { tell } from '../lib/tell';
+import { Field } from '../parts/field';
 import { Empty, Problem, State, type Tone } from '../parts/say';
 
 const TONES: Record<string, Tone> = { committed: 'good', 'rolled-back': 'bad', announced: 'idle' };
@@ -208,6 +209,7 @@ export function PacksPage() {
           </table>
         </div>
       )}
+      <Field />
       {earlier.length > 0 && (
         <section aria-label="Earlier releases">
           <h2>Earlier releases</h2>
