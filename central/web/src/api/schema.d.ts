@@ -380,6 +380,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/accuracy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Accuracy
+         * @description What share of all objects each pack finds at each camera, estimated from the reviewed frames of the last days.
+         */
+        get: operations["accuracy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Policies
+         * @description The policies that were set here; without any, each node follows its own configuration.
+         */
+        get: operations["policies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{node}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Policy
+         * @description Set the policy of a node, or of `all-nodes`; it is told at once, and goes over to it without a restart.
+         */
+        put: operations["set_policy"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -464,6 +524,28 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * AccuracyView
+         * @description How well a pack does at a camera. Null where too few frames were reviewed.
+         */
+        AccuracyView: {
+            /** Node */
+            node: string;
+            /** Camera */
+            camera: string;
+            /** Pack */
+            pack: string;
+            /** Basis */
+            basis: ("all" | "audit") | null;
+            /** Stored */
+            stored: number;
+            /** Reviewed */
+            reviewed: number;
+            /** Used */
+            used: number;
+            found: components["schemas"]["IntervalView"] | null;
+            right: components["schemas"]["IntervalView"] | null;
+        };
         /**
          * AssessmentView
          * @description All that the node computed about a frame, with a sentence per score that spoke.
@@ -792,6 +874,18 @@ export interface components {
             complete_for: string[];
         };
         /**
+         * IntervalView
+         * @description An estimate 0..1 with its 95 % interval.
+         */
+        IntervalView: {
+            /** Value */
+            value: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+        };
+        /**
          * LabelView
          * @description A class that may be labelled.
          */
@@ -989,6 +1083,76 @@ export interface components {
              * Format: password
              */
             new: string;
+        };
+        /**
+         * PolicyBody
+         * @description What to select. Quotas hold for each camera, in any hour and any 24 hours.
+         */
+        PolicyBody: {
+            /**
+             * Policy
+             * @default budget
+             */
+            policy: string;
+            /**
+             * Frames Per Hour
+             * @default 60
+             */
+            frames_per_hour: number;
+            /**
+             * Audit Share
+             * @default 0.1
+             */
+            audit_share: number;
+            /**
+             * Min Gap S
+             * @default 1
+             */
+            min_gap_s: number;
+            /**
+             * Jpeg Quality
+             * @default 90
+             */
+            jpeg_quality: number;
+            /** Frames Per Day */
+            frames_per_day?: number | null;
+            /** Bytes Per Hour */
+            bytes_per_hour?: number | null;
+            /** Bytes Per Day */
+            bytes_per_day?: number | null;
+        };
+        /**
+         * PolicyView
+         * @description A policy that was set at the centre.
+         */
+        PolicyView: {
+            /** Node */
+            node: string;
+            /** Version */
+            version: number;
+            /** Policy */
+            policy: string;
+            /** Frames Per Hour */
+            frames_per_hour: number;
+            /** Audit Share */
+            audit_share: number;
+            /** Min Gap S */
+            min_gap_s: number;
+            /** Jpeg Quality */
+            jpeg_quality: number;
+            /** Frames Per Day */
+            frames_per_day: number | null;
+            /** Bytes Per Hour */
+            bytes_per_hour: number | null;
+            /** Bytes Per Day */
+            bytes_per_day: number | null;
+            /**
+             * Updated
+             * Format: date-time
+             */
+            updated: string;
+            /** By */
+            by: string;
         };
         /**
          * ProfileView
@@ -1273,6 +1437,7 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type AccuracyView = components['schemas']['AccuracyView'];
 export type AssessmentView = components['schemas']['AssessmentView'];
 export type BoxBody = components['schemas']['BoxBody'];
 export type BoxView = components['schemas']['BoxView'];
@@ -1286,6 +1451,7 @@ export type FrameView = components['schemas']['FrameView'];
 export type HttpValidationError = components['schemas']['HTTPValidationError'];
 export type HealthView = components['schemas']['HealthView'];
 export type HistoryView = components['schemas']['HistoryView'];
+export type IntervalView = components['schemas']['IntervalView'];
 export type LabelView = components['schemas']['LabelView'];
 export type LabelsBody = components['schemas']['LabelsBody'];
 export type Login = components['schemas']['Login'];
@@ -1294,6 +1460,8 @@ export type NodeView = components['schemas']['NodeView'];
 export type Overview = components['schemas']['Overview'];
 export type PackView = components['schemas']['PackView'];
 export type PasswordChange = components['schemas']['PasswordChange'];
+export type PolicyBody = components['schemas']['PolicyBody'];
+export type PolicyView = components['schemas']['PolicyView'];
 export type ProfileView = components['schemas']['ProfileView'];
 export type QueueView = components['schemas']['QueueView'];
 export type ReleaseBody = components['schemas']['ReleaseBody'];
@@ -2392,6 +2560,138 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    accuracy: {
+        parameters: {
+            query?: {
+                days?: number;
+                node?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccuracyView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    policies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    set_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                node: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
