@@ -34,6 +34,8 @@ TICK_S: Final = 1.0
 ABOUT_S: Final = 0.2
 """Intervals vary by this share, so that nodes do not fall into step."""
 FETCH_WINDOW: Final = 2
+LONGEST: Final = 3.0
+"""Of the mean time away, so that a swarm drains within its time."""
 
 
 @dataclass(frozen=True)
@@ -166,13 +168,20 @@ class SimulatedNode:
             async with asyncio.timeout(self._draw.expovariate(rate) if rate else None):
                 await self._ended.wait()
         except TimeoutError:
-            assert self._client is not None
-            self._client.drop()
-            self.tally.dropouts += 1
-            await asyncio.sleep(self._draw.expovariate(1.0 / self.traffic.away_s) if self.traffic.away_s else 0.0)
+            await self._vanish()
         self._window.lost()
         if time.monotonic() - began > self.traffic.away_s:
             self._backoff.reset()
+
+    async def _vanish(self) -> None:
+        """Be gone for a while; not while the swarm drains."""
+        if self.over or self._client is None:
+            await self._ended.wait()
+            return
+        self._client.drop()
+        self.tally.dropouts += 1
+        mean = self.traffic.away_s
+        await asyncio.sleep(min(LONGEST * mean, self._draw.expovariate(1.0 / mean)) if mean else 0.0)
 
     def _send(self, channel: str, message: m.Message, camera: str = "") -> bool:
         if self._client is None:
