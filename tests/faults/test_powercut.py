@@ -21,6 +21,7 @@ from edge.spool import Cipher, Spool
 from edge.update import pointer
 from edge.update.journal import Journal
 from protocols import files
+from protocols import pack as packs
 from protocols.messages import Release, utc_now
 from tests.edge.test_spool import frame
 from tests.faults.powercut import Finding, Recorder, State, enumerate_cuts
@@ -258,6 +259,54 @@ def test_update__pointer_and_journal_are_old_or_new(place: Path) -> None:
 def test_update__a_missing_fsync_is_found(place: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
     plant(monkeypatch)
     assert cut(place, two_updates, whole_and_never_lower, at_most=1).problems
+
+
+# --- a pack that comes ---
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A pack's archive, and its address."""
+    folder = tmp_path_factory.mktemp("pack")
+    manifest = packs.Manifest(name="toy", labels=["car"], input=packs.Input(height=64, width=64))
+    made = packs.create(folder / "made", manifest, {"model.onnx": b"graph" * 1000, "parity.npz": b"arrays"})
+    path = folder / "some.wpack"
+    path.write_bytes(packs.archive(made))
+    return path, made.address
+
+
+def unpack_and_swap(path: Path, address: str) -> Run:
+    def run(root: Path, recorder: Recorder) -> None:
+        files.make_folder(root / pointer.PACKS)
+        recorder.mark("swapping", address)
+        packs.unpack(path, root / pointer.PACKS)
+        pointer.swap(root, address, None)
+        recorder.mark("swapped", address)
+
+    return run
+
+
+def whole_pack_or_none(folder: Path, state: State) -> None:
+    address = pointer.read(folder, pointer.CURRENT)
+    assert address is not None or not state.promised("swapped"), "the pointer is gone"
+    if address is not None:
+        opened = pointer.open_current(folder)
+        assert opened is not None, "the pointer names a pack that is not whole"
+        assert opened.address == address
+
+
+def test_pack__the_pointer_only_ever_names_a_whole_one(place: Path, archive: tuple[Path, str]) -> None:
+    found = cut(place, unpack_and_swap(*archive), whole_pack_or_none)
+    assert found.problems == []
+    assert found.states > 20
+
+
+@pytest.mark.parametrize("plant", [no_folder_sync, no_file_sync])
+def test_pack__a_missing_fsync_is_found(
+    place: Path, archive: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, plant: Plant
+) -> None:
+    plant(monkeypatch)
+    assert cut(place, unpack_and_swap(*archive), whole_pack_or_none, at_most=1).problems
 
 
 # --- the centre's images ---
