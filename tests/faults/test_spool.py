@@ -29,6 +29,8 @@ SIZE = 60_000
 LONG = bool(os.environ.get("FAULTS_LONG"))
 ROUNDS = 1000 if LONG else 60
 RECOVERY_S = 2.0
+START_S = 3.0
+"""Of the processor, as others may keep it busy."""
 
 
 @pytest.fixture
@@ -252,7 +254,7 @@ def spoil(path: Path, draw: random.Random) -> None:
 
 
 def only_spoiled_are_lost(folder: Path, draw: random.Random, rounds: int) -> float:
-    """Damage records round after round, and return the seconds of the longest start."""
+    """Damage records round after round, and return the processor's seconds of the longest start."""
     spool = Spool(folder, 64 * MIB, 10_000)
     there: dict[str, FrameMessage] = {}
     spoiled = 0
@@ -273,9 +275,9 @@ def only_spoiled_are_lost(folder: Path, draw: random.Random, rounds: int) -> flo
             index.write_bytes(draw.randbytes(100))
             spoiled -= index_before.damaged - len(list((folder / "damaged").glob("*.frame")))
         spoiled += len(chosen)
-        began = time.monotonic()
+        began = time.process_time()
         spool = Spool(folder, 64 * MIB, 10_000)
-        longest = max(longest, time.monotonic() - began)
+        longest = max(longest, time.process_time() - began)
         assert set(spool._shelf._by_id) == set(there), "a sound record is lost, or a damaged one is not noticed"
         assert all(spool.read(id_) for id_ in there)
         assert spool.totals.damaged == spoiled, "damage is not counted"
@@ -286,7 +288,7 @@ def only_spoiled_are_lost(folder: Path, draw: random.Random, rounds: int) -> flo
 def test_damage__only_what_is_spoiled_is_lost(memory: Path, draw: random.Random) -> None:
     longest = only_spoiled_are_lost(memory / "spool", draw, ROUNDS)
     print("longest start", longest, "s")
-    assert longest < 3.0
+    assert longest < START_S
 
 
 def test_damage__a_record_that_is_not_checked_is_found(
@@ -307,13 +309,13 @@ def test_damage__a_large_spool_opens_at_once(memory: Path, draw: random.Random) 
         if order % 100 == 0:
             record[-1] ^= 1
         (memory / f"{order:012d}-001000-{uuid.UUID(int=order)}.frame").write_bytes(record)
-    began = time.monotonic()
+    began, worked = time.monotonic(), time.process_time()
     spool = Spool(memory, 1 << 30, count)
-    took = time.monotonic() - began
-    print("start with", count, "records", took, "s")
+    worked = time.process_time() - worked
+    print("start with", count, "records", time.monotonic() - began, "s, of the processor", worked, "s")
     while (best := spool.best()) is not None:
         if spool.read(best) is not None:
             spool.remove([best])
     assert spool.counters.receipted == count - count // 100
     assert spool.totals.damaged == count // 100
-    assert took < 3.0
+    assert worked < START_S
