@@ -51,7 +51,7 @@ BATCH: Final = 256
 LANES: Final = 2
 """Batches under way: one is checked and written while another is committed, and the disk is never waited for idly."""
 BATCH_BYTES: Final = 16 * 1024 * 1024
-CONTROL_BATCH: Final = 256
+CONTROL_BATCH: Final = 1024
 PAUSE_S: Final = 1.0
 """After the store failed as a whole (a full disk, a database that is away), before the next batch is tried."""
 OUTAGES: Final = (BlobError, OSError, OperationalError, InterfaceError, PoolTimeoutError)
@@ -290,7 +290,8 @@ class Consumer:
             return
         try:
             async with self._database.write() as session:
-                for message in messages:
+                await presence.touch(session, {m.node for m in messages if isinstance(m, Event)}, utc_now())
+                for message in _essential(messages):
                     await _apply(session, message)
         except OUTAGES as error:
             await self._outage(error)
@@ -310,6 +311,17 @@ class Consumer:
         for message in messages:
             if self._greet is not None and isinstance(message, Status) and message.state == "online":
                 await self._greet(message.node, message.boot)
+
+
+def _essential(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """Return what of a batch has to be noted: the last health of each node, and everything else but counts, which are
+    for whoever listens to the broker. The more comes at a time, the less each of it costs."""
+    last = {m.node: i for i, m in enumerate(messages) if isinstance(m, Health)}
+    return [
+        m
+        for i, m in enumerate(messages)
+        if not (isinstance(m, Health) and last[m.node] != i) and not (isinstance(m, Event) and m.kind == "counts")
+    ]
 
 
 async def _apply(session: AsyncSession, message: AnyMessage) -> None:

@@ -109,6 +109,12 @@ class Steps:
         return before is not None and abs(offset - before) > STEP_S
 
 
+async def touch(session: AsyncSession, nodes: set[str], now: datetime) -> None:
+    """Note that `nodes`, those of them that are known, were heard at `now`."""
+    if nodes:
+        await session.execute(update(Node).where(Node.name.in_(nodes)).values(last_seen=now))
+
+
 async def forgive(session: AsyncSession, now: datetime) -> None:
     """Take every node that is online as heard at `now`: what was noted by a clock that was set since says nothing."""
     await session.execute(update(Node).where(Node.state == "online").values(last_seen=now))
