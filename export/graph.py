@@ -39,7 +39,7 @@ class Lean(Protocol):
         ...
 
 
-class ExportError(Exception):
+class ExportError(ValueError):
     """A network that cannot be exported faithfully. The text says which part."""
 
 

@@ -19,6 +19,7 @@ from central.commands.common import CommandError, Data, Json, load, plain_errors
 from central.jobs import rounds
 from central.jobs.rounds import RoundBusyError
 from central.settings import Settings
+from central.store.blobs import BlobError
 from central.store.database import Database
 from central.store.models import Round
 from protocols.messages import utc_now
@@ -118,7 +119,7 @@ def round_(
     Example: wayside-central round --epochs 4 --json
     """
     options = {} if epochs is None else {"epochs": epochs}
-    with plain_errors(RoundBusyError, PackError, ValueError, RuntimeError, ImportError):
+    with plain_errors(RoundBusyError, PackError, BlobError, ValueError, RuntimeError, ImportError):
         round_id, done = asyncio.run(_round(load(data=data), options))
     say(f"round {round_id} is done")
     result({"round": round_id, **done}, as_json, f"pack {done.get('pack')}")

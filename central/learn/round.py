@@ -58,7 +58,7 @@ Tell = Callable[[dict[str, Any]], None]
 T = TypeVar("T")
 
 
-class RoundError(Exception):
+class RoundError(ValueError):
     """A round that cannot be run. The text says why, and what to do."""
 
 

@@ -51,7 +51,7 @@ Report = Callable[[dict[str, Any]], None]
 """Receives ``step``, ``steps``, ``loss``, ``eta_s`` and, now and then, ``ap50``."""
 
 
-class TrainingError(Exception):
+class TrainingError(ValueError):
     """A run that cannot go on. The text says at which step, why, and what is left."""
 
 

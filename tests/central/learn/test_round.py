@@ -11,9 +11,11 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+import typer.testing
 from sqlalchemy import select
 
 from central import settings
+from central.cli import app
 from central.learn import families
 from central.learn import round as rounds
 from central.learn.data import Example
@@ -176,3 +178,11 @@ def test_run_round__from_a_pack_of_each_family(
     with Model(pack, "cpu") as model:
         assert model.infer(np.zeros((50, 70, 3), np.uint8), 0.0).detections.spread is not None
     assert {step["state"] for step in steps if "state" in step} == {"training", "exporting", "evaluating"}
+
+
+def test_round__with_nothing_to_learn_from(tmp_path: Path) -> None:
+    asyncio.run(fill(tmp_path, []))
+    result = typer.testing.CliRunner().invoke(app, ["round", "--data", str(tmp_path)])
+    assert result.exit_code == 2
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("wayside-central: nothing to learn from: 0 labelled frames")
