@@ -6,6 +6,7 @@ Without `--pack`, the base pack is fine-tuned on `--few` frames of the first par
 and that part is not judged; the pack is kept in the temporary folder for the next time. Every policy draws from the
 same assessed recording under the same quota, without audit, `--seeds` times. An object is missed where no detection
 overlaps it by an IoU of 0.5 (`ratios.iou50`) or 0.3 (`iou30`), or covers a tenth of it (`unseen`: no trace of it).
+Fragments at the border of the picture and far away, less than `--least-side` pixels wide or high, are not counted.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def trained(folder: Path, truth: Path, few: int, steps: int) -> Path:
     home.mkdir(exist_ok=True)
     data = json.loads(truth.read_text())
     labelled = [image for image in data["images"] if image.get("labelled", True)][:TRAINED_ON]
-    chosen = labelled[:: max(1, len(labelled) // few)][:few]
+    chosen = labelled[:: -(-len(labelled) // few)][:few]
     ids = {image["id"] for image in chosen}
     boxes = [box for box in data["annotations"] if box["image_id"] in ids]
     (home / "few.json").write_text(json.dumps({**data, "images": chosen, "annotations": boxes}))
@@ -91,15 +92,16 @@ def misses(row: Seen, truth: Array) -> tuple[bool, ...]:
     return bool((best < 0.5).any()), bool((best < 0.3).any()), bool((covered(boxes, truth) < TRACE).any())
 
 
-def judge(seen: list[Seen], data: Coco) -> dict[int, tuple[bool, ...]]:
-    """Return `misses` by index, of the labelled frames that were not trained on."""
+def judge(seen: list[Seen], data: Coco, least: float) -> dict[int, tuple[bool, ...]]:
+    """Return `misses` by index, of the labelled frames that were not trained on; objects from `least` pixels on."""
     by_image = data.by_image()
     labelled = [image for image in data.images if image.labelled]
     judged = {image.file_name: image.id for image in labelled[TRAINED_ON:]}
     found = {}
     for index, row in enumerate(seen):
         if row.frame.name in judged:
-            truth = np.array([b.bbox for b in by_image[judged[row.frame.name]] if not b.iscrowd], np.float64)
+            boxes = [b for b in by_image[judged[row.frame.name]] if not b.iscrowd and min(b.bbox[2:]) >= least]
+            truth = np.array([b.bbox for b in boxes], np.float64)
             found[index] = misses(row, truth.reshape(-1, 4))
     return found
 
@@ -111,7 +113,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     with opened(pack) as (found,), Model(found, "cpu") as model:
         source = open_source(str(arguments.images), "camera", paced=False)
         seen = watch(source.frames(), model, FPS)
-    truth = judge(seen, data)
+    truth = judge(seen, data, arguments.least_side)
     if not truth:
         raise RuntimeFault(f"{arguments.coco}: too few labelled frames to judge by")
     base = dict(zip(CRITERIA, np.mean(list(truth.values()), axis=0), strict=True))
@@ -137,6 +139,7 @@ if __name__ == "__main__":
     made.add_argument("--pack", help="default: trained on few frames")
     made.add_argument("--few", type=int, default=16)
     made.add_argument("--steps", type=int, default=60)
+    made.add_argument("--least-side", type=float, default=16.0, help="pixels of the smallest object that counts")
     made.add_argument("--quota", type=float, default=7200.0, help="frames per hour")
     made.add_argument("--seeds", type=int, default=20)
     main(run, made)
