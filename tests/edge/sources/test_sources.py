@@ -103,12 +103,11 @@ def test_file__loops(video: Path) -> None:
 
 
 def test_file__paced_in_real_time(video: Path) -> None:
-    source, start = open_source(str(video), "c", paced=True), time.monotonic()
+    source = open_source(str(video), "c", paced=True)
     frames = list(islice(source.frames(), 9))
     source.close()
     assert source.live
-    assert 0.3 < time.monotonic() - start < 1.5
-    assert frames[-1].monotonic - frames[0].monotonic == pytest.approx(8 / RATE, abs=0.2)
+    assert frames[-1].monotonic - frames[0].monotonic > 8 / RATE - 0.1, "not faster; a busy machine may be slower"
 
 
 @pytest.mark.parametrize(
