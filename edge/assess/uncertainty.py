@@ -1,10 +1,14 @@
 """Doubt: which class, whether there is anything at all, and where its sides are.
 
-Per detection: entropy in bits over (the classes, nothing), at most 1, raised by the box spread relative to the box.
-Over the frame: half the greatest doubt, half a saturating sum, so that many doubtful objects outweigh one.
+Per detection: entropy over (the classes, nothing), of the greatest that it could be (in bits alone every detection of a
+pack with five classes is past 1), raised by the box spread relative to the box.
+Over the frame: half the greatest doubt, half a saturating sum, so that many doubtful objects outweigh one. Of the ways
+in AGGREGATES it goes best with the number of errors in a frame: see `benchmarks.uncertainty` and docs/figures.md.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +23,22 @@ WIDE = 0.25
 """Spread relative to the box side that counts as knowing nothing of it."""
 CROWD = 3.0
 """Summed doubt at which the saturating half is at 63 %."""
-DOUBTFUL = 0.7
-"""Doubt above which an object is called doubtful: a best class below about 0.8."""
+AGGREGATE = "max and sum"
+"""How the frame's doubt is made: see AGGREGATES."""
+DOUBTFUL = 0.6
+"""Doubt above which an object is called doubtful: where only two classes are likely, as likely as each other."""
+
+Doubt = NDArray[np.float64]
+"""``[N]``, 0..1."""
 
 
 def entropy(scores: NDArray[np.float32], classes: NDArray[np.float32] | None) -> NDArray[np.float64]:
-    """Return bits of doubt, 0..1, of detections with best scores ``[N]`` and class probabilities ``[N, C]`` or None."""
+    """Return the entropy, as a share 0..1 of the greatest that is possible, of detections with best scores ``[N]`` and
+    class probabilities ``[N, C]`` or None."""
     known = scores[:, None] if classes is None else classes
     weights = np.clip(np.column_stack([known, 1.0 - known.max(axis=1)]).astype(np.float64), 1e-9, 1.0)
     share = weights / weights.sum(axis=1, keepdims=True)
-    return np.asarray(np.minimum(1.0, -(share * np.log2(share)).sum(axis=1)), np.float64)
+    return np.asarray(-(share * np.log2(share)).sum(axis=1) / np.log2(share.shape[1]), np.float64)
 
 
 def spread(detections: Detections) -> NDArray[np.float64]:
@@ -40,6 +50,47 @@ def spread(detections: Detections) -> NDArray[np.float64]:
     return np.asarray(np.clip(relative.mean(axis=1) / WIDE, 0.0, 1.0), np.float64)
 
 
+def doubts(inference: Inference) -> Doubt:
+    """Return the doubt of each detection, 0..1, ``[N]``: of class, existence and sides."""
+    found = inference.detections
+    if not len(found):
+        return np.zeros(0)
+    return np.asarray(
+        1.0 - (1.0 - entropy(found.scores, inference.class_scores)) * (1.0 - SPREAD_SHARE * spread(found)), np.float64
+    )
+
+
+def greatest(doubt: Doubt) -> float:
+    """Return the doubt of the most doubtful detection."""
+    return float(doubt.max()) if len(doubt) else 0.0
+
+
+def total(doubt: Doubt) -> float:
+    """Return the summed doubt, saturating at 1."""
+    return 1.0 - float(np.exp(-doubt.sum() / CROWD))
+
+
+def mean(doubt: Doubt) -> float:
+    """Return the usual doubt."""
+    return float(doubt.mean()) if len(doubt) else 0.0
+
+
+def weighted(doubt: Doubt) -> float:
+    """Return the mean doubt, the more the more detections there are."""
+    return mean(doubt) * (1.0 - float(np.exp(-len(doubt) / CROWD)))
+
+
+def both(doubt: Doubt) -> float:
+    """Return half the greatest doubt and half the summed one."""
+    return 0.5 * greatest(doubt) + 0.5 * total(doubt)
+
+
+AGGREGATES: dict[str, Callable[[Doubt], float]] = {
+    "max": greatest, "sum": total, "mean": mean, "count-weighted": weighted, "max and sum": both,
+}  # fmt: skip
+"""Ways to make one number, 0..1, of the doubts of a frame's detections; `benchmarks.uncertainty` compares them."""
+
+
 class Uncertainty:
     """Stateless. Implements `Score`."""
 
@@ -48,10 +99,8 @@ class Uncertainty:
         found = inference.detections
         if not len(found):
             return Verdict(0.0)
-        classes = inference.class_scores
-        doubt = 1.0 - (1.0 - entropy(found.scores, classes)) * (1.0 - SPREAD_SHARE * spread(found))
-        worst = int(doubt.argmax())
-        value = 0.5 * float(doubt[worst]) + 0.5 * (1.0 - float(np.exp(-doubt.sum() / CROWD)))
+        doubt = doubts(inference)
+        worst, value = int(doubt.argmax()), AGGREGATES[AGGREGATE](doubt)
         count = int((doubt > DOUBTFUL).sum())
         reason = (
             f"{count} of {len(found)} objects doubtful, most of all {_what(worst, inference, labels)}" if count else ""

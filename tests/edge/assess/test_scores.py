@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge.assess import SCORES, Score, kinds
 from edge.assess.assessor import Assessor
 from edge.assess.sharpness import sharpness
+from edge.assess.uncertainty import AGGREGATES
 from edge.runtime import Detections, Inference
 from edge.sources import Frame, Image
 from edge.street.camera import Street
@@ -120,6 +121,21 @@ def test_blur__classical_where_the_pack_has_none() -> None:
 def test_uncertainty__order(low: Inference, high: Inference) -> None:
     score = kinds()["uncertainty"].create()
     assert 0.0 <= value(score, low) < value(score, high) <= 1.0
+
+
+def test_uncertainty__does_not_saturate_with_many_classes() -> None:
+    """What a weak pack says of all its objects still has an order."""
+    score = kinds()["uncertainty"].create()
+    doubtful = [[0.1, 0.1, best, second, 0.1] for best, second in ((0.9, 0.1), (0.7, 0.2), (0.5, 0.4))]
+    seen = [value(score, inference(BOX, score=row[2], classes=[row])) for row in doubtful]
+    assert all(a < b for a, b in pairwise(seen)), seen
+
+
+@pytest.mark.parametrize("name", list(AGGREGATES))
+def test_aggregates__are_shares_and_grow_with_doubt(name: str) -> None:
+    aggregate = AGGREGATES[name]
+    assert aggregate(np.zeros(0)) == 0.0
+    assert 0.0 < aggregate(np.array([0.2, 0.3])) < aggregate(np.array([0.4, 0.6])) < 1.0
 
 
 def test_uncertainty__says_what_it_may_be() -> None:
