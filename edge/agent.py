@@ -381,6 +381,8 @@ class Agent:
         if policy == self._policy or (self._policy is not None and policy.version < self._policy.version):
             return
         try:
+            for camera in self.cameras.values():  # all before any, so that no camera goes over alone
+                camera.check(self.config.policy_of(camera.name, policy))
             for camera in self.cameras.values():
                 camera.use(self.config.policy_of(camera.name, policy))
         except SlotError as error:

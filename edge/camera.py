@@ -197,6 +197,10 @@ class Camera:
         """Why no frame of this camera may be kept; empty where all is well."""
         return self._parts.redactor.problem
 
+    def check(self, policy: Policy) -> None:
+        """Raise SlotError where there is no such policy."""
+        self._parts.selector(policy)
+
     def use(self, policy: Policy) -> None:
         """Select by `policy` from now on. Raises SlotError where there is no such policy."""
         if policy != self.policy:
