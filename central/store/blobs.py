@@ -22,7 +22,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from central.store import segments
-from protocols.files import sync_folder
+from protocols.files import make_folder, sync_folder
 
 CHUNK: Final = 256 * 1024
 """Bytes that a streamed read holds at a time."""
@@ -187,7 +187,7 @@ def connect(url: str | None, folder: Path) -> Blobs:
             raise BlobError(f"blob URL: {str(error)[:200]}; give file:///PATH or s3://BUCKET/PREFIX") from None
     root = (folder if url is None else Path(unquote(urlsplit(url).path))).absolute()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
     except OSError as error:
         raise BlobError(f"blob folder {root}: {error.strerror}; give another one") from None
     return Blobs(LocalStore(prefix=root), root)

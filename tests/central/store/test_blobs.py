@@ -73,9 +73,10 @@ async def test_put__syncs_file_then_every_folder_up_to_the_root(
         synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
         real(handle)
 
-    monkeypatch.setattr(os, "fsync", spy)
     root = tmp_path / "blobs"
-    await blobs.connect(None, root).put([("frames/d/a.jpg", b"a"), ("frames/d/b.jpg", b"b")])
+    store = blobs.connect(None, root)
+    monkeypatch.setattr(os, "fsync", spy)
+    await store.put([("frames/d/a.jpg", b"a"), ("frames/d/b.jpg", b"b")])
     assert sorted(synced[:2]) == [str(root / "frames/d" / name) for name in ("a.jpg", "b.jpg")]
     assert synced[2:] == [str(p) for p in (root / "frames/d", root / "frames", root)]
 
