@@ -47,6 +47,8 @@ class Names:
     """Names in folders that change together: (folder, name) -> what it names then, None for nothing."""
 
     changes: tuple[tuple[Node, str, Node | None], ...]
+    durable: bool = False
+    """Whether it is on the disk at once."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Content:
 
     file: Node
     data: bytes
+    durable: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,10 @@ _TWO_NAMES: Final = frozenset({"rename", "replace"})
 class Recorder:
     """Writes down what happens below `root`, which exists, from entering to leaving."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+    def __init__(self, root: Path, trusted: Callable[[PurePosixPath], bool] = lambda path: False) -> None:
+        """`trusted` names files of which another program takes care, such as a database's: what is in them counts as
+        durable at once, as that is its promise, not ours."""
+        self.root, self._trusted = root.resolve(), trusted
         self.trace: list[Operation] = []
         self.folders: set[Node] = {ROOT}
         self._tree: dict[PurePosixPath, Node] = {PurePosixPath("."): ROOT}
@@ -155,20 +160,20 @@ class Recorder:
         """Find what was made, written and deleted since the last look."""
         with self._lock:
             found = dict(_walk(self.root))
-            for path in sorted(set(self._tree) - set(found) - {PurePosixPath(".")}, reverse=True):
-                self._tree.pop(path)
-                if path.parent in self._tree:
-                    self.trace.append(Names(((self._tree[path.parent], path.name, None),)))
             for path, data in found.items():
                 if path not in self._tree:
                     self._tree[path] = node = next(self._count)
-                    self.trace.append(Names(((self._tree[path.parent], path.name, node),)))
+                    self.trace.append(Names(((self._tree[path.parent], path.name, node),), self._trusted(path)))
                     if data is None:
                         self.folders.add(node)
                 node = self._tree[path]
                 if data is not None and self._data.get(node, b"") != data:
                     self._data[node] = data
-                    self.trace.append(Content(node, data))
+                    self.trace.append(Content(node, data, self._trusted(path)))
+            for path in sorted(set(self._tree) - set(found) - {PurePosixPath(".")}, reverse=True):
+                self._tree.pop(path)
+                if path.parent in self._tree:
+                    self.trace.append(Names(((self._tree[path.parent], path.name, None),), self._trusted(path)))
 
 
 def _walk(root: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
@@ -193,7 +198,11 @@ class _Disk:
     marks: list[tuple[Any, ...]] = field(default_factory=list)
 
     def apply(self, operation: Operation, folders: set[Node]) -> None:
-        if isinstance(operation, Names):
+        if isinstance(operation, Names) and operation.durable:
+            self._set(operation.changes, self.names)
+        elif isinstance(operation, Content) and operation.durable:
+            self.data[operation.file] = operation.data
+        elif isinstance(operation, Names):
             self.pending_names.append(operation)
         elif isinstance(operation, Content):
             self.pending_data.setdefault(operation.file, []).append(operation.data)

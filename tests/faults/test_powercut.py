@@ -6,23 +6,31 @@ The same with an fsync left out must find a broken promise.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from central.store import segments
+from central.ingest import frames
+from central.link import Received
+from central.store import database, segments
+from central.store.blobs import connect as open_blobs
+from central.store.migrations import migrate
 from edge.spool import Cipher, Spool
 from edge.update import pointer
 from edge.update.journal import Journal
-from protocols import files
+from protocols import codec, files
 from protocols import pack as packs
 from protocols.messages import Release, utc_now
+from tests.central.ingest.conftest import frame_message
 from tests.edge.test_spool import frame
 from tests.faults.powercut import Finding, Recorder, State, enumerate_cuts
 
@@ -41,11 +49,13 @@ def place() -> Iterator[Path]:
         yield Path(folder)
 
 
-def cut(place: Path, run: Run, check: Check, at_most: int = 3) -> Finding:
+def cut(
+    place: Path, run: Run, check: Check, at_most: int = 3, trusted: Callable[[PurePosixPath], bool] = lambda path: False
+) -> Finding:
     """Run, and check every state."""
     root = place / "disk"
     root.mkdir()
-    with Recorder(root) as recorder:
+    with Recorder(root, trusted) as recorder:
         run(root, recorder)
 
     def checked(folder: Path, state: State) -> None:
@@ -345,3 +355,58 @@ def no_data_sync(patch: pytest.MonkeyPatch) -> None:
 def test_images__a_missing_fsync_is_found(place: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
     plant(monkeypatch)
     assert cut(place, batches, images_are_there, at_most=1).problems
+
+
+# --- the centre's receipts ---
+
+
+def is_database(path: PurePosixPath) -> bool:
+    """SQLite syncs by itself (synchronous=FULL); what is looked at here is the order of its commit and our images."""
+    return path.name.startswith("central.db")
+
+
+def ingest(root: Path, recorder: Recorder) -> None:
+    """Batches into the real store; a receipt is what the real code would send."""
+
+    async def run() -> None:
+        held = database.connect(f"sqlite:///{root / 'central.db'}")
+        await migrate(held.engine)
+        blobs = open_blobs(None, root / "blobs")
+        for batch in range(3):
+            messages = [frame_message(sequence=3 * batch + i) for i in range(3)]
+            taken = [Received("n1", "frames", "", codec.encode("frames", m)) for m in (*messages, messages[0])]
+            stored = await frames.store(held, blobs, frames.decode(taken))
+            for receipt in dict.fromkeys(stored.receipts["n1"]):
+                recorder.mark("receipted", receipt)
+        blobs.close()
+        await held.close()
+
+    asyncio.run(run())
+
+
+def receipted_is_stored(folder: Path, state: State) -> None:
+    rows = {}
+    if (folder / "central.db").exists():
+        with contextlib.closing(sqlite3.connect(folder / "central.db")) as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'frame'").fetchone():
+                rows = dict(connection.execute("SELECT id, blob FROM frame").fetchall())
+    missing = set(state.promised("receipted")) - set(rows)
+    assert not missing, f"receipted but missing: {missing}"
+    for key in rows.values():
+        try:
+            found = segments.read(folder / "blobs", key)
+        except OSError:
+            found = b""
+        assert found.startswith(b"\xff\xd8") and found.endswith(b"\xff\xd9"), f"a row without its image: {key}"
+
+
+def test_receipts__what_was_receipted_has_its_row_and_every_row_its_image(place: Path) -> None:
+    found = cut(place, ingest, receipted_is_stored, trusted=is_database)
+    assert found.problems == []
+    assert found.states > 20
+
+
+@pytest.mark.parametrize("plant", [no_folder_sync, no_data_sync])
+def test_receipts__a_missing_fsync_is_found(place: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
+    plant(monkeypatch)
+    assert cut(place, ingest, receipted_is_stored, at_most=1, trusted=is_database).problems
