@@ -34,8 +34,8 @@ SPREAD: Final = 4.0
 """Mean magnitude that high parts may have: the alphabet then holds all but a few in ten thousand values."""
 MAX_CONTEXT: Final = 63
 """Contexts are half octaves of the mean magnitude, from 2 ** -8 up; 0 is a row of zeros."""
-SYMBOLS_PER_LANE: Final = 2048
-"""A lane costs four bytes; at this many symbols they are a thousandth of what it holds."""
+SYMBOLS_PER_LANE: Final = 8192
+"""A lane costs some two bytes, of the two thousand that it then holds; a million symbols are read in a second."""
 MAX_LANES: Final = 1024
 MAX_SYMBOLS: Final = 128 * 1024 * 1024
 """Of one stream; a pack of 512 MB holds as many float32."""
