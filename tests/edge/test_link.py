@@ -187,6 +187,36 @@ def test_presence__birth_will_and_clean_stop(world: World) -> None:
     assert retained.state == "stopped"
 
 
+def test_presence__carries_the_number_of_the_connection(world: World) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def see(topic: str, payload: bytes) -> None:
+        if topic.endswith("/status"):
+            message = codec.decode("status", payload)
+            assert isinstance(message, Status)
+            seen.append((message.state, message.session))
+
+    world.broker.watch(see)
+    world.link.start()
+    until(lambda: len(seen) == 1)
+    world.broker.kick()
+    until(lambda: len(seen) == 3)
+    world.link.announce()
+    until(lambda: len(seen) == 4)
+    assert seen == [("online", 1), ("offline", 1), ("online", 2), ("online", 2)]
+
+
+def test_frames__what_the_centre_refuses_is_parked_with_its_reason(world: World) -> None:
+    world.centre.receipting = False
+    bad, good = world.add(2)
+    world.link.start()
+    until(lambda: len(world.centre.frames) == 2)
+    world.centre.send("receipts", Receipt(ids=[good], refused={bad: "its image is no JPEG", frame().id: "unknown"}))
+    until(lambda: len(world.spool) == 0 and world.spool.totals.parked == 1)
+    reasons = [p.read_text() for p in (world.spool.folder / "parked").glob("*.reason")]
+    assert reasons == ["its image is no JPEG\n"]
+
+
 def test_broker__down_at_the_start_is_one_warning(world: World) -> None:
     world.broker.down = True
     with structlog.testing.capture_logs() as logs:
