@@ -1,6 +1,6 @@
 """Whether the selection avoids repeating itself: distinct objects or scenes in what it keeps, against confidence alone.
 
-    python -m benchmarks.redundancy [--street street:seed=3,fps=2] [--video carpark.mp4 ...] --json
+    python -m benchmarks.redundancy [--seed 3] [--video carpark.mp4 ...] --json
 
 On the synthetic street, the tracks of the truth that are visible in the kept frames are counted; on real video, the
 clusters of the pack's embeddings (greedy k-centre) that they fall into. `ratio` is ours over the same number of
@@ -116,12 +116,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 if __name__ == "__main__":
     made = parser(__doc__ or "", images=False)
     made.add_argument("--pack", default="base")
-    made.add_argument("--seconds", type=float, default=400.0, help="of the synthetic street")
-    made.add_argument("--street-fps", type=float, default=2.0)
+    made.add_argument("--seconds", type=float, default=300.0, help="of the synthetic street")
+    made.add_argument("--street-fps", type=float, default=5.0)
     made.add_argument("--seed", type=int, default=3, help="of the synthetic street")
     videos = [DATA / "video" / name for name in ("carpark.mp4", "corridor.mp4")]
     made.add_argument("--video", type=Path, nargs="*", default=videos)
     made.add_argument("--fps", type=float, default=10.0, help="of the videos")
-    made.add_argument("--limit", type=int, default=1400, help="frames of each video")
+    made.add_argument("--limit", type=int, default=700, help="frames of each video")
     made.add_argument("--seeds", type=int, default=10)
     main(run, made)

@@ -23,8 +23,9 @@ LEAST_DEVIATION = 0.05
 """Scores that hardly vary are not told apart by noise."""
 HIGH_DEVIATIONS = 4.0
 """So far above the usual is as good as certain."""
-DISCOUNT = 0.8
-"""Share of its worth that an entirely redundant or entirely blurred frame loses."""
+DISCOUNTS = {"redundancy": 0.97, "blur": 0.8}
+"""Share of its worth that an entirely redundant or entirely blurred frame loses. What repeats a kept frame teaches next
+to nothing; blur is often only motion."""
 
 
 @dataclass
@@ -67,8 +68,8 @@ class Valuer:
             total += part
             if part > best:
                 best, strongest = part, name
-        for name in ("redundancy", "blur"):
+        for name, share in DISCOUNTS.items():
             discount: float | None = getattr(assessment, name)
             if discount is not None:
-                total *= 1.0 - DISCOUNT * min(1.0, max(0.0, discount))
+                total *= 1.0 - share * min(1.0, max(0.0, discount))
         return total, strongest
