@@ -27,6 +27,8 @@ LEARNING, UNDER_MOTION = 0.05, 0.01
 """Shares of the new frame in the background: at rest, and under what moves, so that slow traffic is not absorbed."""
 WARM_UP = 8
 """Frames before the background is worth comparing with."""
+SKIPPED = 3
+"""Frames in a row of which the background is not learned where nothing at all changed: the next one makes up for it."""
 LEAST_CHANGE = 10.0
 """Grey levels that noise alone does not reach."""
 RESTLESS = 4.0
@@ -52,7 +54,7 @@ class UnexplainedMotion:
     def __init__(self) -> None:
         self._background = self._usual = self._last = np.zeros((0, 0), np.float32)
         self._before: Mask = np.zeros((0, 0), np.uint8)
-        self._seen = 0
+        self._seen = self._still = 0
 
     def assess(self, frame: Frame, inference: Inference, labels: tuple[str, ...]) -> Verdict | None:
         """Return the moving area without a detection, 0..1; None while the background is being learned."""
@@ -61,18 +63,22 @@ class UnexplainedMotion:
             self._background = self._last = small
             self._usual = np.full_like(small, LEAST_CHANGE / RESTLESS)
             self._before, self._seen = np.full(small.shape, 1, np.uint8), 0
+        step = cv2.compare(cv2.absdiff(small, self._last), LEAST_CHANGE, cv2.CMP_GT)  # type: ignore[call-overload]
+        if self._seen >= WARM_UP and self._still < SKIPPED and not cv2.countNonZero(step):
+            self._seen, self._still, self._last, self._before = self._seen + 1, self._still + 1, small, step
+            return Verdict(0.0)
         change = outside(small, self._background)
-        mask = moving(change, self._usual, cv2.absdiff(small, self._last))
+        mask = moving(change, self._usual, step)
         lasting = np.asarray(cv2.bitwise_and(mask, cv2.dilate(self._before, NEAR)), np.uint8)
         self._learn(small, change, mask)
-        self._seen, self._last, self._before = self._seen + 1, small, mask
+        self._seen, self._still, self._last, self._before = self._seen + 1, 0, small, mask
         if self._seen <= WARM_UP or cv2.countNonZero(mask) > EVERYTHING * mask.size:
             return None
         boxes = covered(inference.detections.boxes, small.shape, frame.image.shape)
         return judge(uncover(lasting, boxes))
 
     def _learn(self, small: Small, change: Small, mask: Mask) -> None:
-        rate = max(LEARNING, 1.0 / (self._seen + 1))
+        rate = max(LEARNING * (1 + self._still), 1.0 / (self._seen + 1))
         slow = UNDER_MOTION if self._seen >= WARM_UP else rate
         rates = np.where(mask, np.float32(slow), np.float32(rate))
         self._background = self._background + rates * (small - self._background)
@@ -87,12 +93,11 @@ def outside(small: Small, background: Small) -> Small:
 
 
 def moving(change: Small, usual: Small, step: NDArray[Any]) -> Mask:
-    """Return where `change` is more than the `usual` one, near where something changed by `step` since the last
+    """Return where `change` is more than the `usual` one, near where `step` says that something changed since the last
     frame: what a departed object uncovers differs, but does not move. 255 there, else 0."""
     limit = np.maximum(np.float32(RESTLESS) * usual, np.float32(LEAST_CHANGE))
     differs = cv2.morphologyEx(cv2.compare(change, limit, cv2.CMP_GT), cv2.MORPH_CLOSE, CLOSE)
-    steps = cv2.compare(step, LEAST_CHANGE, cv2.CMP_GT)  # type: ignore[call-overload]
-    return np.asarray(cv2.bitwise_and(differs, cv2.dilate(steps, FAR)), np.uint8)
+    return np.asarray(cv2.bitwise_and(differs, cv2.dilate(step, FAR)), np.uint8)
 
 
 def flatten(grey: Grey) -> Small:
