@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-FIGURES = ("detectors", "heads", "int8", "parity", "node", "partial", "delta")
+FIGURES = ("detectors", "heads", "int8", "parity", "node", "partial", "delta", "budget", "accuracy", "missed", "redundancy")
 
 
 def main() -> int:
