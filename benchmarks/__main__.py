@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-FIGURES = ("detectors", "heads", "int8", "parity", "node", "partial", "delta", "budget", "accuracy", "missed", "redundancy")
+FIGURES = (
+    "detectors", "heads", "int8", "parity", "node", "partial", "delta", "budget", "accuracy", "missed", "redundancy",
+)  # fmt: skip
 
 
 def main() -> int:
