@@ -326,12 +326,12 @@ def long_set(restarts: int, seconds: float, draw: random.Random) -> dict[str, An
             before = threads_and_files()
             world.restarts(restarts // 100)
             world.opener = steady
-            start = time.monotonic()
+            calm, start = world.shares_lost(seconds), time.monotonic()
             worker = threading.Thread(target=world.restarts, args=(restarts - restarts // 100, 0.002))
             worker.start()
             lost = []
             while worker.is_alive():
-                lost.append(world.share_lost(1.0))
+                lost.append(world.share_lost(WINDOW_S))
             world.opener = open_source
             world.restarts(1)
             back = world.comes(1.5 * BACK_S)
@@ -339,7 +339,7 @@ def long_set(restarts: int, seconds: float, draw: random.Random) -> dict[str, An
         finally:
             world.close()
     restart = {
-        "loss": statistics.median(lost or [0.0]), "back_s": back, "restarts": restarts, "threads": more[0],
+        "loss": statistics.median(lost or [0.0]) - statistics.median(calm), "back_s": back, "restarts": restarts, "threads": more[0],
         "files": more[1], "seconds": time.monotonic() - start,
     }  # fmt: skip
     rows: dict[str, dict[str, float]] = {**faults, "restarts": restart}
