@@ -339,8 +339,8 @@ def long_set(restarts: int, seconds: float, draw: random.Random) -> dict[str, An
         finally:
             world.close()
     restart = {
-        "loss": statistics.median(lost or [0.0]) - statistics.median(calm), "back_s": back, "restarts": restarts, "threads": more[0],
-        "files": more[1], "seconds": time.monotonic() - start,
+        "loss": statistics.median(lost or [0.0]) - statistics.median(calm), "back_s": back, "restarts": restarts,
+        "threads": more[0], "files": more[1], "seconds": time.monotonic() - start,
     }  # fmt: skip
     rows: dict[str, dict[str, float]] = {**faults, "restarts": restart}
     good = all(row["loss"] <= LOSS and row["back_s"] <= BACK_S for row in rows.values()) and max(more) <= 2
