@@ -5,6 +5,7 @@ NodeConfig -> data folder, boot id, pack (committed, else configured), model, sp
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -12,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from edge import select
+from edge import enrolment, select
 from edge.agent import Agent, Outside
 from edge.camera import AssessorLike, Parts, ReaderLike
 from edge.config import CameraConfig, NodeConfig
@@ -163,15 +164,23 @@ def fetcher_of(config: NodeConfig, agent: Agent) -> Fetcher:
 def approver_of(config: NodeConfig, fetcher: Fetcher) -> Approve:
     """Return what says whether a release is signed. Raises NodeError where the root metadata cannot be used."""
     path = config.updates.root
-    if path is None:
-        return _refuse
     try:
-        verifier = Verifier(config.data, path.read_bytes(), fetcher)
+        root = path.read_bytes() if path is not None else _enrolled_root(config)
+        if root is None:
+            return _refuse
+        verifier = Verifier(config.data, root, fetcher)
     except OSError as error:
         raise NodeError(f"updates.root: {path} cannot be read ({error.strerror})") from None
     except TrustError as error:
-        raise NodeError(f"updates.root: {path}: {error}") from None
+        raise NodeError(f"{path or config.enrolment}: {error}") from None
     return lambda release: verifier.approve(release.pack, release.number)
+
+
+def _enrolled_root(config: NodeConfig) -> bytes | None:
+    if config.enrolment is None:
+        return None
+    root = enrolment.read(config.enrolment).root
+    return None if root is None else json.dumps(root).encode()
 
 
 def _refuse(_: Release) -> Approved:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import cast
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from edge import config
 from edge.commands import run
+from edge.node import approver_of
+from edge.update.fetchers import Fetcher
 from edge.yamlfile import ConfigError
 from protocols import enrolment
 from protocols.enrolment import Enrolment
+from protocols.messages import Release, utc_now
+from protocols.trust import TrustError
+from protocols.trust.sign import make_root
+from protocols.trust.verify import UnreachableError
 
 KEY = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -68,3 +77,23 @@ def test_parse__a_file_that_is_none_is_named(tmp_path: Path, text: str | None, s
 def test_parse__something_else_than_a_path_is_an_error(value: str) -> None:
     with pytest.raises(ConfigError, match="enrolment"):
         config.parse(f"enrolment: {value}")
+
+
+class Away:
+    """A way to packs that leads nowhere."""
+
+    def read(self, name: str, limit: int) -> bytes:
+        raise UnreachableError("planted")
+
+
+@pytest.mark.parametrize("enrolled", [True, False])
+def test_approver__trust_starts_from_the_root_in_the_file(tmp_path: Path, enrolled: bool) -> None:
+    signer = CryptoSigner.generate_ed25519()
+    root = json.loads(make_root([signer], 1, signer.public_key, utc_now()).to_bytes())
+    made = Enrolment(node="gate-1", host="broker.example", root=root if enrolled else None)
+    path = tmp_path / "gate-1.wnode"
+    path.write_text(enrolment.render(made, KEY, CERTIFICATE, CERTIFICATE))
+    path.chmod(0o600)
+    approve = approver_of(config.parse(f"enrolment: {path}\ndata: {tmp_path}"), cast(Fetcher, Away()))
+    with pytest.raises(UnreachableError if enrolled else TrustError):
+        approve(Release(number=1, pack="a" * 64, size=1, time=utc_now()))
