@@ -5,8 +5,8 @@ rounding cost.
 
 Two rounds from the pack, in short: `heads` trains heads and norms, `all` trains every weight. Each network is rounded
 as a round rounds it. `share_of_bsdiff` is against bsdiff between the very packs that the delta is between;
-`share_of_bsdiff_unrounded` against what bsdiff needs where nobody rounded. `ap50_lost` is AP50 (0..1) of the pack before
-rounding less that of the pack after it, mean over seeds.
+`share_of_bsdiff_unrounded` against what bsdiff needs where nobody rounded. `ap50_lost` is AP50 (0..1) of the pack
+before rounding less that of the pack after it, mean over seeds.
 """
 
 from __future__ import annotations

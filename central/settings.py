@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     )
     broker_url: SecretStr | None = Field(
         None,
-        description="mqtt://[USER:PASSWORD@]HOST[:PORT], or mqtts://HOST[:PORT], where the centre shows its certificate; "
-        "without it, a broker of our own.",
+        description="mqtt://[USER:PASSWORD@]HOST[:PORT], or mqtts://HOST[:PORT], where the centre shows its "
+        "certificate; without it, a broker of our own.",
     )
     broker_port: int = Field(
         1883, ge=0, le=65535, description="Port of our own broker, on loopback; 0 takes a free one."
@@ -69,7 +69,8 @@ class Settings(BaseSettings):
     )  # fmt: skip
     broker_hosts: str = Field(
         "", max_length=2000,
-        description="Names and addresses, with commas, by which nodes reach our own broker; this machine's where empty.",
+        description="Names and addresses, with commas, by which nodes reach our own broker; "
+        "this machine's where empty.",
     )  # fmt: skip
     ingest_workers: int = Field(
         1, ge=1, le=8, description="Processes that take frames in, where the broker can share them out (MQTT 5)."

@@ -68,6 +68,15 @@ def train_detect(context: typer.Context) -> None:
     delegate(context, "central.learn.detect.command:train_detect", "train detect")
 
 
+@train.command("blend", context_settings=PASS_ON)
+def train_blend(context: typer.Context) -> None:
+    """Take a run's weights part of the way back to what it started from.
+
+    Example: wayside-central train blend runs/site --with base --share 0.5
+    """
+    delegate(context, "central.learn.detect.blend:train_blend", "train blend")
+
+
 @train.command("blur", context_settings=PASS_ON)
 def train_blur(context: typer.Context) -> None:
     """Teach the blur head of a run from images without labels.

@@ -5,6 +5,7 @@ prepare -> backend -> decoder -> label map -> NMS -> boxes, spread and blur in s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, Self
 
 import numpy as np
@@ -143,13 +144,14 @@ class Model:
             raise RuntimeFault(f"an image must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
         return prepare(image, self.pack.manifest.input)
 
-    def infer(self, image: Image, threshold: float | None = None) -> Inference:
+    def infer(self, image: Image, threshold: float | None = None, every_class: bool = False) -> Inference:
         """Return what the model sees in a BGR `image` ``[H, W, 3]``; outputs that the pack does not have are None.
 
-        `threshold` (0..1) defaults to the pack's own. Raises RuntimeFault.
+        `threshold` (0..1) defaults to the pack's own. With `every_class` a box counts once for each class that reaches
+        it, as average precision wants, else for its best class alone, as people do. Raises RuntimeFault.
         """
         inputs, transform = self.prepare(image)
-        return self.interpret(self.backend.run(inputs), transform, threshold, green(inputs, transform))
+        return self.interpret(self.backend.run(inputs), transform, threshold, green(inputs, transform), every_class)
 
     def interpret(
         self,
@@ -157,6 +159,7 @@ class Model:
         transform: Transform,
         threshold: float | None = None,
         picture: Image | None = None,
+        every_class: bool = False,
     ) -> Inference:
         """Return the inference that raw `outputs` stand for: decoded, NMS done, in source pixels; with `picture`."""
         manifest = self.pack.manifest
@@ -164,6 +167,8 @@ class Model:
         found, scores = self.decoder.decode(outputs, manifest, limit)
         if self._map is not None:
             found, scores = self._map.apply(found, scores)
+        if every_class and scores is not None:
+            found, scores = _of_every_class(found, scores, limit)
         found, keep = nms.nms(found, manifest.nms_iou)
         blur = outputs.get("blur")
         blur_map = None if blur is None else np.asarray(blur.reshape(blur.shape[-2:]), np.float32)
@@ -189,6 +194,13 @@ class Model:
     def close(self) -> None:
         """Release the backend. Safe to call twice."""
         self.backend.close()
+
+
+def _of_every_class(found: Detections, scores: Float, limit: float) -> tuple[Detections, Float]:
+    """Return `found` with a box for each class whose score ``[N, C]`` reaches `limit`, and their scores."""
+    row, column = np.nonzero(scores >= limit)
+    chosen = found.take(row)
+    return replace(chosen, scores=scores[row, column], classes=column.astype(np.int64)), scores[row]
 
 
 def green(inputs: NDArray[np.generic], transform: Transform) -> NDArray[np.uint8] | None:

@@ -18,10 +18,11 @@ runner = typer.testing.CliRunner()
 COMMANDS = [
     ["serve"], ["demo"], ["evaluate"], ["annotate"], ["import"], ["export"], ["round"], ["release"], ["node", "list"],
     ["node", "add"], ["node", "revoke"], ["broker", "config"], ["broker", "check"], ["broker", "watcher"],
+    ["keys", "init"], ["keys", "show"], ["keys", "rotate"], ["train", "blend"],
     ["user", "add"], ["user", "reset"], ["user", "list"],
 ]  # fmt: skip
 LATER = [
-    ["rollout"], ["backup"], ["restore"], ["keys"], ["train", "ssl"],
+    ["rollout"], ["backup"], ["restore"], ["train", "ssl"],
     ["train", "tags"], ["train", "discover"],
 ]  # fmt: skip
 

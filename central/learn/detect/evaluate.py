@@ -38,8 +38,10 @@ class Predictor(Protocol):
 
     labels: tuple[str, ...]
 
-    def infer(self, image: NDArray[np.uint8], threshold: float | None = None) -> Inference:
-        """Return what is in a BGR image, in its pixels."""
+    def infer(
+        self, image: NDArray[np.uint8], threshold: float | None = None, every_class: bool = False
+    ) -> Inference:
+        """Return what is in a BGR image, in its pixels; with `every_class`, a box for each class that reaches it."""
         ...
 
 
@@ -144,7 +146,7 @@ def predict(
             skipped.append(f"{image.file_name}: {pixels}")
         else:
             start = time.perf_counter()
-            inference = model.infer(pixels, threshold)
+            inference = model.infer(pixels, threshold, every_class=True)
             spent.append((time.perf_counter() - start) * 1000)
             found.append(_prediction(image, inference.detections, columns))
         progress(done, len(counting))

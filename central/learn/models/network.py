@@ -66,7 +66,7 @@ class Network(nn.Module):
     strides: Tensor
     trunk: Final = ("backbone.", "neck.")
     """Prefixes of what training of the heads alone leaves as it is."""
-    nms_iou: Final = 0.6
+    nms_iou: Final = 0.5
     heads: dict[str, str]
     """Heads that learn from boxes and tags, and the prefix of their weights; the blur head learns by itself."""
 

@@ -20,7 +20,7 @@ APPROVED = Approved(length=len(ARCHIVE), sha256="")
 
 
 class Server(ThreadingHTTPServer):
-    """A folder in memory; `cut` breaks the first answer off after so many bytes, `ranges` says whether it knows them."""
+    """A folder in memory. `cut` breaks the first answer off after so many bytes; `ranges`: whether it knows them."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -32,7 +32,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         span = self.headers.get("Range", "")
         self.server.asked.append(span)
         data = self.server.files.get(self.path)
@@ -47,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data[start : start + cut] if cut is not None else data[start:])
         self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
