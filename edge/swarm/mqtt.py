@@ -131,7 +131,7 @@ class Client(asyncio.Protocol):
         except (OSError, TimeoutError) as error:
             self.drop()
             raise LinkError(f"broker {server.host}:{server.port} does not answer ({error})") from None
-        except LinkError:
+        except BaseException:  # cancelled, too: nothing may stay open
             self.drop()
             raise
         self._keep_alive(login.keepalive_s / 2)

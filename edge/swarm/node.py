@@ -126,15 +126,19 @@ class SimulatedNode:
 
     async def run(self) -> None:
         """Connect, report, vanish, come back; until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch())
-            group.create_task(self._repeat(self.traffic.health_s, self._health))
-            group.create_task(self._repeat(self.traffic.counts_s, self._counts))
-            group.create_task(self._repeat(TICK_S, self._pump))
-            while True:
-                if await self._connect():
-                    await self._stay(group)
-                await asyncio.sleep(self._backoff.next())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch())
+                group.create_task(self._repeat(self.traffic.health_s, self._health))
+                group.create_task(self._repeat(self.traffic.counts_s, self._counts))
+                group.create_task(self._repeat(TICK_S, self._pump))
+                while True:
+                    if await self._connect():
+                        await self._stay(group)
+                    await asyncio.sleep(self._backoff.next())
+        finally:
+            if self._client is not None:
+                self._client.close()
 
     def leave(self) -> None:
         """Say `stopped` and disconnect."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -58,17 +59,22 @@ class Broker:
     """As much of a broker as a swarm needs, and of a centre behind it: it gives receipts, but for every nth frame."""
 
     def __init__(self, lose: int = 0) -> None:
-        self.lose, self.seen, self.channels, self.wills = lose, list[str](), set[str](), 0
+        self.lose, self.seen, self.channels, self.wills, self.open = lose, list[str](), set[str](), 0, 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         buffer, clean = bytearray(), False
-        while data := await reader.read(65536):
-            buffer += data
-            for first, body in mqtt.packets(buffer):
-                clean = clean or first == 0xE0
-                self.take(first, body, writer)
+        self.open += 1
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                buffer += data
+                for first, body in mqtt.packets(buffer):
+                    clean = clean or first == 0xE0
+                    self.take(first, body, writer)
         self.wills += not clean
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        self.open -= 1
 
     def take(self, first: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         if first == 0x10:
@@ -99,6 +105,9 @@ async def swarmed(broker: Broker, plan: Plan) -> dict[str, Any]:
     place = Place.of(Server("127.0.0.1", port), PREFIX, jpeg_of(2000))
     figures = await run.swarm(plan, place, lambda name: Login(name), lambda _: None)
     server.close()
+    async with asyncio.timeout(20):
+        while broker.open:
+            await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     return figures
 

@@ -109,7 +109,8 @@ async def test_round__one_at_a_time_and_followed(world: World, jobs: FakeJobs) -
     assert (first.status_code, second.status_code, third.status_code) == (201, 409, 201)
     assert second.json()["error"]["detail"] == {"round": "r0001"}
     assert jobs.args["round_id"] == "r0002" and jobs.args["data"] == str(world.centre.settings.data)
-    assert jobs.args["options"] == {"profile": "street", "pack": "base"}
+    step = world.centre.settings.update_step
+    assert jobs.args["options"] == {"profile": "street", "pack": "base", "update_step": step}
     assert (running["state"], running["progress"], running["eta_s"]) == ("training", 0.4, 9.0)
     assert (done[0]["state"], done[0]["ap_after"], done[0]["labels"], done[0]["eta_s"]) == ("done", 0.5, 7, None)
 
