@@ -7,6 +7,7 @@ PORT   ?= 8080
 WEB    := central/web/dist/index.html
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# The browser's driver keeps an event loop in its process, so its tests run by themselves.
 # Tests with real processes share two cores with each other: what fails gets one more try, alone. A fault fails twice.
 AGAIN  = || { echo "once more, one at a time: what failed" >&2; $(BIN)/pytest --last-failed --last-failed-no-failures none
 
@@ -55,7 +56,8 @@ fast: $(VENV)/dev ## tests of single rooms
 	$(BIN)/pytest -n 2 -m "not system and not faults and not web" $(AGAIN) -m "not system and not faults and not web"; }
 
 system: $(VENV)/dev $(WEB) ## tests of whole processes, faults and the browser
-	$(BIN)/pytest -n 2 --dist loadfile -m "system or faults or web" $(AGAIN) -m "system or faults or web"; }
+	$(BIN)/pytest -n 2 --dist loadfile -m "(system or faults) and not web" $(AGAIN) -m "(system or faults) and not web"; }
+	$(BIN)/pytest -n 2 --dist loadfile -m web $(AGAIN) -m web; }
 
 faults: $(VENV)/dev ## break things on purpose, the quick set
 	$(BIN)/pytest -m faults

@@ -240,11 +240,12 @@ async def start(settings: ServiceSettings) -> Service:
         undo.push_async_callback(database.close)
         await migrate(database.engine)
         blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")
-        signing = await asyncio.to_thread(Signing, settings.data)
-        undo.callback(signing.close)
         async with database.read() as session:
             out = await nodes.shut_out(session)
         broker = await start_broker(settings, out)
+        undo.push_async_callback(broker.stop)
+        signing = await asyncio.to_thread(Signing, settings.data)
+        undo.callback(signing.close)
         service = _wire(settings, database, blobs, broker, signing)
         service.consumer.refused = out.names
         if getattr(settings, "homeassistant", False):
