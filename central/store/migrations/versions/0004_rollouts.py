@@ -1,0 +1,16 @@
+"""Releases in waves."""
+
+from __future__ import annotations
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring in what is new."""
+
+
+def downgrade() -> None:
+    """Take it out again."""
