@@ -29,6 +29,10 @@ MAX_DETECTIONS = 1000
 """Detections in one message; a frame with more is cut to its best ones by the node."""
 MAX_ALERTS = 16
 """Standing alerts of one camera; there are not that many kinds."""
+MAX_CAMERA_TAGS = 16
+"""Tags of one camera in its node's configuration."""
+MAX_SHADOWED = 64
+"""Cameras in one report of a shadow run; more than any node watches."""
 MAX_LABEL = 64
 MAX_TEXT = 2000
 """Characters of any free text (reasons, errors)."""
@@ -115,6 +119,8 @@ class CameraInfo(Message, frozen=True, kw_only=True):
     source: Text
     width: Count = 0
     height: Count = 0
+    tags: Annotated[list[Label], Meta(max_length=MAX_CAMERA_TAGS)] = []
+    """What the node's configuration says of the camera, for rollouts to go by: ``indoor``, ``junction``."""
 
 
 class Status(Message, frozen=True, kw_only=True):
@@ -174,6 +180,8 @@ class Health(Message, frozen=True, kw_only=True):
     """Frames whose record the disk spoiled, since the spool was made."""
     parked: Count = 0
     """Frames that the centre or the broker refused for good, since the spool was made."""
+    crashes: Count | None = None
+    """Starts of the node that followed no clean stop, since its data folder was made; None where it does not count."""
     sent: Count = 0
     sent_bytes: Count = 0
     temperature_c: float | None = None
@@ -280,6 +288,34 @@ class Chunk(Message, frozen=True, kw_only=True):
     error: Text = ""
 
 
+class ShadowCamera(Message, frozen=True, kw_only=True):
+    """One camera's share of a shadow run. The meanings are those of `Shadow`."""
+
+    camera: Identity
+    frames: Count
+    agreement: Probability | None = None
+    score_shift: Annotated[float, Meta(ge=-1.0, le=1.0)] | None = None
+    boxes_before: Count = 0
+    boxes_after: Count = 0
+
+
+class Shadow(Message, frozen=True, kw_only=True):
+    """The new pack beside the old one on the same live frames, before it counts. None: nothing to compare."""
+
+    frames: Count
+    agreement: Probability | None = None
+    """Boxes that both report, as a share of the boxes of both: ``2 matched / (before + after)``, where two boxes match
+    by label and an IoU of at least 0.5. None where neither reported any."""
+    score_shift: Annotated[float, Meta(ge=-1.0, le=1.0)] | None = None
+    """Mean score of the new pack's boxes less that of the old pack's. None where either reported none."""
+    boxes_before: Count = 0
+    boxes_after: Count = 0
+    latency_before_ms: NonNegative | None = None
+    """Median time of one inference with the old pack, and with the new one: on the same frames, in turn."""
+    latency_after_ms: NonNegative | None = None
+    cameras: Annotated[list[ShadowCamera], Meta(max_length=MAX_SHADOWED)] = []
+
+
 class Update(Message, frozen=True, kw_only=True):
     """One step of an update on a node."""
 
@@ -291,6 +327,12 @@ class Update(Message, frozen=True, kw_only=True):
     step: Step
     progress: Probability = 0.0
     reason: Text = ""
+    failed: Step | None = None
+    """With ``rolled-back``: the step that failed. None where nothing did, as when a newer release overtook it."""
+    shadow: Shadow | None = None
+    """With ``committed`` and ``rolled-back``: what the shadow run saw, where there was one."""
+    starts: Annotated[int, Meta(ge=1)] | None = None
+    """With ``committed`` and ``rolled-back``: starts of the node within this update; 1 where nothing interrupted it."""
 
 
 class Command(Message, frozen=True, kw_only=True):

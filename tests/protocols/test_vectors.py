@@ -65,6 +65,26 @@ EXAMPLES: dict[str, m.Message] = {
     "events-alert": m.Event(
         node="entrance-3", camera="gate", time=TIME, kind="alert", alert="dark", raised=True
     ),
+    "status-tags": m.Status(
+        state="online", node="entrance-3", boot="000007-9f3c2a11",
+        cameras=[m.CameraInfo(camera="gate", source="rtsp://10.0.0.5/stream", tags=["junction", "indoor"])],
+    ),
+    "health-crashes": m.Health(node="entrance-3", boot="000007-9f3c2a11", time=TIME, uptime_s=61.5, crashes=0),
+    "update-shadow": m.Update(
+        node="entrance-3", boot="000007-9f3c2a11", time=TIME, release=5, pack=PACK, step="committed", progress=1.0,
+        starts=1,
+        shadow=m.Shadow(
+            frames=40, agreement=0.875, score_shift=-0.0625, boxes_before=60, boxes_after=52, latency_before_ms=20.5,
+            latency_after_ms=22.0,
+            cameras=[m.ShadowCamera(
+                camera="gate", frames=40, agreement=0.875, score_shift=-0.0625, boxes_before=60, boxes_after=52
+            )],
+        ),
+    ),
+    "update-failed": m.Update(
+        node="entrance-3", boot="000007-9f3c2a11", time=TIME, release=5, pack=PACK, step="rolled-back", progress=1.0,
+        reason="checking: scores is off by 0.2", failed="checking", starts=2,
+    ),
     "receipts-refused": m.Receipt(ids=[], refused={ID: "image: does not match its hash"}),
 }  # fmt: skip
 
