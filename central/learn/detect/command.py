@@ -86,7 +86,7 @@ def model_of(detr: str | None, size: str, labels: tuple[str, ...], height: int, 
 
 def learning(only: str) -> dict[str, Any]:
     """Return what `only` asks a run to train. Raises DatasetError."""
-    if only in ("all", "heads", "heads+norms"):
+    if only in ("all", "heads", "heads+norms", "low-rank"):
         return {"train": only}
     names = tuple(name.strip() for name in only.split(","))
     if "blur" in names:
@@ -110,7 +110,7 @@ def train_detect(
         str | None, typer.Option(help="Start from this: safetensors, a run folder, a pack file or folder, or base")
     ] = None,
     only: Annotated[
-        str, typer.Option(help="What learns: all, heads, heads+norms, or heads by name: detect,tags")
+        str, typer.Option(help="What learns: all, heads, heads+norms, low-rank, or heads by name: detect,tags")
     ] = "all",
     detr: Annotated[
         str | None, typer.Option(help="Fine-tune this D-FINE or DEIMv2 (folder or hub name) instead of ours")

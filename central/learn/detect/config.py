@@ -32,8 +32,11 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     class that some are complete for gets less of it, one that all are complete for none. 0 turns it off."""
     freeze_norms: bool = False
     """Keep the statistics of batch norms: right for small batches and small changes."""
-    train: Literal["all", "heads", "heads+norms"] = "all"
-    """What learns: everything, the heads alone, or the heads and every batch norm. The less, the smaller the update."""
+    train: Literal["all", "heads", "heads+norms", "low-rank"] = "all"
+    """What learns: everything, the heads alone, the heads and every batch norm, or these and low-rank updates of the
+    trunk. The less, the smaller the update."""
+    rank: Annotated[int, Meta(ge=1, le=64)] = 8
+    """Of the low-rank updates."""
     only: tuple[str, ...] = ()
     """Heads (``detect``, ``tags``) that alone learn; all else stays as it is, to the bit. Goes before `train`."""
     seed: int = 0

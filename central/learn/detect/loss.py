@@ -32,10 +32,12 @@ class Losses(NamedTuple):
     boxes: Tensor
     sides: Tensor
     tags: Tensor
+    kept: Tensor = torch.zeros(())
+    """What a tutor adds: how far the network is from what it said before."""
 
     def total(self) -> Tensor:
         """Return the sum."""
-        return self.classes + self.boxes + self.sides + self.tags
+        return self.classes + self.boxes + self.sides + self.tags + self.kept
 
 
 def known(batch: Batch, centres: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ def curves(history: list[dict[str, Any]], path: Path) -> None:
     """Draw the parts of the loss and the validation AP50 over the steps into the PNG at `path`."""
     figure = _figure(9, 3.6)
     left, right = figure.subplots(1, 2)
-    for name in ("classes", "boxes", "sides", "tags"):
+    for name in ("classes", "boxes", "sides", "tags", "kept"):
         points = [(row["step"], row[name]) for row in history if name in row]
         if points:
             left.plot(*zip(*points, strict=True), label=name, linewidth=1)

@@ -34,7 +34,8 @@ from central.learn.detect.config import TrainConfig
 from central.learn.detect.quick import Quick, detect, measure
 from central.learn.distributed import ALONE, Group, GroupError
 from central.learn.ema import Average
-from central.learn.families import Parts
+from central.learn.families import Parts, Tutor
+from central.learn.incremental.lowrank import attach, merge
 from export import checkpoint
 from protocols import files
 
@@ -95,8 +96,12 @@ def _learning(network: Any, config: TrainConfig) -> Callable[[str], bool]:
     elif config.train == "all":
         return lambda _: True
     wanted = tuple(network.heads[head] for head in config.only or network.heads)
-    norms = _norms(network) if config.train == "heads+norms" and not config.only else frozenset()
-    return lambda name: name in norms or (name.startswith(wanted) and not name.startswith(network.trunk))
+    more: frozenset[str] = frozenset()
+    if config.train != "heads" and not config.only:
+        more = _norms(network)
+    if config.train == "low-rank" and not config.only:
+        more |= frozenset(attach(network, config.rank))
+    return lambda name: name in more or (name.startswith(wanted) and not name.startswith(network.trunk))
 
 
 def make_optimizer(network: Any, config: TrainConfig) -> torch.optim.AdamW:
@@ -155,6 +160,7 @@ class Run:
         start: dict[str, Tensor] | None = None,
         device: torch.device | None = None,
         group: Group = ALONE,
+        tutor: Tutor | None = None,
     ) -> None:
         _check(train, config, group)
         self.config, self.folder = config, folder
@@ -176,8 +182,9 @@ class Run:
                 )
         memory = torch.channels_last if config.channels_last else torch.contiguous_format
         self.network: Any = network.to(self.device).to(memory_format=memory)  # type: ignore[call-overload]
+        self.optimizer = make_optimizer(self.network, config)  # first: it may give the network more to learn
         self.average = Average(self.network, config.average)
-        self.optimizer = make_optimizer(self.network, config)
+        self.tutor = tutor
         self.step = 0
         self.stream: Stream | None = None
         self.history: list[dict[str, Any]] = []
@@ -251,7 +258,8 @@ class Run:
                 self._look(loss, eta, report)
         quick = self._validate()
         self._finish(quick, time.monotonic() - begun)
-        return Result(self.average.network.cpu(), quick, time.monotonic() - begun, self.history, self._unreadable())
+        network = merge(self.average.network.cpu())
+        return Result(network, quick, time.monotonic() - begun, self.history, self._unreadable())
 
     def _unreadable(self) -> list[str]:
         return [str(self.train[i].path) for i in sorted(self.skipped)]
@@ -278,7 +286,8 @@ class Run:
         torch.manual_seed((config.seed * config.steps + self.step) * self.group.size + self.group.rank)
         if config.channels_last:
             batch = batch._replace(images=batch.images.to(memory_format=torch.channels_last))
-        losses = self.family.losses(self.network, batch, self.guess, config.amp and self.device.type == "cuda")
+        fast = config.amp and self.device.type == "cuda"
+        losses = self.family.losses(self.network, batch, self.guess, fast, self.tutor)
         total = losses.total()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]

@@ -33,6 +33,14 @@ class Parts(Protocol):
     def _asdict(self) -> dict[str, Any]: ...
 
 
+class Tutor(Protocol):
+    """What a pupil is held to beside its labels."""
+
+    def __call__(self, raw: Any, batch: Batch) -> Tensor:
+        """Return a weighted loss of the outputs `raw` that the family's `losses` work on."""
+        ...
+
+
 class Family(Protocol):
     """A member: ``FAMILY`` of a file in this folder."""
 
@@ -53,11 +61,20 @@ class Family(Protocol):
         """Return `weights` of an exported graph with what only the training of `network` needs beside them."""
         ...
 
-    def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool) -> Parts:
+    def losses(
+        self, network: Any, batch: Batch, guess: Tensor | None, fast: bool, tutor: Tutor | None = None
+    ) -> Parts:
         """Return the losses of `network` on `batch`.
 
         `guess` ``[C]``: how much the network's own background counts where a class is not complete; `fast`: bfloat16
-        where it is safe.
+        where it is safe; `tutor`: one made by the family, whose loss is added.
+        """
+        ...
+
+    def tutor(self, teacher: Any, labels: tuple[str, ...], weight: float) -> Tutor | None:
+        """Return what holds a pupil with `labels` to the responses of `teacher`, a network of this family.
+
+        None where the family has no such thing; the teacher's detections as labels serve then.
         """
         ...
 

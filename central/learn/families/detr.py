@@ -14,7 +14,7 @@ from torch import Tensor
 from central.learn.data.dataset import Batch
 from central.learn.detect.background import SURE
 from central.learn.detect.loss import TAG_WEIGHT, Losses, tag_loss
-from central.learn.families import Rows
+from central.learn.families import Rows, Tutor
 from central.learn.models.detr import PER_CLASS, DetrConfig, DetrNetwork, Found
 
 CONFIDENT: Final = 0.5
@@ -98,10 +98,12 @@ class Detr:
         twins = {name: weights[last] for name, last in network.early().items() if last in weights}
         return weights | twins
 
-    def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool) -> Losses:
+    def losses(
+        self, network: Any, batch: Batch, guess: Tensor | None, fast: bool, tutor: Tutor | None = None
+    ) -> Losses:
         """Return the losses of `network` on `batch` over all decoder layers and denoising groups.
 
-        Always float32: the matching needs it.
+        Always float32: the matching needs it. There is no tutor of this family.
         """
         wanted = targets(batch)
         found: Found = network.raw(batch.images, wanted)
@@ -111,6 +113,9 @@ class Detr:
             kind: sum((v for n, v in parts.items() if n.split("_")[1] in names), zero) for kind, names in _PARTS.items()
         }
         return Losses(**sums, tags=TAG_WEIGHT * tag_loss(found.tags, batch))
+
+    def tutor(self, teacher: Any, labels: tuple[str, ...], weight: float) -> None:
+        """Return None: queries have no fixed places at which two networks could be compared."""
 
 
 FAMILY = Detr()

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from central.learn.data.dataset import Batch
 from central.learn.detect.loss import Losses, detection_loss
-from central.learn.families import Rows
+from central.learn.families import Rows, Tutor
+from central.learn.incremental.tutor import ElasticTutor
 from central.learn.models import ModelConfig, Network, build
 from central.learn.models.network import cells
 
@@ -33,13 +34,20 @@ class Wayside:
         """Return `weights`: the graph lacks nothing."""
         return weights
 
-    def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool) -> Losses:
+    def losses(
+        self, network: Any, batch: Batch, guess: Tensor | None, fast: bool, tutor: Tutor | None = None
+    ) -> Losses:
         """Return the losses of `network` on `batch`."""
         device = batch.images.device
         with torch.autocast(device.type, torch.bfloat16, enabled=fast):
             raw = network.raw(batch.images)
         centres, strides = cells(batch.images.shape[2], batch.images.shape[3], device)
-        return detection_loss(raw, batch, centres, strides, guess)[0]
+        losses = detection_loss(raw, batch, centres, strides, guess)[0]
+        return losses if tutor is None else losses._replace(kept=tutor(raw, batch))
+
+    def tutor(self, teacher: Any, labels: tuple[str, ...], weight: float) -> Tutor:
+        """Return elastic response distillation from `teacher`."""
+        return ElasticTutor(teacher, labels, weight)
 
 
 FAMILY = Wayside()

@@ -1,0 +1,1 @@
+"""The ways to learn more without forgetting, one file each: ``STRATEGY``."""

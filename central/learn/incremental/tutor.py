@@ -1,0 +1,105 @@
+"""Elastic response distillation: where the teacher says much, the pupil must go on saying it.
+
+Feng, Wang and Yuan, "Overcoming Catastrophic Forgetting in Incremental Object Detection via Elastic Response
+Distillation", CVPR 2022. Responses of the teacher count where they stand out: those more than two standard deviations
+above the mean of the image, for classes by the best class score of a cell (equation 4), for boxes by the largest logit
+of its distribution over the sides (equation 6), thinned by NMS.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from central.learn.data.dataset import Batch
+from central.learn.models.config import BINS
+from central.learn.models.network import Raw, cells, expected_sides, to_boxes
+from edge.runtime.nms import suppress
+
+DEVIATIONS: Final = 2.0
+TEMPERATURE: Final = 10.0
+BOX_WEIGHT: Final = 0.25
+NMS_IOU: Final = 0.5
+"""Of the teacher's boxes; the paper's 0.005 leaves one of a queue of cars."""
+MOST_BOXES: Final = 100
+"""Boxes of one image that are held on to."""
+
+
+def outstanding(values: Tensor) -> Tensor:
+    """Return which of `values` ``[B, A]`` are more than DEVIATIONS standard deviations above the mean of their row."""
+    return values > values.mean(1, keepdim=True) + DEVIATIONS * values.std(1, keepdim=True)
+
+
+def class_loss(pupil: Tensor, teacher: Tensor) -> Tensor:
+    """Return the mean square difference of class logits ``[B, A, C]`` at the cells where the teacher stands out."""
+    chosen = outstanding(teacher.sigmoid().amax(2))
+    if not bool(chosen.any()):
+        return pupil.sum() * 0.0
+    return F.mse_loss(pupil[chosen], teacher[chosen])
+
+
+def chosen_boxes(teacher: Raw, centres: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
+    """Return image and cell ``[N]`` of the teacher's boxes that stand out, after NMS over all classes."""
+    strong = outstanding(teacher.sides.flatten(2).amax(2))
+    scores = teacher.logits.sigmoid().amax(2)
+    rows, places = [], []
+    for row in range(len(strong)):
+        own = strong[row].nonzero()[:, 0]
+        if not len(own):
+            continue
+        distances = expected_sides(teacher.sides[row, own])[0] * strides[own].unsqueeze(1)
+        boxes = to_boxes(centres[own], distances).cpu().numpy()
+        best = scores[row, own].cpu().numpy()
+        kept = suppress(boxes, best, torch.zeros(len(own), dtype=torch.int64).numpy(), NMS_IOU, MOST_BOXES)
+        places.append(own[torch.from_numpy(kept).to(own.device)])
+        rows.append(torch.full_like(places[-1], row))
+    if not rows:
+        empty = torch.zeros(0, dtype=torch.int64, device=strong.device)
+        return empty, empty
+    return torch.cat(rows), torch.cat(places)
+
+
+def box_loss(pupil: Raw, teacher: Raw, centres: Tensor, strides: Tensor) -> Tensor:
+    """Return the KL divergence of the side distributions at the chosen boxes, softened by TEMPERATURE.
+
+    Each counts by the pupil's best class score, as in the paper.
+    """
+    rows, places = chosen_boxes(teacher, centres, strides)
+    if not len(rows):
+        return pupil.sides.sum() * 0.0
+    wanted = (teacher.sides[rows, places].reshape(-1, BINS) / TEMPERATURE).softmax(1)
+    said = (pupil.sides[rows, places].reshape(-1, BINS) / TEMPERATURE).log_softmax(1)
+    apart = F.kl_div(said, wanted, reduction="none").sum(1).view(-1, 4).mean(1) * TEMPERATURE**2
+    weight = pupil.logits[rows, places].detach().sigmoid().amax(1)
+    return (apart * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+class ElasticTutor:
+    """Holds a pupil to what `teacher`, a network of our own family, says of the classes that both know."""
+
+    def __init__(self, teacher: Any, labels: tuple[str, ...], weight: float) -> None:
+        self._teacher = teacher.eval()
+        old = teacher.config.labels
+        self._mine = [i for i, label in enumerate(labels) if label in old]
+        self._its = [old.index(labels[i]) for i in self._mine]
+        self._weight = weight
+
+    @torch.no_grad()
+    def _says(self, images: Tensor) -> Raw:
+        self._teacher.to(images.device)
+        raw: Raw = self._teacher.raw(images)
+        return raw._replace(logits=raw.logits.float()[..., self._its], sides=raw.sides.float())
+
+    def __call__(self, raw: Any, batch: Batch) -> Tensor:
+        """Return the weighted loss of the pupil's `raw` outputs on `batch`; 0 where they share no class."""
+        if not self._mine:
+            zero: Tensor = raw.logits.sum() * 0.0
+            return zero
+        said = self._says(batch.images)
+        own = raw._replace(logits=raw.logits.float()[..., self._mine], sides=raw.sides.float())
+        centres, strides = cells(batch.images.shape[2], batch.images.shape[3], batch.images.device)
+        kept = class_loss(own.logits, said.logits) + BOX_WEIGHT * box_loss(own, said, centres, strides)
+        return self._weight * kept

@@ -1,0 +1,88 @@
+"""Elastic response distillation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from central.learn.data.dataset import Batch
+from central.learn.incremental.tutor import ElasticTutor, class_loss, outstanding
+from central.learn.models import ModelConfig, build
+
+OLD, NEW = ("car", "person"), ("bus", "car", "person")
+
+
+def network(labels: tuple[str, ...], seed: int = 0) -> Any:
+    """Return a small network in evaluation mode."""
+    torch.manual_seed(seed)
+    made = build(ModelConfig(size="tiny", labels=labels, height=96, width=96, embedding=16)).eval()
+    with torch.no_grad():
+        for layer in made.detect.classes:
+            layer.weight.mul_(20)
+    return made
+
+
+def batch() -> Batch:
+    """Return two noisy pictures without labels."""
+    torch.manual_seed(7)
+    images = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8)
+    empty = torch.zeros(2, 1, 4)
+    return Batch(
+        images, empty, torch.full((2, 1), -1), torch.zeros(2, 1), empty, torch.zeros(2, 1, 3, dtype=torch.bool)
+    )  # fmt: skip
+
+
+def test_tutor__nothing_to_say_to_itself() -> None:
+    teacher = network(OLD)
+    given = batch()
+    loss = ElasticTutor(teacher, OLD, 1.0)(teacher.raw(given.images), given)
+    assert float(loss.detach()) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_tutor__another_network_is_pulled_to_it() -> None:
+    teacher, pupil, given = network(OLD), network(NEW, 1), batch()
+    tutor = ElasticTutor(teacher, NEW, 1.0)
+    rate = torch.optim.Adam(pupil.parameters(), 3e-3)
+    losses = []
+    for _ in range(12):
+        loss = tutor(pupil.raw(given.images), given)
+        rate.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        rate.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_tutor__new_classes_are_left_alone() -> None:
+    teacher, given = network(OLD), batch()
+    raw = network(NEW, 1).raw(given.images)
+    logits = raw.logits.detach().requires_grad_()
+    ElasticTutor(teacher, NEW, 1.0)(raw._replace(logits=logits), given).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert not bool(logits.grad[..., 0].any())
+    assert bool(logits.grad[..., 1:].any())
+
+
+def test_tutor__no_class_in_common() -> None:
+    given = batch()
+    raw = network(("tram",)).raw(given.images)
+    assert float(ElasticTutor(network(OLD), ("tram",), 1.0)(raw, given).detach()) == 0.0
+
+
+def test_class_loss__cells_that_do_not_stand_out_do_not_count() -> None:
+    teacher = torch.full((1, 100, 2), -6.0)
+    teacher[0, :3] = 4.0
+    chosen = outstanding(teacher.sigmoid().amax(2))
+    assert chosen.sum() == 3
+    pupil = teacher + torch.where(chosen.unsqueeze(-1), 0.0, 5.0)
+    assert float(class_loss(pupil, teacher)) == 0.0
+    pupil[0, 0] += 1.0
+    assert float(class_loss(pupil, teacher)) == pytest.approx(1 / 3)
+
+
+def test_tutor__the_teacher_learns_nothing() -> None:
+    teacher, pupil, given = network(OLD), network(NEW, 1), batch()
+    ElasticTutor(teacher, NEW, 1.0)(pupil.raw(given.images), given).backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is None for p in teacher.parameters())
