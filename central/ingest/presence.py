@@ -46,6 +46,7 @@ async def _describe(session: AsyncSession, node: str, info: CameraInfo) -> None:
     camera = await _known_camera(session, node, info.camera)
     camera.source = info.source
     camera.width, camera.height = info.width or camera.width, info.height or camera.height
+    camera.tags = list(info.tags)
 
 
 async def apply_status(session: AsyncSession, status: Status, now: datetime) -> Node:
@@ -76,6 +77,7 @@ async def apply_health(session: AsyncSession, health: Health, now: datetime) -> 
     node.spool_frames, node.spool_bytes = health.spool_frames, health.spool_bytes
     node.spool_quota_bytes, node.evicted = health.spool_quota_bytes, health.evicted
     node.sent, node.sent_bytes = health.sent, health.sent_bytes
+    node.crashes, node.health_at = health.crashes, now
     for each in health.cameras:
         camera = await _known_camera(session, node.name, each.camera)
         camera.health = {name: getattr(each, name) for name in each.__struct_fields__ if name != "camera"}

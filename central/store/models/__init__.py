@@ -4,6 +4,7 @@
     Frame 1-n Annotation       what was seen: machines' proposals (unconfirmed) and labels (confirmed)
           1-n LabelRevision    every answer that a person gave, in order; nothing of it is overwritten
     Pack 1-n Release 1-n ReleaseNode   models, their offers to the nodes, and how far each node is
+    Rollout 1-n RolloutWave, RolloutNode, RolloutEvent   a release's way through the fleet, and who decided what
     Snapshot, Round            what was trained on, and what came of it
     Job                        work in the background
     User 1-n Session           who may log in
@@ -25,6 +26,7 @@ from central.store.models.frames import Annotation, Frame, FrameState, LabelRevi
 from central.store.models.learning import Job, JobState, Round, RoundState, Snapshot
 from central.store.models.packs import Pack, Release, ReleaseNode
 from central.store.models.people import Role, Session, Setting, User
+from central.store.models.rollouts import NodeStage, Rollout, RolloutEvent, RolloutNode, RolloutState, RolloutWave
 
 __all__ = [
     "DIGEST",
@@ -42,6 +44,7 @@ __all__ = [
     "LabelRevision",
     "Node",
     "NodeEvent",
+    "NodeStage",
     "NodeState",
     "Pack",
     "Parked",
@@ -49,6 +52,11 @@ __all__ = [
     "Release",
     "ReleaseNode",
     "Role",
+    "Rollout",
+    "RolloutEvent",
+    "RolloutNode",
+    "RolloutState",
+    "RolloutWave",
     "Round",
     "RoundState",
     "Session",

@@ -41,6 +41,10 @@ class Node(Base):
     sent: Mapped[int] = mapped_column(BigInteger, default=0)
     sent_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     temperature_c: Mapped[float | None] = mapped_column(default=None)
+    crashes: Mapped[int | None] = mapped_column(default=None)
+    """As its last health message counted them; None where it does not."""
+    health_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When its last health message came, by the centre's clock."""
     first_seen: Mapped[datetime] = mapped_column(default=utc_now)
     last_seen: Mapped[datetime] = mapped_column(default=utc_now)
     """When anything came from it, by the centre's clock."""
@@ -59,6 +63,8 @@ class Camera(Base):
     """Never with credentials."""
     width: Mapped[int] = mapped_column(default=0)
     height: Mapped[int] = mapped_column(default=0)
+    tags: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    """As its node's configuration says."""
     health: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """The last `CameraHealth` in full, defaults included: state, detail, fps, frames, selected, dropped,
     latency_p50_ms, latency_p95_ms, blur, uncertainty. Empty before the first one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, String, Text
+from sqlalchemy import BigInteger, ForeignKey, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from central.store.models.base import DIGEST, IDENTITY, Base
@@ -44,6 +44,9 @@ class Release(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     finished: Mapped[datetime | None] = mapped_column(default=None)
     """When the last node that was online ran it."""
+    rollout: Mapped[int | None] = mapped_column(default=None)
+    """The rollout that it belongs to, if any: then only those nodes are offered it that have a row in `release_node`,
+    until the rollout is done."""
 
     nodes: Mapped[list[ReleaseNode]] = relationship(order_by="ReleaseNode.node", cascade="all, delete-orphan")
 
@@ -57,6 +60,10 @@ class ReleaseNode(Base):
     node: Mapped[str] = mapped_column(ForeignKey("node.name", ondelete="CASCADE"), primary_key=True)
     step: Mapped[str] = mapped_column(String(16), default="announced")
     """A `protocols.messages.Step`."""
+    withdrawn: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether it is not offered any more."""
     progress: Mapped[float] = mapped_column(default=0.0)
     reason: Mapped[str] = mapped_column(Text, default="")
     at: Mapped[datetime] = mapped_column(default=utc_now)
+    report: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """What the last terminal `Update` told: failed, shadow, starts."""
