@@ -15,6 +15,10 @@ MAX_BOXES: Final = 500
 """Boxes on one frame; far above any real street, low enough for one small transaction."""
 
 
+Mask = tuple[tuple[tuple[float, float], ...], ...]
+"""Rings of a polygon, each of at least three points (x, y) in pixels of the frame, not closed; holes are not told."""
+
+
 class LabelError(ValueError):
     """An answer that cannot be taken. `code` is for programs, the text for people, `detail` says more."""
 
@@ -25,11 +29,12 @@ class LabelError(ValueError):
 
 @dataclass(frozen=True)
 class LabelBox:
-    """A labelled box: xyxy in pixels of the frame; `score` 0..1 where a machine gave it."""
+    """A labelled box: xyxy in pixels of the frame; `score` 0..1 where a machine gave it; `mask` its outline."""
 
     box: Box
     label: str
     score: float | None = None
+    mask: Mask | None = None
 
 
 def check_labels(names: Iterable[str], known: Collection[str]) -> None:
@@ -69,5 +74,5 @@ def check(boxes: Sequence[LabelBox], width: int, height: int, known: Collection[
                 "no area; give x1, y1, x2, y2 in pixels of the frame",
                 {"index": number, "width": width, "height": height},
             )
-        checked.append(LabelBox(cut, given.label, given.score))
+        checked.append(LabelBox(cut, given.label, given.score, given.mask))
     return checked
