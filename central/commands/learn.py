@@ -120,6 +120,14 @@ async def _round(settings: Settings, options: dict[str, Any]) -> tuple[str, dict
 
 def round_(
     epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Passes over the data.")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="How it is kept from forgetting: finetune, replay, distil, replay-distil (default), low-rank, joint."
+        ),
+    ] = None,
+    memory: Annotated[int | None, typer.Option(min=0, help="Most frames of the past that it learns from.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Learn even though nothing is new.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -127,7 +135,8 @@ def round_(
 
     Example: wayside-central round --epochs 4 --json
     """
-    options = {} if epochs is None else {"epochs": epochs}
+    given = {"epochs": epochs, "strategy": strategy, "memory_frames": memory, "again": again or None}
+    options = {name: value for name, value in given.items() if value is not None}
     with plain_errors(RoundBusyError, PackError, BlobError, ValueError, RuntimeError, ImportError):
         round_id, done = asyncio.run(_round(load(data=data), options))
     say(f"round {round_id} is done")

@@ -10,8 +10,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,13 +23,15 @@ from sqlalchemy import select
 import edge
 from central import settings
 from central.annotate import profile
-from central.learn import families, snapshot
+from central.learn import families, incremental, snapshot
 from central.learn.data import Example
 from central.learn.data.dataset import read_image
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.evaluate import Report, evaluate
 from central.learn.detect.quick import best_threshold, detect
 from central.learn.detect.train import Run
+from central.learn.incremental import Lesson, Memory, Task
+from central.learn.material import Material, MaterialError, gather, hold_down
 from central.learn.rounding import FRAMES, round_network
 from central.learn.snapshot import Frozen
 from central.learn.start import StartError, network_from, read_pack
@@ -49,8 +51,6 @@ EPOCHS: Final = 20
 BATCH: Final = 8
 MIN_STEPS: Final = 80
 MAX_STEPS: Final = 2000
-NEW_SHARE: Final = 0.5
-"""Share of the samples that are frames labelled since the pack that the round starts from; the rest is replay."""
 TRAINING_SPAN: Final = (0.05, 0.85)
 """Part of a round's progress that is its training."""
 
@@ -68,14 +68,17 @@ class Plan:
 
     folder: Path
     frozen: Frozen
-    seen: frozenset[str]
-    """Frames that the pack it starts from was trained on."""
+    material: Material
     parent: Pack
+    origin: Pack
+    """Where the first round started, for a strategy that starts anew."""
     labels: tuple[str, ...]
     epochs: int
     seed: int
     step: float
     """Of the rounding, over the standard deviation of an update; 0 for none."""
+    strategy: str
+    memory: Memory
 
     @property
     def images(self) -> Path:
@@ -86,21 +89,27 @@ class Plan:
 def run_round(data: Path, round_id: str, options: dict[str, Any], report: Tell) -> dict[str, Any]:
     """Run the round `round_id` on the centre's folder `data` and return what changed: pack, AP before and after.
 
-    `options`: ``epochs`` (passes over the labelled frames), ``seed``, and ``profile`` and ``pack`` as the server has
-    them set. Raises RoundError and whatever the disk raises.
+    `options`: ``epochs`` (passes over the labelled frames), ``seed``, ``strategy`` (how it is kept from forgetting),
+    ``memory_frames`` (most frames of the past), ``again`` (learn though nothing is new), and ``profile`` and ``pack``
+    as the server has them set. Raises RoundError, SlotError and whatever the disk raises.
     """
     begun = time.monotonic()
     settled = settings.load(data=data, **{name: options.get(name) for name in ("profile", "pack", "update_step")})
     report({"state": "training", "progress": 0.0, "detail": "freezing a snapshot of the labels"})
     plan = _with_database(settled, lambda db: _plan(db, settled, round_id, options))
-    training = snapshot.examples(plan.frozen.training, plan.images, plan.labels)
+    mark = time.monotonic()
+    lesson = _lesson(plan)
+    training, stages = lesson.examples, {"lesson_s": time.monotonic() - mark}
+    shares, held = hold_down([e.camera for e in training], lesson.shares)
     boxes = sum(int((e.weights > 0).sum()) for e in training)
+    notes = [*plan.material.notes, *held]
     report(
         {"frames": len(plan.frozen.items), "labels": boxes, "snapshot": plan.frozen.address,
          "parent": plan.parent.address, "progress": TRAINING_SPAN[0],
-         "detail": f"training on {len(training)} frames with {boxes} boxes"}
+         "detail": f"training on {len(training)} frames with {boxes} boxes" + "".join(f"; {n}" for n in notes)}
     )  # fmt: skip
-    network, stages = _train(plan, training, report)
+    network, seconds = _train(plan, replace(lesson, shares=shares), report)
+    stages |= seconds
     report(
         {"state": "exporting", "progress": TRAINING_SPAN[1], "eta_s": None, "detail": "exporting and proving the pack"}
     )
@@ -113,7 +122,10 @@ def run_round(data: Path, round_id: str, options: dict[str, Any], report: Tell) 
     stages["evaluate_s"] = time.monotonic() - mark
     measured = {name: v for name in ("ap", "ap50") if after is not None and (v := getattr(after, name)) is not None}
     kept = _with_database(settled, lambda db: register(db, settled.packs, pack, measured))
-    result = _result(plan, kept, before, after)
+    result = _result(plan, kept, before, after) | {
+        "strategy": plan.strategy, "new_frames": len(plan.material.new), "replayed": lesson.remembered,
+        "guessed": lesson.guessed, "notes": notes,
+    }  # fmt: skip
     stages["total_s"] = time.monotonic() - begun
     files.write_atomic(plan.folder / "report.json", json.dumps({**result, "stages": stages}, indent=1).encode())
     return result
@@ -133,16 +145,22 @@ def _with_database(settled: settings.Settings, work: Callable[[Database], Awaita
 async def _plan(database: Database, settled: settings.Settings, round_id: str, options: dict[str, Any]) -> Plan:
     folder = settled.data / "rounds" / round_id
     labels = tuple(label.name for label in profile.load(settled.profile).labels)
+    name = str(options.get("strategy") or incremental.DEFAULT)
+    incremental.strategy(name)
     frozen = await snapshot.freeze(database)
-    if not any(item.labels or item.complete_for for item in frozen.training):
-        counts = f"{len(frozen.items)} labelled frames, {len(frozen.training)} of them for training"
-        raise RoundError(f"nothing to learn from: {counts}; label more")
-    store = blob_store.connect(settled.blob_url, settled.data / "blobs")
-    await snapshot.fetch_images(store, frozen.items, folder / "images")
     parent = await _parent(database, settled)
     seen = await snapshot.frames_of(database, parent.manifest.snapshot)
+    try:
+        material = gather(frozen, frozenset(seen), labels, bool(options.get("again")))
+    except MaterialError as error:
+        raise RoundError(str(error)) from None
+    store = blob_store.connect(settled.blob_url, settled.data / "blobs")
+    await snapshot.fetch_images(store, frozen.items, folder / "images")
     epochs, seed = int(options.get("epochs") or EPOCHS), int(options.get("seed") or 0)
-    return Plan(folder, frozen, frozenset(seen), parent, labels, epochs, seed, settled.update_step)
+    room = options.get("memory_frames")
+    memory = Memory(frames=None if room is None else int(room))
+    origin = _origin(settled)
+    return Plan(folder, frozen, material, parent, origin, labels, epochs, seed, settled.update_step, name, memory)
 
 
 async def _parent(database: Database, settled: settings.Settings) -> Pack:
@@ -156,30 +174,39 @@ async def _parent(database: Database, settled: settings.Settings) -> Pack:
         except (PackError, StartError):
             continue
         return pack
+    return _origin(settled)
+
+
+def _origin(settled: settings.Settings) -> Pack:
     try:
         return packs.find(settled.pack, settled.packs)
     except PackError as error:
         raise RoundError(f"no pack to start from: {error}") from None
 
 
-def _shares(plan: Plan) -> NDArray[np.float64]:
-    """Return how often each training frame is drawn: half the samples are new frames, half replay."""
-    new = np.array([item.frame not in plan.seen for item in plan.frozen.training])
-    if new.all() or not new.any():
-        return np.ones(len(new))
-    return np.asarray(np.where(new, NEW_SHARE / new.sum(), (1 - NEW_SHARE) / (~new).sum()), np.float64)
+def _lesson(plan: Plan) -> Lesson:
+    """Return what the round's strategy makes of its material."""
+
+    def shown(items: Sequence[snapshot.Labelled]) -> list[Example]:
+        return snapshot.examples(items, plan.images, plan.labels)
+
+    teacher = network_from(plan.parent, tuple(plan.parent.manifest.labels))
+    task = Task(teacher, plan.labels, shown(plan.material.new), shown(plan.material.past), plan.memory, plan.seed)
+    return incremental.strategy(plan.strategy).prepare(task)
 
 
-def _train(plan: Plan, training: list[Example], report: Tell) -> tuple[Any, dict[str, float]]:
-    start = network_from(plan.parent, plan.labels)
+def _train(plan: Plan, lesson: Lesson, report: Tell) -> tuple[Any, dict[str, float]]:
+    start = network_from(plan.origin if lesson.fresh else plan.parent, plan.labels)
     model: families.AnyConfig = start.config
-    steps = min(MAX_STEPS, max(MIN_STEPS, plan.epochs * len(training) // BATCH))
+    steps = min(MAX_STEPS, max(MIN_STEPS, plan.epochs * len(lesson.examples) // BATCH))
     config = TrainConfig(
         model=model, steps=steps, batch=BATCH, rate=families.of(model).tuning_rate, warmup=steps // 10,
         augment="light", freeze_norms=True, average=0.99, evaluate_every=0, save_every=50, seed=plan.seed,
-        workers=1 if (os.cpu_count() or 1) > 1 else 0,
+        workers=1 if (os.cpu_count() or 1) > 1 else 0, train=lesson.train,
     )  # fmt: skip
-    run = Run(config, training, [], plan.folder / "train", _shares(plan), start.state_dict())
+    run = Run(
+        config, lesson.examples, [], plan.folder / "train", lesson.shares, start.state_dict(), tutor=lesson.tutor
+    )
 
     def follow(row: dict[str, Any]) -> None:
         low, high = TRAINING_SPAN

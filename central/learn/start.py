@@ -82,12 +82,26 @@ def network_from(pack: Pack, labels: tuple[str, ...], tags: tuple[str, ...] | No
     Raises StartError.
     """
     old, weights = read_pack(pack)
-    config = msgspec.structs.replace(old, labels=labels, tags=old.tags if tags is None else tags)
-    family = families.of(config)
     try:
-        network: Any = family.build(config)
+        return _grown(old, weights, labels, tags)
     except ValueError as error:
         raise StartError(f"pack {pack.address[:12]} ({pack.manifest.name}): {error}") from None
+
+
+def fitted(network: Any, labels: tuple[str, ...]) -> Any:
+    """Return a copy of `network` for `labels`, as `network_from` makes it of a pack. Raises StartError."""
+    weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    try:
+        return _grown(network.config, weights, labels, None)
+    except ValueError as error:
+        raise StartError(f"a network for {', '.join(labels)}: {error}") from None
+
+
+def _grown(old: AnyConfig, weights: dict[str, Tensor], labels: tuple[str, ...], tags: tuple[str, ...] | None) -> Any:
+    """Return a network for `labels` and `tags` with `weights`, those of a network as `old` says. Raises ValueError."""
+    config = msgspec.structs.replace(old, labels=labels, tags=old.tags if tags is None else tags)
+    family = families.of(config)
+    network: Any = family.build(config)
     fresh, weights = network.state_dict(), family.whole(network, weights)
     for name in fresh.keys() & weights.keys():
         rows = family.rows(name)
@@ -96,6 +110,5 @@ def network_from(pack: Pack, labels: tuple[str, ...], tags: tuple[str, ...] | No
     left = set(checkpoint.load_into(network, weights, strict=False))
     missing = sorted(left - (network.left_out() if isinstance(network, Lean) else frozenset()))
     if missing:
-        raise StartError(f"pack {pack.address[:12]} ({pack.manifest.name}): it lacks {len(missing)} weights, the first "
-                         f"is {missing[0]}")
+        raise ValueError(f"it lacks {len(missing)} weights, the first is {missing[0]}")
     return network.eval()
