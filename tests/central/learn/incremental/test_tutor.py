@@ -19,8 +19,9 @@ def network(labels: tuple[str, ...], seed: int = 0) -> Any:
     torch.manual_seed(seed)
     made = build(ModelConfig(size="tiny", labels=labels, height=96, width=96, embedding=16)).eval()
     with torch.no_grad():
-        for layer in made.detect.classes:
-            layer.weight.mul_(20)
+        for name, weight in made.named_parameters():
+            if name.startswith("detect.classes.") and weight.ndim > 1:
+                weight.mul_(20)
     return made
 
 
