@@ -3,7 +3,8 @@
 At low resolution the picture less its own surroundings (so that light and shadow cancel) is compared with a slowly
 learned background. A pixel differs where it lies outside all that the background shows right around it, so that a
 shaking mast and swaying leaves, which bring a neighbour's pixel here, differ little; and by more than it usually does,
-which rain and noise raise. What differs, moves, lasts for two frames and lies outside the detections is unexplained.
+which rain and noise raise. What differs, moves, lasts for two frames and lies outside the detections is unexplained,
+but for the fringe of a detected object: a shadow or bumper that the box leaves out is thin for the size of that box.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ RESTLESS = 4.0
 """Times the usual change that counts as motion."""
 MARGIN = 0.2
 """By which detections are widened, relative to their size: shadows, spray and lights belong to them."""
+FRINGE = 0.15
+"""Half thickness, relative to the lesser side of the widened box that it touches, up to which a moving area is part of
+what was detected. A second object beside it is thicker."""
 LEAST_AREA = 0.0008
 """Share of the picture below which a blob is noise: 11 small pixels."""
 MUCH = 0.02
@@ -75,7 +79,7 @@ class UnexplainedMotion:
         if self._seen <= WARM_UP or cv2.countNonZero(mask) > EVERYTHING * mask.size:
             return None
         boxes = covered(inference.detections.boxes, small.shape, frame.image.shape)
-        return judge(uncover(lasting, boxes))
+        return judge(uncover(lasting, boxes), boxes)
 
     def _learn(self, small: Small, change: Small, mask: Mask) -> None:
         rate = max(LEARNING * (1 + self._still), 1.0 / (self._seen + 1))
@@ -130,13 +134,25 @@ def enough(mask: Mask) -> bool:
     return cv2.countNonZero(mask) >= LEAST_AREA * mask.size
 
 
-def judge(rest: Mask) -> Verdict:
-    """Return the verdict on the moving pixels of `rest`, which no detection covers."""
+def fringe(thickness: float, place: list[int], boxes: list[list[int]]) -> bool:
+    """Say whether a blob at `place` (x, y, width, height), half of it `thickness` pixels, only lines one of `boxes`."""
+    x, y, width, height = place
+    touched = [b for b in boxes if b[0] <= x + width and b[2] >= x and b[1] <= y + height and b[3] >= y]
+    return thickness < FRINGE * max((min(b[2] - b[0], b[3] - b[1]) for b in touched), default=0)
+
+
+def judge(rest: Mask, boxes: list[list[int]]) -> Verdict:
+    """Return the verdict on the moving pixels of `rest`, which none of `boxes` covers."""
     if not enough(rest):
         return Verdict(0.0)
-    count, _, stats, centres = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    count, blobs, stats, centres = cv2.connectedComponentsWithStats(rest, connectivity=8)
     areas = stats[1:count, cv2.CC_STAT_AREA] / rest.size
     big = np.flatnonzero(areas >= LEAST_AREA)
+    if len(big) and boxes:
+        depth = cv2.distanceTransform(rest, cv2.DIST_L2, 3)
+        deep = [float(depth[blobs == index].max()) for index in 1 + big]
+        places = stats[1 + big, : cv2.CC_STAT_AREA].tolist()
+        big = big[[not fringe(thickness, place, boxes) for thickness, place in zip(deep, places, strict=True)]]
     if not len(big):
         return Verdict(0.0)
     share = float(areas[big].sum())

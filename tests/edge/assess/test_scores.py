@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.assess import SCORES, Score, kinds
+from edge.assess import SCORES, Score, kinds, unexplained_motion
 from edge.assess.assessor import Assessor
 from edge.assess.sharpness import sharpness
 from edge.assess.uncertainty import AGGREGATES
@@ -210,6 +210,22 @@ def test_unexplained_motion__missed_vehicles_stand_out(options: dict[str, float]
     quiet, missed = street(6, 50, False, **options), street(6, 50, True, **options)
     assert np.mean(missed) > 3 * np.mean(quiet) and np.mean(missed) > 0.3
     assert np.median(quiet) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("blob", "explained"),
+    [
+        ((20, 60, 60, 65), True),  # the shadow under a box of 40 x 40 pixels
+        ((60, 20, 65, 60), True),  # the mirror and the spray at its side
+        ((60, 30, 80, 50), False),  # a second, smaller car that touches the box
+        ((100, 20, 140, 25), False),  # as thin as the shadow, but at no box
+    ],
+)
+def test_unexplained_motion__fringe_of_a_detection(blob: tuple[int, int, int, int], explained: bool) -> None:
+    rest = np.zeros((90, 160), np.uint8)
+    rest[blob[1] : blob[3], blob[0] : blob[2]] = 255
+    assert (unexplained_motion.judge(rest, [[20, 20, 60, 60]]).value == 0.0) is explained
+    assert unexplained_motion.judge(rest, []).value > 0.2
 
 
 def test_unexplained_motion__light_change_is_no_motion() -> None:
