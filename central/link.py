@@ -32,6 +32,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from central.address import BrokerAddress, LinkError, parse_url
 from central.flow import Gate, UnderWay
+from central.readahead import Client
 from protocols import codec, topics
 from protocols.messages import Command, Message, Reply
 
@@ -182,6 +183,10 @@ class Link:
         topic = topics.build(self._prefix, node, channel)
         return self._hand(topic, codec.encode(channel, message), topics.CHANNELS[channel].retained)
 
+    def retract(self, channel: str, node: str) -> bool:
+        """Take back what is retained on `channel` for `node`; as `publish`."""
+        return self._hand(topics.build(self._prefix, node, channel), b"", True)
+
     def announce(self, topic: str, payload: bytes) -> bool:
         """Publish something beside the channels, retained; as `publish`."""
         return self._hand(topic, payload, True)
@@ -288,7 +293,7 @@ class _Connection:
         self.lost: asyncio.Future[str] = loop.create_future()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._answered = False
-        self.client = client = mqtt.Client(
+        self.client = client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"centre-{secrets.token_hex(8)}",
             protocol=mqtt.MQTTv311 if link.part == "all" else mqtt.MQTTv5,

@@ -218,7 +218,7 @@ def _wire(
 ) -> Service:
     notify, answers = Notifier(), _Answers()
     link = Link(broker.centre, settings.prefix, lambda r: service.consumer.deliver(r), lambda: service.greet_all())
-    made = Offers(database, link, signing.sign)
+    made = Offers(database, link, signing.sign, link.retract)
     answers.link, answers.transfer = link, Transfer(settings.data / "packs", link, signed=signing.read)
     consumer = Consumer(database, blobs, link, answers, notify, link.done, made.greet)
     after = timedelta(seconds=getattr(settings, "online_after_s", ONLINE_AFTER_S))

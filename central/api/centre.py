@@ -18,6 +18,7 @@ from central.api.context import Centre
 from central.api.fleet import ServiceFleet
 from central.jobs import rounds
 from central.jobs.process import INTERRUPTED, ProcessJobs
+from central.releases.rollout.advance import Engine
 from central.service import Service
 from central.settings import Settings
 from edge.runtime import packs
@@ -43,6 +44,13 @@ async def _assemble(settings: Settings, service: Service, project: profile.Profi
     return Centre(settings, service.database, service.blobs, project, jobs, fleet, gate, service.notify), jobs
 
 
+def _engine(service: Service) -> Engine:
+    """Return what takes releases through the fleet of `service`."""
+    return Engine(
+        service.database, service.offers, service.signing.withdraw, service.notify, lambda: service.link.connected
+    )
+
+
 @asynccontextmanager
 async def open_centre(
     settings: Settings, on_first_password: Callable[[str], None] = lambda _password: None
@@ -62,7 +70,9 @@ async def open_centre(
         password = await passwords.first_admin(service.database)
         if password is not None:
             on_first_password(password)
-        service.spawn(Chores(centre, service.offers.tell_all).run, "chores")
+        chores = Chores(centre, service.offers.tell_all)
+        service.spawn(chores.run, "chores")
+        service.spawn(partial(chores.rollouts, _engine(service)), "rollouts")
         if settings.auto_review:
             known, confidence = project.label_names, settings.auto_confidence
             review = partial(auto.run, service.database, service.notify, known, confidence)

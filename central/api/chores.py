@@ -1,6 +1,7 @@
 """What the centre does by itself while it serves.
 
 releases    notices releases that another process made (a command beside the server) and tells the nodes
+rollouts    takes releases through the fleet in waves (`central.releases.rollout`)
 proposals   has waiting frames proposed anew by the released pack, whenever some are out of date
 auto        reviews in place of people, where the settings say so
 """
@@ -8,8 +9,9 @@ auto        reviews in place of people, where the settings say so
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import structlog
 from sqlalchemy import select
@@ -25,8 +27,18 @@ from central.store.models import Round
 _log = structlog.get_logger(__name__)
 LOOK_S: Final = 2.0
 """Seconds between two looks at which release counts."""
+ROLLOUT_SHARE: Final = 0.05
+"""Of the time, at most, goes into looks at rollouts: one of a thousand nodes takes a part of a second."""
 PROPOSE_S: Final = 30.0
 """Seconds between two runs of proposals: each opens the pack in a process of its own."""
+
+
+class Rollouts(Protocol):
+    """What advances rollouts (`central.releases.rollout.advance.Engine`)."""
+
+    async def tick(self) -> None:
+        """Look at every rollout once. Raises SQLAlchemyError."""
+        ...
 
 
 class Chores:
@@ -77,6 +89,16 @@ class Chores:
             self._proposing = False
             if step["state"] == "failed":
                 _log.warning("proposals failed", reason=step.get("detail"))
+
+    async def rollouts(self, engine: Rollouts) -> None:
+        """Advance rollouts, for ever."""
+        while True:
+            began = time.monotonic()
+            try:
+                await engine.tick()
+            except (SQLAlchemyError, OSError) as error:
+                _log.warning("rollouts were not looked at; trying again", error=str(error)[:300])
+            await asyncio.sleep(max(LOOK_S, (time.monotonic() - began) / ROLLOUT_SHARE))
 
     async def run(self) -> None:
         """Do what there is to do, for ever."""

@@ -1,19 +1,24 @@
-"""Which pack the nodes should run: the newest release, published retained to each, and again whenever in doubt."""
+"""Which pack each node should run: the newest release that is for it, published retained, and again whenever in doubt.
+
+A release of a rollout is for the nodes that it was offered to (`ReleaseNode`, not withdrawn); any other one, and that
+of a rollout through the whole fleet once it is done, is for everybody.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.link import Publisher
+from central.releases.rollout import ACTIVE
 from central.store.database import Database
-from central.store.models import Node, Pack, Policy, Release, ReleaseNode
+from central.store.models import Node, Pack, Policy, Release, ReleaseNode, Rollout
 from protocols import messages as m
 from protocols.trust import TrustError
 
@@ -41,9 +46,52 @@ def policy_message(policy: Policy) -> m.Policy:
     return msgspec.convert(fields, m.Policy)
 
 
+def counts() -> ColumnElement[bool]:
+    """Return the condition that a release is for everybody."""
+    whole = select(Rollout.release).where(Rollout.state == "done", Rollout.fleet, Rollout.release.is_not(None))
+    return or_(Release.rollout.is_(None), Release.number.in_(whole))
+
+
 async def newest(session: AsyncSession) -> Release | None:
-    """Return the release that counts."""
-    return (await session.scalars(select(Release).order_by(Release.number.desc()).limit(1))).first()
+    """Return the release that counts: the newest that is for everybody."""
+    return (await session.scalars(select(Release).where(counts()).order_by(Release.number.desc()).limit(1))).first()
+
+
+async def due(session: AsyncSession, nodes: Collection[str]) -> dict[str, Release | None]:
+    """Return for each of `nodes` the release that it should run; None where there is none for it."""
+    general = await newest(session)
+    number = general.number if general else 0
+    own = (
+        select(ReleaseNode.node, func.max(ReleaseNode.release))
+        .where(~ReleaseNode.withdrawn, ReleaseNode.release > number)
+        .group_by(ReleaseNode.node)
+    )
+    latest: dict[str, int] = {row[0]: row[1] for row in await session.execute(own)}
+    named = select(Release).where(Release.number.in_(set(latest.values())))
+    known = {release.number: release for release in await session.scalars(named)} if latest else {}
+    return {node: known[latest[node]] if node in latest else general for node in nodes}
+
+
+async def withdrawn(session: AsyncSession) -> set[str]:
+    """Return the nodes that some offer was taken back from."""
+    return set(await session.scalars(select(ReleaseNode.node).where(ReleaseNode.withdrawn).distinct()))
+
+
+async def busy(session: AsyncSession) -> Rollout | None:
+    """Return a rollout that is under way, if any."""
+    return (await session.scalars(select(Rollout).where(Rollout.state.in_(ACTIVE)).limit(1))).first()
+
+
+async def add(session: AsyncSession, pack: Pack, by: str, notes: str, rollout: int | None = None) -> Release:
+    """Add the next release, of `pack`, and return it; nobody is offered it yet."""
+    number = ((await session.scalar(select(func.max(Release.number)))) or 0) + 1
+    release = Release(
+        number=number, pack=pack.address, name=pack.name, by=by, notes=notes[: m.MAX_TEXT],
+        size_bytes=pack.size_bytes, rollout=rollout,
+    )  # fmt: skip
+    session.add(release)
+    await session.flush()
+    return release
 
 
 async def create(database: Database, pack: str, by: str, notes: str = "") -> Release:
@@ -52,22 +100,29 @@ async def create(database: Database, pack: str, by: str, notes: str = "") -> Rel
         row = await session.get(Pack, pack)
         if row is None:
             raise ReleaseError(f"pack {pack[:12]} is not registered here; register it first")
-        number = ((await session.scalar(select(func.max(Release.number)))) or 0) + 1
-        release = Release(
-            number=number, pack=pack, name=row.name, by=by, notes=notes[: m.MAX_TEXT], size_bytes=row.size_bytes
-        )
-        session.add(release)
-        await session.flush()
-        session.add_all([ReleaseNode(release=number, node=node) for node in await session.scalars(select(Node.name))])
+        running = await busy(session)
+        if running is not None:
+            raise ReleaseError(
+                f"rollout {running.id} is {running.state.replace('_', ' ')}; end it first: abort it, or roll it back"
+            )
+        release = await add(session, row, by, notes)
+        session.add_all([ReleaseNode(release=release.number, node=n) for n in await session.scalars(select(Node.name))])
         return release
 
 
 class Offers:
-    """Publishes to each node what counts for it: the newest release and its policy."""
+    """Publishes to each node what counts for it: its release and its policy."""
 
-    def __init__(self, database: Database, publisher: Publisher, sign: Callable[[Release], None]) -> None:
-        """`sign` signs a release before anybody is told of it, once. Raises TrustError, OSError."""
-        self._database, self._publisher, self._sign = database, publisher, sign
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        sign: Callable[[Release], None],
+        retract: Callable[[str, str], bool] = lambda _channel, _node: True,
+    ) -> None:
+        """`sign` signs a release before anybody is told of it, once. Raises TrustError, OSError. `retract` takes back
+        what is retained on a channel for a node."""
+        self._database, self._publisher, self._sign, self._retract = database, publisher, sign, retract
         self._told: set[tuple[str, str]] = set()
 
     def forget(self) -> None:
@@ -76,34 +131,45 @@ class Offers:
 
     async def tell_all(self) -> None:
         """Tell every node that is known."""
+        await self.tell(None)
+
+    async def tell(self, names: Collection[str] | None) -> None:
+        """Tell the nodes called `names`, those of them that are known; None: all of them."""
+        query = select(Node.name, Node.boot).order_by(Node.name)
         async with self._database.read() as session:
-            release = await newest(session)
+            nodes = list(await session.execute(query if names is None else query.where(Node.name.in_(names))))
+            releases = await due(session, [name for name, _ in nodes])
             policies = {p.node: p for p in await session.scalars(select(Policy))}
-            nodes = list(await session.execute(select(Node.name, Node.boot)))
-        release = await self._signed(release)
+            back = await withdrawn(session)
+        signed = await self._signed({r.number: r for r in releases.values() if r is not None})
         for name, boot in nodes:
-            self._tell(name, boot, release, policies.get(name) or policies.get(DEFAULT_POLICY))
+            release = releases[name]
+            if release is None and name in back:
+                self._retract("release", name)
+            offered = release if release is not None and release.number in signed else None
+            self._tell(name, boot, offered, policies.get(name) or policies.get(DEFAULT_POLICY))
 
     async def greet(self, node: str, boot: str) -> None:
         """Tell `node`, unless it was told since it started and since the broker did."""
         if (node, boot) in self._told:
             return
         async with self._database.read() as session:
-            release = await newest(session)
+            release = (await due(session, [node]))[node]
             policy = await session.get(Policy, node) or await session.get(Policy, DEFAULT_POLICY)
-        release = await self._signed(release)
-        self._tell(node, boot, release, policy)
+        signed = await self._signed({release.number: release} if release is not None else {})
+        self._tell(node, boot, release if signed else None, policy)
 
-    async def _signed(self, release: Release | None) -> Release | None:
-        """Return `release`, signed; None where it cannot be, as no node would take it."""
-        if release is None:
-            return None
-        try:
-            await asyncio.to_thread(self._sign, release)
-        except (TrustError, OSError) as error:
-            log.error("a release cannot be signed; no node is told of it", number=release.number, reason=str(error))
-            return None
-        return release
+    async def _signed(self, releases: dict[int, Release]) -> set[int]:
+        """Sign `releases` and return the numbers of those that are; no node would take the others."""
+        done: set[int] = set()
+        for number, release in sorted(releases.items()):
+            try:
+                await asyncio.to_thread(self._sign, release)
+            except (TrustError, OSError) as error:
+                log.error("a release cannot be signed; no node is told of it", number=number, reason=str(error))
+                continue
+            done.add(number)
+        return done
 
     def _tell(self, node: str, boot: str, release: Release | None, policy: Policy | None) -> None:
         told = True

@@ -110,9 +110,7 @@ def newest_root(data: Path) -> bytes:
     return newest.read_bytes()
 
 
-def rotate(
-    data: Path, old: Sequence[CryptoSigner], new_roots: Sequence[Path], threshold: int, now: datetime
-) -> None:
+def rotate(data: Path, old: Sequence[CryptoSigner], new_roots: Sequence[Path], threshold: int, now: datetime) -> None:
     """Replace the online key, and the root keys by new ones in the files `new_roots` where there are any.
 
     `old` are root keys that are at hand. After a power cut at any point, opening goes on with the old keys or the new
@@ -173,6 +171,13 @@ class Signing:
                 length = file.tell()
             self._repository.add(release.pack, length, digest, release.number, release.name, self._clock())
         log.info("release signed", release=release.number, pack=release.pack[:12])
+
+    def withdraw(self, release: Release) -> None:
+        """Sign no more that the pack of `release` is that release: who has not begun refuses it. Raises OSError."""
+        with self._lock:
+            taken = self._repository.withdraw(release.pack, release.number, self._clock())
+        if taken:
+            log.info("release withdrawn", release=release.number, pack=release.pack[:12])
 
     def read(self, name: str) -> bytes | None:
         """Return the file `name` (``trust/<file>`` or ``time/<nonce>``) as nodes get it, None where there is none."""

@@ -169,6 +169,16 @@ class Repository:
         self.targets.signed.targets[path] = TargetFile(length, {"sha256": sha256}, path, {"custom": custom})
         self._sign_targets(now)
 
+    def withdraw(self, address: str, release: int, now: datetime) -> bool:
+        """Sign no more that the pack with `address` is `release`; say whether it was signed so far. Raises OSError."""
+        old = self.targets.signed.targets.get(target_path(address))
+        releases = set(old.custom.get("releases", ())) if old is not None and old.custom else set()
+        if old is None or not old.custom or release not in releases:
+            return False
+        old.custom["releases"] = sorted(releases - {release})
+        self._sign_targets(now)
+        return True
+
     def _sign_targets(self, now: datetime) -> None:
         signed = self.targets.signed
         signed.version, signed.expires = signed.version + 1, _after(now, TARGETS_LIFETIME)

@@ -35,6 +35,8 @@ class Rollout(Base):
     state: Mapped[str] = mapped_column(String(16), default="planned")
     revision: Mapped[int] = mapped_column(default=1)
     """Grows with each change of `state`; who changes it names the one that they saw."""
+    fleet: Mapped[bool] = mapped_column(default=True)
+    """Whether its plan has every node: then, once it is done, its release is the one that counts."""
     plan: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """A `central.releases.rollout.plan.Plan`."""
     wave: Mapped[int] = mapped_column(default=0)
@@ -90,6 +92,8 @@ class RolloutNode(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     late: Mapped[bool] = mapped_column(default=False)
     """Whether it was offered the release after its wave had opened, because it was away."""
+    forgiven: Mapped[bool] = mapped_column(default=False)
+    """Whether a person went on in spite of its failure: then it is judged no more."""
     offered: Mapped[datetime | None] = mapped_column(default=None)
     offered_s: Mapped[float | None] = mapped_column(default=None)
     """On the rollout's clock, seconds; of the last offer, the way back included."""
