@@ -1,25 +1,27 @@
-"""COCO object detection: one JSON file with ``images``, ``annotations`` (``bbox`` is x, y, width, height) and
-``categories``.
+"""COCO object detection: one JSON file with ``images``, ``annotations`` (``bbox`` is x, y, width, height;
+``segmentation`` a list of outlines x1, y1, x2, y2 ...) and ``categories``.
 
-Beyond COCO, and ignored by its readers: per image ``camera``, ``frame`` (place in a sequence, from 1), ``labelled``
-and ``complete_for``. An image without ``complete_for`` was looked through for every category, as COCO means it.
+Beyond COCO, and ignored by its readers: per image ``camera``, ``frame`` (place in a sequence, from 1), ``labelled``,
+``complete_for`` and ``tags``. An image without ``complete_for`` was looked through for every category, as in COCO.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from central.annotate.boxes import LabelBox
-from central.annotate.formats import Dataset, FormatError, Picture
+from central.annotate.boxes import LabelBox, Mask
+from central.annotate.formats import Dataset, FormatError, Part, Picture, TagState
+from central.annotate.formats.reading import MAX_COORDINATE, MAX_FILE, MAX_NAME, MAX_SIDE, around, check_size, outline
+from central.annotate.formats.reading import picture as checked
 from protocols.files import write_atomic
 
-MAX_FILE: Final = 2 * 1024 * 1024 * 1024
-"""Bytes; the whole of COCO's own training annotations has a quarter of it."""
+RUN_LENGTH: Final = "masks by run lengths"
 
 
 class _Category(msgspec.Struct):
@@ -29,13 +31,14 @@ class _Category(msgspec.Struct):
 
 class _Image(msgspec.Struct, omit_defaults=True):
     id: int
-    file_name: Annotated[str, Meta(min_length=1, max_length=1000)]
-    width: Annotated[int, Meta(ge=1)]
-    height: Annotated[int, Meta(ge=1)]
+    file_name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+    width: Annotated[int, Meta(ge=1, le=MAX_SIDE)]
+    height: Annotated[int, Meta(ge=1, le=MAX_SIDE)]
     camera: str = ""
     frame: int | None = None
     labelled: bool = True
     complete_for: list[str] | None = None
+    tags: dict[str, TagState] = {}
 
 
 class _Annotation(msgspec.Struct, omit_defaults=True):
@@ -46,6 +49,7 @@ class _Annotation(msgspec.Struct, omit_defaults=True):
     area: float = 0.0
     iscrowd: int = 0
     score: float | None = None
+    segmentation: list[list[float]] | dict[str, msgspec.Raw] = []
 
 
 class _File(msgspec.Struct):
@@ -55,54 +59,73 @@ class _File(msgspec.Struct):
 
 
 def _parse(path: Path) -> _File:
+    check_size(path, MAX_FILE, "COCO file")
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise FormatError(f"{path}: more than {MAX_FILE} bytes")
         return msgspec.json.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror}; give a COCO file") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise FormatError(f"{path}: not a COCO file: {str(error)[:300]}") from None
+        raise FormatError(f"{path}: not a COCO file: {' '.join(str(error).split())[:300]}") from None
 
 
-def _box(path: Path, given: _Annotation) -> tuple[float, float, float, float] | None:
+def _mask(path: Path, given: _Annotation, left_out: Counter[str]) -> Mask | None:
+    if isinstance(given.segmentation, dict):
+        left_out[RUN_LENGTH] += 1
+        return None
+    rings = [ring for ring in given.segmentation if len(ring) >= 6]
+    return tuple(outline(path, ring) for ring in rings) or None
+
+
+def _box(path: Path, given: _Annotation, mask: Mask | None) -> tuple[float, float, float, float] | None:
     x, y, width, height = given.bbox
-    if not all(math.isfinite(v) for v in given.bbox):
+    if not all(math.isfinite(v) and abs(v) <= MAX_COORDINATE for v in given.bbox):
         raise FormatError(f"{path}: annotation {given.id} has a box that is not finite")
-    return (x, y, x + width, y + height) if width > 0 and height > 0 else None
+    if width > 0 and height > 0:
+        return x, y, x + width, y + height
+    return around(mask) if mask else None
 
 
 class Coco:
     """The format."""
 
     name = "coco"
+    about = "a JSON file"
+    lacks: tuple[Part, ...] = ()
+    images: str | None = None
 
     def read(self, path: Path) -> Dataset:
         """Return the data set in the file `path`; crowd regions and boxes without area are left out."""
         file = _parse(path)
         names = {c.id: c.name for c in file.categories}
-        labels = tuple(names.values())
+        labels, left_out = tuple(names.values()), Counter[str]()
         boxes: dict[int, list[LabelBox]] = {image.id: [] for image in file.images}
         for given in file.annotations:
             if given.image_id not in boxes or given.category_id not in names:
                 raise FormatError(f"{path}: annotation {given.id} names an image or a category that is not there")
-            box = _box(path, given)
-            if box is not None and not given.iscrowd:
-                boxes[given.image_id].append(LabelBox(box, names[given.category_id], given.score))
-        return Dataset(labels, tuple(self._picture(i, boxes[i.id], labels) for i in file.images))
+            mask = None if given.iscrowd else _mask(path, given, left_out)
+            box = _box(path, given, mask)
+            if box is None or given.iscrowd:
+                left_out["crowd regions" if given.iscrowd else "boxes without area"] += 1
+            else:
+                boxes[given.image_id].append(LabelBox(box, names[given.category_id], given.score, mask))
+        pictures = tuple(self._picture(path, i, boxes[i.id], labels) for i in file.images)
+        tags = tuple(dict.fromkeys(tag for image in file.images for tag in image.tags))
+        return Dataset(labels, pictures, tags, left_out)
 
     @staticmethod
-    def _picture(image: _Image, boxes: list[LabelBox], labels: tuple[str, ...]) -> Picture:
+    def _picture(path: Path, image: _Image, boxes: list[LabelBox], labels: tuple[str, ...]) -> Picture:
         everything = labels if image.labelled else ()
-        return Picture(
-            name=image.file_name,
-            width=image.width,
-            height=image.height,
+        return checked(
+            path,
+            image.file_name,
+            image.width,
+            image.height,
             boxes=tuple(boxes),
             complete_for=everything if image.complete_for is None else tuple(image.complete_for),
             labelled=image.labelled,
             camera=image.camera,
             index=None if image.frame is None else image.frame - 1,
+            tags=image.tags,
         )
 
     def write(self, dataset: Dataset, path: Path) -> None:
@@ -110,31 +133,31 @@ class Coco:
         ids = {name: number for number, name in enumerate(dataset.labels, 1)}
         images: list[_Image] = []
         annotations: list[_Annotation] = []
-        for number, picture in enumerate(dataset.pictures, 1):
-            frame = None if picture.index is None else picture.index + 1
-            complete = list(picture.complete_for)
-            images.append(
-                _Image(
-                    number,
-                    picture.name,
-                    picture.width,
-                    picture.height,
-                    picture.camera,
-                    frame,
-                    picture.labelled,
-                    complete,
-                )
-            )
-            for given in picture.boxes:
-                x1, y1, x2, y2 = given.box
-                bbox = (x1, y1, x2 - x1, y2 - y1)
-                annotations.append(
-                    _Annotation(
-                        len(annotations) + 1, number, ids[given.label], bbox, bbox[2] * bbox[3], score=given.score
-                    )
-                )
+        for number, p in enumerate(dataset.pictures, 1):
+            place = None if p.index is None else p.index + 1
+            complete = list(p.complete_for)
+            images.append(_Image(number, p.name, p.width, p.height, p.camera, place, p.labelled, complete, p.tags))
+            for given in p.boxes:
+                annotations.append(_annotation(len(annotations) + 1, number, ids[given.label], given))
         file = _File(images, annotations, [_Category(number, name) for name, number in ids.items()])
         write_atomic(path, msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n")
+
+
+def _annotation(number: int, image: int, category: int, given: LabelBox) -> _Annotation:
+    x1, y1, x2, y2 = given.box
+    bbox = (x1, y1, x2 - x1, y2 - y1)
+    rings = [[v for point in ring for v in point] for ring in given.mask or ()]
+    area = _area(given.mask) if given.mask else bbox[2] * bbox[3]
+    return _Annotation(number, image, category, bbox, area, score=given.score, segmentation=rings)
+
+
+def _area(mask: Mask) -> float:
+    """Return the area within the rings of `mask`, by the shoelace formula."""
+    total = 0.0
+    for ring in mask:
+        turned = (*ring[1:], ring[0])
+        total += abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, turned, strict=True))) / 2
+    return total
 
 
 FORMAT: Final = Coco()
