@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from central.annotate.boxes import LabelBox, Mask
 from central.annotate.formats import Dataset, FormatError, Part, Picture, TagState
@@ -41,15 +41,17 @@ class _Image(msgspec.Struct, omit_defaults=True):
     tags: dict[str, TagState] = {}
 
 
-class _Annotation(msgspec.Struct, omit_defaults=True):
+class _Annotation(msgspec.Struct):
+    """COCO's own tools want all of it but the score."""
+
     id: int
     image_id: int
     category_id: int
     bbox: tuple[float, float, float, float]
     area: float = 0.0
     iscrowd: int = 0
-    score: float | None = None
     segmentation: list[list[float]] | dict[str, msgspec.Raw] = []
+    score: float | UnsetType | None = UNSET
 
 
 class _File(msgspec.Struct):
@@ -107,7 +109,8 @@ class Coco:
             if box is None or given.iscrowd:
                 left_out["crowd regions" if given.iscrowd else "boxes without area"] += 1
             else:
-                boxes[given.image_id].append(LabelBox(box, names[given.category_id], given.score, mask))
+                score = None if given.score is UNSET else given.score
+                boxes[given.image_id].append(LabelBox(box, names[given.category_id], score, mask))
         pictures = tuple(self._picture(path, i, boxes[i.id], labels) for i in file.images)
         tags = tuple(dict.fromkeys(tag for image in file.images for tag in image.tags))
         return Dataset(labels, pictures, tags, left_out)
@@ -148,7 +151,8 @@ def _annotation(number: int, image: int, category: int, given: LabelBox) -> _Ann
     bbox = (x1, y1, x2 - x1, y2 - y1)
     rings = [[v for point in ring for v in point] for ring in given.mask or ()]
     area = _area(given.mask) if given.mask else bbox[2] * bbox[3]
-    return _Annotation(number, image, category, bbox, area, score=given.score, segmentation=rings)
+    score = UNSET if given.score is None else given.score
+    return _Annotation(number, image, category, bbox, area, segmentation=rings, score=score)
 
 
 def _area(mask: Mask) -> float:

@@ -33,8 +33,9 @@ def test_family() -> None:
 def test_write__plain_coco(tmp_path: Path) -> None:
     FORMAT.write(Dataset(("car", "bus"), PICTURES), tmp_path / "x.json")
     file = json.loads((tmp_path / "x.json").read_text())
-    assert file["annotations"][0] | {"score": None} == {
-        "id": 1, "image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 29.0, 38.0], "area": 1102.0, "score": None,
+    assert file["annotations"][0] == {
+        "id": 1, "image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 29.0, 38.0], "area": 1102.0, "iscrowd": 0,
+        "segmentation": [],
     }  # fmt: skip
 
 

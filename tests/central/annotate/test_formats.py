@@ -111,6 +111,10 @@ def datumaro(**parts: Any) -> str:
     return json.dumps(CATEGORIES | {"items": [ITEM | parts]})
 
 
+def boxed(label: int, side: float) -> str:
+    return datumaro(annotations=[{"type": "bbox", "label_id": label, "bbox": [1, 1, 1, side]}])
+
+
 def rectangle(**value: Any) -> str:
     result = {"type": "rectanglelabels", "original_width": 9, "original_height": 9,
               "value": {"x": 1, "y": 1, "width": 2, "height": 2, "rectanglelabels": ["car"]} | value}  # fmt: skip
@@ -157,15 +161,13 @@ def rectangle(**value: Any) -> str:
         ("label-studio", {"x.json": json.dumps([TASK])[:-5]}, "not JSON"),
         ("label-studio", {"x.json": json.dumps([TASK | {"data": {"image": "/x?d=../../a"}}])}, "leads out"),
         ("label-studio", {"x.json": rectangle(x=1e308)}, "not finite or too large"),
-        ("label-studio", {"x.json": rectangle().replace('"original_width": 9', '"original_width": 0')}, "original_width"),
+        ("label-studio", {"x.json": rectangle().replace("width\": 9", "width\": 0")}, "original_width"),
         ("label-studio", {"x.json": rectangle(rectanglelabels=["x" * 65])}, "label"),
         ("datumaro", {"annotations/x.json": "[]"}, "not JSON of this kind"),
         ("datumaro", {"annotations/x.json": '{"items": []}'}, "categories"),
         ("datumaro", {"annotations/x.json": datumaro(image={"path": "../../x", "size": [1, 1]})}, "leads out"),
-        ("datumaro", {"annotations/x.json": datumaro(annotations=[{"type": "bbox", "label_id": 9, "bbox": [1, 1, 1, 1]}])},
-         "label 9"),
-        ("datumaro", {"annotations/x.json": datumaro(annotations=[{"type": "bbox", "label_id": 0, "bbox": [1, 1, 1, 1e99]}])},
-         "too large"),
+        ("datumaro", {"annotations/x.json": boxed(9, 1)}, "label 9"),
+        ("datumaro", {"annotations/x.json": boxed(0, 1e99)}, "too large"),
         ("datumaro", {"annotations/x.json": datumaro(annotations=7)}, "not a Datumaro item"),
         ("datumaro", {}, "no annotations"),
         ("coco", {"x.json": '{"images": [{"id": 1, "file_name": "../x", "width": 1, "height": 1}], "annotations": [],'
