@@ -35,13 +35,15 @@ Boxes = NDArray[np.float32]
 
 @dataclass
 class Track:
-    """One object over time. `missed` counts the frames since it was last seen."""
+    """One object over time. `missed` counts the frames since it was last seen; `lost` says whether neither the border
+    nor an object before it explains that."""
 
     box: Boxes
     speed: Boxes
     label: int
     seen: int = 1
     missed: int = 0
+    lost: bool = False
 
     def expected(self) -> Boxes:
         """Return where the box should be now."""
@@ -109,13 +111,14 @@ class Inconsistency:
     def _seen(self, track: Track, box: Boxes, label: int, labels: tuple[str, ...]) -> list[tuple[float, str]]:
         events: list[tuple[float, str]] = []
         settled = track.seen >= SETTLED
-        if settled and track.missed:
+        if track.missed and track.lost:
             events.append((RETURNED, f"{labels[label]} comes back after a gap"))
         if settled and label != track.label:
             events.append((FLIPPED, f"{labels[track.label]} turns into {labels[label]}"))
         step = (box - track.box) / (track.missed + 1)
         track.speed = np.asarray(SPEED_MEMORY * track.speed + (1.0 - SPEED_MEMORY) * step, np.float32)
         track.box, track.label, track.seen, track.missed = box.copy(), label, track.seen + 1, 0
+        track.lost = False
         return events
 
     def _missed(
@@ -127,6 +130,7 @@ class Inconsistency:
         own = areas(expected[None])[0]
         if len(found) and float(overlaps(expected[None], found.boxes).max()) > HIDDEN * own:
             return []
+        track.lost = True
         return [(VANISHED, f"{labels[track.label]} vanishes inside the picture")]
 
 

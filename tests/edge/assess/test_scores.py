@@ -188,6 +188,18 @@ def test_inconsistency__hidden_behind_another_is_no_event() -> None:
     assert value(score, inference(bus)) == 0.0
 
 
+def test_inconsistency__return_from_behind_another_is_no_event() -> None:
+    score, car, bus = kinds()["inconsistency"].create(), (100.0, 60.0, 140.0, 90.0), (80.0, 30.0, 200.0, 95.0)
+    for _ in range(5):
+        value(score, inference(car))
+    assert [value(score, inference(bus)), value(score, inference(bus, car))] == [0.0, 0.0]
+
+
+def test_inconsistency__flicker_at_the_border_is_no_event() -> None:
+    score, far = kinds()["inconsistency"].create(), (200.0, 0.0, 220.0, 12.0)
+    assert [value(score, inference(*([far] if i % 6 else []))) for i in range(1, 20)] == [0.0] * 19
+
+
 def test_inconsistency__few_frames_per_second_stay_calm() -> None:
     score = kinds()["inconsistency"].create()
     assert sum(value(score, inference((40.0 * (i % 6), 20, 40.0 * (i % 6) + 30, 50))) for i in range(30)) == 0.0
