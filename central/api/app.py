@@ -23,6 +23,7 @@ from central.api.routes import (
     policies,
     profile,
     releases,
+    rollouts,
     rounds,
     session,
 )
@@ -30,7 +31,7 @@ from edge import __version__
 
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (
-    session, overview, nodes, frames, profile, rounds, packs, releases, accuracy, policies, events, health
+    session, overview, nodes, frames, profile, rounds, packs, releases, rollouts, accuracy, policies, events, health
 )  # fmt: skip
 OpenCentre = Callable[[], AbstractAsyncContextManager[Centre]]
 

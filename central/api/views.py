@@ -142,6 +142,7 @@ def release(row: m.Release) -> s.ReleaseView:
         at=row.at,
         by=row.by,
         notes=row.notes,
+        rollout=row.rollout,
         nodes=[
             s.ReleaseNodeView(node=n.node, step=n.step, progress=n.progress, reason=n.reason, at=n.at)
             for n in row.nodes

@@ -61,9 +61,7 @@ def _keep(pack: Pack, folder: Path) -> tuple[Pack, int]:
     return kept, len(data)
 
 
-async def register(
-    database: Database, folder: Path, pack: Pack, measured: Mapping[str, float] | None = None
-) -> Pack:
+async def register(database: Database, folder: Path, pack: Pack, measured: Mapping[str, float] | None = None) -> Pack:
     """Copy `pack` into `folder` (``<data>/packs``), verify it there, note it, and return the copy. Twice is once.
 
     `measured` are figures that its manifest could not know yet. Raises PackError or OSError.

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from central.api import rollouts, views
 from central.api import schemas as s
-from central.api import views
 from central.api.access import Viewer
 from central.api.context import CentreDep
-from central.api.errors import documented
+from central.api.errors import documented, not_found
+from central.releases.compare import compare
 from central.store.models import Node, Pack
+from protocols.messages import SHA256_HEX
 
 router = APIRouter(prefix="/packs", tags=["packs"])
+Address = Annotated[str, Path(pattern=SHA256_HEX)]
 
 
 async def running(session: AsyncSession) -> dict[str, list[str]]:
@@ -36,3 +39,15 @@ async def packs(
         nodes = await running(session)
         rows = await session.scalars(select(Pack).order_by(Pack.registered.desc(), Pack.address).limit(limit))
         return [views.pack(row, nodes) for row in rows]
+
+
+@router.get("/{address}/diff", responses=documented(401, 404, 422))
+async def pack_diff(
+    _: Viewer, centre: CentreDep, address: Address, to: Annotated[str, Query(pattern=SHA256_HEX)]
+) -> s.PackDiff:
+    """What changed from one pack to another: classes, data, figures, cameras, bytes and tensors."""
+    async with centre.database.read() as session:
+        before, after = await session.get(Pack, address), await session.get(Pack, to)
+    if before is None or after is None:
+        raise not_found(f"pack {(to if before is not None else address)[:12]}")
+    return rollouts.difference(await compare(centre.database, centre.settings.packs, before, after))

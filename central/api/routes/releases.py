@@ -15,6 +15,7 @@ from central.api import views
 from central.api.access import Engineer, Viewer
 from central.api.context import CentreDep, FleetError
 from central.api.errors import ApiError, documented, not_found
+from central.releases import offers
 from central.store.models import Pack, Release
 from protocols.pack import PackError, open_folder
 
@@ -32,13 +33,16 @@ async def releases(
         return [views.release(row) for row in await session.scalars(query)]
 
 
-@router.post("", status_code=201, responses=documented(401, 403, 404, 422, 503))
+@router.post("", status_code=201, responses=documented(401, 403, 404, 409, 422, 503))
 async def release(body: s.ReleaseBody, person: Engineer, centre: CentreDep) -> s.ReleaseView:
-    """Offer a pack to every node. Releasing an earlier pack again is how to go back to it."""
+    """Offer a pack to every node at once. Releasing an earlier pack again is how to go back to it."""
     async with centre.database.read() as session:
-        known = await session.get(Pack, body.pack)
+        known, running = await session.get(Pack, body.pack), await offers.busy(session)
     if known is None:
         raise not_found(f"pack {body.pack[:12]}")
+    if running is not None:
+        message = f"rollout {running.id} is {running.state.replace('_', ' ')}; end it first: abort it, or roll it back"
+        raise ApiError(409, "busy", message, {"rollout": running.id})
     try:
         # Every file is read and hashed again: what is offered to a city must be whole.
         await asyncio.to_thread(open_folder, centre.settings.packs / known.address)

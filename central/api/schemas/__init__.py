@@ -15,4 +15,5 @@ from central.api.schemas.nodes import *  # noqa: F403
 from central.api.schemas.overview import *  # noqa: F403
 from central.api.schemas.project import *  # noqa: F403
 from central.api.schemas.releases import *  # noqa: F403
+from central.api.schemas.rollouts import *  # noqa: F403
 from central.api.schemas.session import *  # noqa: F403

@@ -37,4 +37,5 @@ class ReleaseView(View):
     at: datetime
     by: str
     notes: str = ""
+    rollout: int | None = Field(None, description="The rollout that it belongs to: then only its waves are offered it.")
     nodes: list[ReleaseNodeView] = Field([])
