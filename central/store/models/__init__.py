@@ -3,6 +3,8 @@
     Node 1-n Camera            who is there, and how it fares
     Frame 1-n Annotation       what was seen: machines' proposals (unconfirmed) and labels (confirmed)
           1-n LabelRevision    every answer that a person gave, in order; nothing of it is overwritten
+          1-n Opinion, Verdict, Draft, Lease, Flag   second opinions, what proposals were worth, who is at work
+    BlurPair 1-n PairLabel     which of two objects is sharper
     Pack 1-n Release 1-n ReleaseNode   models, their offers to the nodes, and how far each node is
     Rollout 1-n RolloutWave, RolloutNode, RolloutEvent   a release's way through the fleet, and who decided what
     Snapshot, Round            what was trained on, and what came of it
@@ -19,6 +21,17 @@ Rules
 
 from __future__ import annotations
 
+from central.store.models.annotation import (
+    BlurPair,
+    Draft,
+    Flag,
+    Lease,
+    Opinion,
+    Outcome,
+    PairAnswer,
+    PairLabel,
+    Verdict,
+)
 from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, UtcDateTime
 from central.store.models.enrolment import Enrolment, Parked
 from central.store.models.fleet import Camera, EventKind, Node, NodeEvent, NodeState, Policy
@@ -34,19 +47,27 @@ __all__ = [
     "IDENTITY",
     "Annotation",
     "Base",
+    "BlurPair",
     "Camera",
+    "Draft",
     "Enrolment",
     "EventKind",
+    "Flag",
     "Frame",
     "FrameState",
     "Job",
     "JobState",
     "LabelRevision",
+    "Lease",
     "Node",
     "NodeEvent",
     "NodeStage",
     "NodeState",
+    "Opinion",
+    "Outcome",
     "Pack",
+    "PairAnswer",
+    "PairLabel",
     "Parked",
     "Policy",
     "Release",
@@ -64,4 +85,5 @@ __all__ = [
     "Snapshot",
     "User",
     "UtcDateTime",
+    "Verdict",
 ]

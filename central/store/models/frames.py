@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, one_of
@@ -22,6 +22,7 @@ class Frame(Base):
         UniqueConstraint("node", "boot", "sequence"),
         Index("ix_frame_queue", "state", "value", "id"),
         Index("ix_frame_camera", "node", "camera", "id"),
+        Index("ix_frame_opinion", "opinion", "value"),
         one_of("state", FrameState),
     )
 
@@ -63,6 +64,12 @@ class Frame(Base):
     redactions: Mapped[list[Any]] = mapped_column(default=list)
     complete_for: Mapped[list[str]] = mapped_column(default=list)
     """Label classes that a person looked through in full."""
+    tags: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """``{name: "present" | "absent"}`` as a person said; what is not listed is unknown."""
+    tag_proposals: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """``{name: score 0..1}`` as a machine said."""
+    opinion: Mapped[str | None] = mapped_column(String(16), default=None)
+    """Of the second opinion: ``wanted``, ``agreed``, ``disputed`` or ``settled``; None where none was asked for."""
     embedding: Mapped[bytes | None] = mapped_column(LargeBinary, default=None)
     """``[D]`` float32, little-endian, unit length; None where the pack has none."""
     labelled_at: Mapped[datetime | None] = mapped_column(default=None)
@@ -84,9 +91,18 @@ class Annotation(Base):
     y2: Mapped[float]
     label: Mapped[str] = mapped_column(String(64), index=True)
     source: Mapped[str] = mapped_column(String(64))
-    """``node``, ``pack``, ``person``, or a teacher's name."""
+    """``node``, ``pack``, ``track``, ``person``, or a teacher's name."""
     score: Mapped[float | None] = mapped_column(default=None)
     """0..1; None from a person."""
+    confidence: Mapped[float | None] = mapped_column(default=None)
+    """0..1, of a proposal: how often one like it was right, as measured; None where too few were confirmed."""
+    mask: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    """Outline: rings of ``[x, y]`` in pixels of the frame, not closed."""
+    origin: Mapped[str | None] = mapped_column(String(64), default=None)
+    """Of a label: source of the proposal that it came from; None where a person drew it."""
+    origin_score: Mapped[float | None] = mapped_column(default=None)
+    moved: Mapped[bool | None] = mapped_column(default=None)
+    """Of a label with an origin: whether a person changed its box."""
     confirmed: Mapped[bool] = mapped_column(default=False)
     revision: Mapped[int] = mapped_column(default=0)
     """Of the frame, when this box was last given."""
@@ -104,6 +120,10 @@ class LabelRevision(Base):
     author: Mapped[str] = mapped_column(String(IDENTITY))
     at: Mapped[datetime] = mapped_column(default=utc_now)
     state: Mapped[str] = mapped_column(String(16), default="labelled")
+    """``labelled``, ``skipped``, ``cant_tell`` or ``adjudicated``."""
     boxes: Mapped[list[Any]] = mapped_column(default=list)
-    """``[{"box": [x1, y1, x2, y2], "label": str}]``."""
+    """``[{"box": [x1, y1, x2, y2], "label": str, "mask"?: rings}]``."""
     complete_for: Mapped[list[str]] = mapped_column(default=list)
+    tags: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    seconds: Mapped[float | None] = mapped_column(default=None)
+    """How long the person took; None where nobody measured."""
