@@ -17,15 +17,17 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import structlog
 
 import edge
+from edge import identity
 from edge.camera import Camera, Image, Kept, Origin, Parts, to_message, value_of
 from edge.config import NodeConfig
+from edge.ledger import Ledger
 from edge.link import Connector, Handler, Link, LinkSettings, Presence
 from edge.metrics import Exporter, temperature
 from edge.redact import RedactError
@@ -74,17 +76,23 @@ class Agent:
     def __init__(self, config: NodeConfig, boot: str, runner: Runner, spool: Spool, outside: Outside) -> None:
         self.config, self.boot, self.spool = config, boot, spool
         self.started = time.monotonic()
+        self._crashes = identity.crashes(config.data)
         self.cameras = {name: Camera(name, p, config.policy_of(name)) for name, p in outside.parts.items()}
+        self._ledger = Ledger(config.data)
+        for name, camera in self.cameras.items():
+            camera.resume(self._ledger.rows(name), self.started)
         self._policy: Policy | None = None
         self._policy_problem = ""
         self._runner = runner
         self._next_runner: Runner | None = None
+        self._last_runner: Runner | None = None
         self._open = outside.open
         self._origin = Origin(config.node, config.site, boot)
         self._sequence = 0
         self._busy = False
         self._writing: queue.Queue[Kept | None] = queue.Queue(WRITING)
-        self._tap: queue.Queue[Image] | None = None
+        self._tap: queue.Queue[tuple[str, Image]] | None = None
+        self._not_of: Collection[str] = ()
         self._taps = threading.Lock()
         self._stopping, self._swapped = threading.Event(), threading.Event()
         self._ending: Ending = "stopped"
@@ -138,6 +146,8 @@ class Agent:
             thread.join(max(0.0, until - time.monotonic()))
         self.link.stop(STOP_S)
         self.spool.close()
+        self._ledger.close()
+        identity.stopped(self.config.data)
         log.info("stopped", waiting_frames=len(self.spool))
 
     def _report(self, once: bool) -> None:
@@ -206,7 +216,7 @@ class Agent:
                 expected = isinstance(error, RuntimeFault)
                 log.error("a frame could not be assessed", camera=camera.name, reason=str(error), exc_info=not expected)
             return
-        self._feed_tap(image)
+        self._feed_tap(camera.name, image)
         if kept is not None:
             camera.meter.selected += 1
             try:
@@ -239,6 +249,7 @@ class Agent:
         try:
             message = to_message(kept, self._origin, self._sequence)
             size = len(message.image)
+            self._ledger.note(kept.camera.name, kept.frame.monotonic, size)  # before it can leave the node
         finally:
             kept.settle(size)
         if self.spool.add(message, value_of(kept.assessment, kept.selection)):
@@ -251,56 +262,50 @@ class Agent:
         """Open `pack` as configured. Raises RuntimeFault."""
         return self._open(pack)
 
-    def running(self) -> str | None:
-        """Return the address of the pack that runs."""
-        return self._runner.pack.address
+    def running(self) -> Pack:
+        """Return the pack that runs."""
+        return self._runner.pack
 
-    def live_frames(self, count: int, timeout: float) -> list[Image]:
-        """Return up to `count` masked frames that are assessed within `timeout` seconds from now."""
-        tap: queue.Queue[Image] = queue.Queue(count)
+    def live_frame(self, timeout: float, not_of: Collection[str] = ()) -> tuple[str, Image] | None:
+        """Return camera and masked image of the next frame that is assessed, of a camera other than `not_of`."""
+        tap: queue.Queue[tuple[str, Image]] = queue.Queue(1)
         with self._taps:
-            self._tap = tap
-        until = time.monotonic() + timeout
-        frames: list[Image] = []
-        while len(frames) < count and not self._stopping.is_set():
-            left = until - time.monotonic()
-            if left <= 0:
-                break
-            try:
-                frames.append(tap.get(timeout=min(left, MAIN_TICK_S)))
-            except queue.Empty:
-                continue
-        with self._taps:
-            self._tap = None
-        return frames
+            self._tap, self._not_of = tap, frozenset(not_of)
+        try:
+            return tap.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        finally:
+            with self._taps:
+                self._tap = None
 
-    def _feed_tap(self, image: Image) -> None:
+    def _feed_tap(self, camera: str, image: Image) -> None:
         with self._taps:
-            tap = self._tap
-        if tap is not None and not tap.full():
-            tap.put_nowait(image)
+            if self._tap is not None and camera not in self._not_of and not self._tap.full():
+                self._tap.put_nowait((camera, image))
 
-    def swap(self, runner: Runner, release: int) -> None:
-        """Use `runner` from the next frame on; returns when it is in use."""
+    def restart(self) -> None:
+        """End `run`, to be started anew."""
+        self.stop("restart")
+
+    def swap(self, runner: Runner, release: int) -> Runner:
+        """Use `runner` from the next frame on; return the one before, still open, when it is in use no more."""
         self._swapped.clear()
         self._next_runner = runner
-        while not self._stopping.is_set() and not self._swapped.wait(MAIN_TICK_S):
-            pass
+        while not self._swapped.wait(MAIN_TICK_S):
+            if self._stopping.is_set():
+                raise InterruptedError
+        old, self._last_runner = self._last_runner, None
         log.info("model swapped", release=release, pack=runner.pack.address[:12])
+        return old or runner
 
     def _maybe_swap(self) -> None:
         if self._next_runner is None:
             return
-        old, self._runner, self._next_runner = self._runner, self._next_runner, None
+        self._last_runner, self._runner, self._next_runner = self._runner, self._next_runner, None
         for camera in self.cameras.values():
             camera.forget()
         self._swapped.set()
-        try:
-            old.close()
-        except Exception:
-            # The boundary to a runtime of somebody else: the new model is in use already.
-            log.exception("the old model did not close")
-        self.link.announce()
 
     # --- messages ---
 
@@ -332,6 +337,7 @@ class Agent:
             spool_quota_bytes=self.spool.max_bytes, evicted=self.spool.dropped,
             damaged=self.spool.totals.damaged, parked=self.spool.totals.parked,
             sent=counters.receipted, sent_bytes=counters.receipted_bytes, temperature_c=temperature(), cameras=cameras,
+            crashes=self._crashes,
         )  # fmt: skip
 
     def _send_counts(self) -> None:
@@ -367,7 +373,7 @@ class Agent:
         away = camera.away.lasts(now, lost, ALERT_S)
         wrong = {
             "away": reader.detail if away else "", "redact": camera.problem, "policy": self._policy_problem,
-            "model": camera.meter.failing,
+            "model": camera.meter.failing, "trust": self.updater.problem,
         }  # fmt: skip
         return {kind: text for kind, text in (wrong | camera.health.wrong).items() if text}
 

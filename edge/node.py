@@ -25,14 +25,17 @@ from edge.redact.finder import PackFinder
 from edge.runtime import RuntimeFault
 from edge.select import Selector
 from edge.spool import Cipher, Spool, SpoolError
-from edge.update import Runner, pointer
+from edge.update import Host, Runner, pointer
+from edge.update import build as building
 from edge.update.check import check
 from edge.update.fetchers import Fetcher
 from edge.update.fetchers.https import HttpsFetcher
 from edge.update.fetchers.link import LinkFetcher
-from edge.update.updater import Approve, Identity, Updater
+from edge.update.freshness import Freshness
+from edge.update.shadow import Rules, shadow
+from edge.update.updater import Approve, Identity, Proof, Stop, Updater
 from protocols import files, slots
-from protocols.messages import Policy, Release
+from protocols.messages import Policy, Release, Shadow
 from protocols.pack import Pack, PackError
 from protocols.trust import TrustError
 from protocols.trust.verify import Approved, Verifier
@@ -153,27 +156,49 @@ def parts_of(config: NodeConfig, name: str, camera: CameraConfig, finders: Seque
 
 def fetcher_of(config: NodeConfig, agent: Agent) -> Fetcher:
     """Return the way by which packs come. Raises NodeError."""
-    if config.updates.url is None:
-        return LinkFetcher(config.data, lambda fetch: agent.link.send("fetch", fetch))
+    u = config.updates
+    link = LinkFetcher(config.data, lambda fetch: agent.link.send("fetch", fetch), rate=u.max_bytes_per_s)
+    if u.url is None:
+        return link
     try:
-        return HttpsFetcher(config.data, config.updates.url, config.updates.ca)
+        return HttpsFetcher(config.data, u.url, u.ca, rate=u.max_bytes_per_s, link=link)
     except ValueError as error:
         raise NodeError(f"updates.url: {error}") from None
 
 
-def approver_of(config: NodeConfig, fetcher: Fetcher) -> Approve:
-    """Return what says whether a release is signed. Raises NodeError where the root metadata cannot be used."""
+def verifier_of(config: NodeConfig, fetcher: Fetcher) -> Verifier | None:
+    """Return what says whether a release is signed; None where the node knows no root. Raises NodeError where the root
+    metadata cannot be used."""
     path = config.updates.root
     try:
         root = path.read_bytes() if path is not None else _enrolled_root(config)
-        if root is None:
-            return _refuse
-        verifier = Verifier(config.data, root, fetcher)
+        return None if root is None else Verifier(config.data, root, fetcher)
     except OSError as error:
         raise NodeError(f"updates.root: {path} cannot be read ({error.strerror})") from None
     except TrustError as error:
         raise NodeError(f"{path or config.enrolment}: {error}") from None
+
+
+def approver_of(verifier: Verifier | None) -> Approve:
+    """Return what says what was signed about a release."""
+    if verifier is None:
+        return _refuse
     return lambda release: verifier.approve(release.pack, release.number)
+
+
+def proof_of(config: NodeConfig) -> Proof:
+    """Return what a pack must pass on this node."""
+    m, u = config.model, config.updates
+    how = (m.backend, m.precision, m.threads)
+    rules = Rules(u.shadow_frames, share=u.shadow_share, slowest=u.max_latency_ratio, least=u.min_agreement)
+
+    def beside(host: Host, pack: Pack, stop: Stop) -> Shadow:
+        return shadow(host, pack, how, rules, stop)
+
+    def build_engine(pack: Pack) -> str:
+        return building.build(pack, m.precision)
+
+    return Proof(lambda pack: check(pack, *how), beside, build_engine if building.needed(m.backend) else None)
 
 
 def _enrolled_root(config: NodeConfig) -> bytes | None:
@@ -202,13 +227,14 @@ def build(config: NodeConfig, connector: Connector | None = None) -> Agent:
     open_model = opener(config)
     finders = finders_of(config)
     runner = open_runner(config, open_model)
-    m = config.model
 
     def updater(agent: Agent) -> Updater:
         fetcher = fetcher_of(config, agent)
+        verifier = verifier_of(config, fetcher)
+        freshness = None if verifier is None else Freshness(verifier.refresh, config.updates.freshness_s)
         return Updater(
-            config.data, Identity(config.node, boot), agent, fetcher, agent.report_update,
-            lambda pack: check(pack, m.backend, m.precision, m.threads), approver_of(config, fetcher),
+            config.data, Identity(config.node, boot), agent, fetcher, agent.report_update, proof_of(config),
+            approver_of(verifier), freshness,
         )  # fmt: skip
 
     outside = Outside(

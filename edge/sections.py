@@ -253,6 +253,18 @@ class UpdatesConfig(Section):
     """Folder on a web server with trust/ and packs/ in it; over the link where absent."""
     ca: FilePath | None = None
     """Authority that the web server's certificate must come from; the system's where absent."""
+    max_bytes_per_s: Annotated[int, Field(ge=1024)] | None = None
+    """Most bytes per second that fetching a pack may take of the link; no limit where absent."""
+    freshness_s: Annotated[float, Field(ge=1, le=86_400)] = 6 * 3600.0
+    """Seconds between looks at whether the centre still signs; news that is withheld is noticed so."""
+    shadow_frames: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Live frames on which a new pack runs beside the old one before it counts."""
+    shadow_share: Annotated[float, Field(ge=0.01, le=1)] = 0.25
+    """Most of the time that this may take of one processor."""
+    max_latency_ratio: Annotated[float, Field(gt=1)] = 2.5
+    """A pack that takes longer than so many times the old one is rolled back."""
+    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """A pack of whose boxes, and the old one's, a smaller share agrees is rolled back; 0 lets all pass."""
 
 
 class MetricsConfig(Section):

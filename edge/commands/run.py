@@ -101,5 +101,5 @@ def run(config: NodeConfig, once: bool) -> tuple[str, dict[str, Any]]:
         "frames": sum(c.meter.frames for c in agent.cameras.values()),
         "selected": sum(c.meter.selected for c in agent.cameras.values()),
         "receipted": agent.spool.counters.receipted, "bytes": agent.spool.counters.receipted_bytes,
-        "waiting": len(agent.spool), "pack": agent.running(),
+        "waiting": len(agent.spool), "pack": agent.running().address,
     }  # fmt: skip

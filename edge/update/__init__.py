@@ -1,18 +1,24 @@
 """How a node changes its model without stopping: intent before action, and back to what works when anything fails.
 
-release -> announced -> fetching -> verifying -> applying -> checking -> shadowing -> committed
-               \\___________\\____________\\___________\\__________\\____________\\____-> rolled-back (with the reason)
+release -> announced -> fetching -> verifying -> applying (-> building) -> checking -> shadowing -> committed
+               \\___________\\____________\\___________\\___________\\___________\\___________\\-> rolled-back, and why
 
-journal   what was decided, durable before it is done; where a restart goes on
-fetchers  what was signed, and the archive: over the link or HTTPS, resumed where it broke off
-check     opening the pack and running its parity.npz on this device, in a process of its own
-shadow    the new model on live frames, beside the old one
-pointer   `current` and `previous`, swapped atomically
-updater   the steps in order, on a thread of its own; cameras never wait for it
+journal    what was decided, durable before it is done; where a restart goes on
+fetchers   what was signed, and the archive: over the link or HTTPS, resumed where it broke off
+delta      the short way to the archive: from the pack that runs
+child      other processes, in which a pack may crash or hang as it likes
+build      where TensorRT runs packs: making or refitting its engine
+check      opening the pack and running its parity.npz on this device
+shadow     old and new pack in turn on a share of the live frames (beside.py is the process, compare.py the counting)
+trial      the node's own first frames with the new pack, while the old one is still open
+pointer    `current` and `previous`, swapped atomically, after the trial and not before
+freshness  asking from time to time whether the centre still signs
+updater    the steps in order, on a thread of its own; cameras never wait for it
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import numpy as np
@@ -49,14 +55,20 @@ class Host(Protocol):
         """Open `pack` as this node is configured to. Raises RuntimeFault."""
         ...
 
-    def live_frames(self, count: int, timeout: float) -> list[NDArray[np.uint8]]:
-        """Return up to `count` frames that cameras deliver within `timeout` seconds; they go on being watched."""
+    def live_frame(self, timeout: float, not_of: Collection[str] = ()) -> tuple[str, NDArray[np.uint8]] | None:
+        """Return camera and image of the next frame of a camera other than `not_of`, or None where none comes within
+        `timeout` seconds. It goes on being watched."""
         ...
 
-    def running(self) -> str | None:
-        """Return the address of the pack that runs now, if any."""
+    def running(self) -> Pack:
+        """Return the pack that runs now."""
         ...
 
-    def swap(self, runner: Runner, release: int) -> None:
-        """Use `runner` from the next frame on and close the old one."""
+    def swap(self, runner: Runner, release: int) -> Runner:
+        """Use `runner` from the next frame on, and return the one that ran before, still open. Raises InterruptedError
+        where the node stops meanwhile."""
+        ...
+
+    def restart(self) -> None:
+        """End this process soon and start anew: its model hangs, and nothing else ends that."""
         ...

@@ -57,12 +57,26 @@ def swap(data: Path, address: str, running: str | None) -> None:
     files.write_atomic(data / CURRENT, f"{address}\n".encode())
 
 
+def back(data: Path) -> None:
+    """Make current what is previous; where there is nothing previous, nothing is current either. Raises OSError."""
+    previous = read(data, PREVIOUS)
+    if previous is not None:
+        files.write_atomic(data / CURRENT, f"{previous}\n".encode())
+        return
+    (data / CURRENT).unlink(missing_ok=True)
+    files.sync_folder(data)
+
+
 def tidy(data: Path, keep: set[str]) -> None:
-    """Delete packs that neither pointer names and that are not among `keep`."""
+    """Delete packs that neither pointer names and that are not among `keep`, and what was half written once."""
     keep = keep | {a for a in (read(data, CURRENT), read(data, PREVIOUS)) if a}
+    for name in (CURRENT, PREVIOUS, "update.json"):
+        for left in data.glob(f".{name}.*.part"):
+            left.unlink(missing_ok=True)
     folder = data / PACKS
     if not folder.is_dir():
         return
     for item in folder.iterdir():
-        if _ADDRESS.fullmatch(item.name) and item.name not in keep:
+        name = item.name.removeprefix(".").removesuffix(".part")
+        if _ADDRESS.fullmatch(name) and item.name not in keep:
             shutil.rmtree(item, ignore_errors=True)

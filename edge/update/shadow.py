@@ -1,40 +1,113 @@
-"""The new model on live frames, beside the old one, before it counts."""
+"""The new pack on live frames, beside the old one, before it counts.
+
+    cameras -> worker, with the old pack, as ever
+                 `-> a frame when the child is idle, of each camera in turn -> old and new pack in another process
+
+The node goes on as if nothing were; what the shadow run may cost is a share of one processor's time.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
+import structlog
+from numpy.typing import NDArray
 
-from edge.runtime import Inference, RuntimeFault
-from edge.update import Host, Runner, UpdateError
+from edge.update import Host, UpdateError
+from edge.update.child import Child
+from edge.update.compare import Comparison, Seen, verdict
+from protocols.messages import Shadow
+from protocols.pack import Pack
 
-FRAMES: Final = 5
-TIMEOUT_S: Final = 10.0
-"""Seconds to wait for live frames; a node whose cameras are all dark is updated without them."""
+log = structlog.get_logger("edge.update")
+
+MODULE: Final = "edge.update.beside"
+DARK_S: Final = 10.0
+"""Seconds without a frame of any camera, after which a node whose cameras are all dark is updated without them."""
+OPEN_S: Final = 120.0
+"""Seconds for opening both packs: longer than the slowest device takes."""
+HANG_S: Final = 8.0
+"""Seconds for one frame with both packs: beyond it the new one hangs."""
+WAIT_S: Final = 1.0
+"""Seconds in which a camera's turn comes; then any camera does."""
 
 
-def healthy(inference: Inference) -> bool:
-    """Whether every number in `inference` is finite."""
-    found = inference.detections
-    arrays = (
-        found.boxes, found.scores, found.spread, found.blur,
-        inference.class_scores, inference.blur_map, inference.embedding, inference.tags,
-    )  # fmt: skip
-    return all(a is None or bool(np.isfinite(a).all()) for a in arrays)
+@dataclass(frozen=True)
+class Rules:
+    """How a shadow run goes. frames: how many; seconds: at most, once there was one; share: of the time, in which the
+    other process may work; slowest, least: what `edge.update.compare.verdict` goes by."""
+
+    frames: int = 20
+    seconds: float = 60.0
+    share: float = 0.25
+    slowest: float = 2.5
+    least: float = 0.2
+    dark: float = DARK_S
+    hang: float = HANG_S
 
 
-def shadow(host: Host, runner: Runner, frames: int = FRAMES, timeout: float = TIMEOUT_S) -> str:
-    """Run `runner` on the next live frames of `host` and return what was seen. Raises UpdateError with the reason."""
-    images = host.live_frames(frames, timeout)
-    for image in images:
-        try:
-            inference = runner.infer(image)
-        except RuntimeFault as error:
-            raise UpdateError(f"shadowing: {error}") from None
-        except Exception as error:  # noqa: BLE001
-            # The boundary to a model that nobody here made: whatever it does, the old one keeps watching.
-            raise UpdateError(f"shadowing: {type(error).__name__}: {error}") from None
-        if not healthy(inference):
-            raise UpdateError("shadowing: the model gave a number that is not finite")
-    return f"{len(images)} live frames" if images else f"no camera gave a frame within {timeout:.0f} s"
+def shadow(
+    host: Host, new: Pack, how: tuple[str, str, int], rules: Rules, stop: Callable[[], bool], module: str = MODULE
+) -> Shadow:
+    """Run `new` beside the pack that `host` runs and return what was seen.
+
+    `how`: backend, precision, threads. Raises UpdateError with the reason why `new` must not run, and InterruptedError
+    once `stop` says so.
+    """
+    backend, precision, threads = how
+    old = host.running()
+    with Child("shadowing", module, str(old.folder), str(new.folder), backend, precision, str(threads)) as child:
+        twice = bool(child.ask(timeout=OPEN_S, what="open").get("compared"))
+        seen = _compared(host, child, rules, stop)
+    if not twice:
+        log.warning("the pack that runs does not open twice; the new one is compared with nothing")
+        seen = Shadow(frames=seen.frames, boxes_after=seen.boxes_after, latency_after_ms=seen.latency_after_ms)
+    problem = verdict(seen, rules.slowest, rules.least)
+    if problem:
+        raise RefusedError(f"shadowing: {problem}", seen)
+    return seen
+
+
+class RefusedError(UpdateError):
+    """A pack that ran, but must not; `seen` says how it did."""
+
+    def __init__(self, reason: str, seen: Shadow) -> None:
+        super().__init__(reason)
+        self.seen = seen
+
+
+def _compared(host: Host, child: Child, rules: Rules, stop: Callable[[], bool]) -> Shadow:
+    comparison, had = Comparison(), set[str]()
+    began = last = time.monotonic()
+    while comparison.frames < rules.frames:
+        if stop():
+            raise InterruptedError
+        now = time.monotonic()
+        if now - last >= rules.dark or (comparison.frames and now - began >= rules.seconds):
+            break
+        found = host.live_frame(min(WAIT_S, rules.dark), had)
+        if found is None:
+            had.clear()
+            continue
+        camera, image = found
+        had.add(camera)
+        asked = time.monotonic()
+        before, after = _asked(child, image, rules.hang)
+        last = time.monotonic()
+        comparison.add(camera, before, after)
+        time.sleep(min(rules.hang, (last - asked) * (1 / rules.share - 1)))
+    return comparison.report()
+
+
+def _asked(child: Child, image: NDArray[np.uint8], hang: float) -> tuple[Seen, Seen]:
+    head = msgspec.json.encode({"height": image.shape[0], "width": image.shape[1]}) + b"\n"
+    answer = child.ask(head, np.ascontiguousarray(image).data.cast("B"), timeout=hang, what="look at a frame")
+    try:
+        return msgspec.convert(answer["before"], Seen), msgspec.convert(answer["after"], Seen)
+    except (KeyError, msgspec.ValidationError):
+        raise UpdateError("shadowing: the pack gave something that is no detection") from None

@@ -12,12 +12,14 @@ from typing import Final
 import structlog
 
 from edge.runtime import RuntimeFault
-from edge.update import Host, Runner, UpdateError, delta, pointer
+from edge.update import Host, UpdateError, delta, pointer
 from edge.update.fetchers import Fetcher
-from edge.update.journal import MAX_STARTS, Journal, update_message
-from edge.update.shadow import shadow
+from edge.update.freshness import Freshness
+from edge.update.journal import MAX_STARTS, MAX_TRIALS, Journal, final_message, update_message
+from edge.update.shadow import RefusedError
+from edge.update.trial import HangError, Watched, trial
 from protocols import pack as packs
-from protocols.messages import Chunk, Release, Step, Update
+from protocols.messages import Chunk, Release, Shadow, Step, Update
 from protocols.pack import Pack, PackError
 from protocols.trust import TrustError
 from protocols.trust.verify import Approved, UnreachableError
@@ -28,11 +30,23 @@ PROGRESS_STEP: Final = 0.1
 """Share of a fetch between two reports."""
 IDLE_S: Final = 0.5
 
-Shadow = Callable[[Host, Runner], str]
-Approve = Callable[[Release], Approved]
-"""Say what the centre signed about a release. Raises TrustError, UnreachableError, OSError."""
 UNREACHABLE_S: Final = 5.0
 """Before a centre that did not answer is asked again for what it signed."""
+
+Approve = Callable[[Release], Approved]
+"""Say what the centre signed about a release. Raises TrustError, UnreachableError, OSError."""
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a pack proves itself before the node uses it; each raises UpdateError. build: None where nothing is built;
+    shadow: may also raise InterruptedError, once its last argument says so; trial: as `edge.update.trial.trial`."""
+
+    check: Callable[[Pack], str]
+    shadow: Callable[[Host, Pack, Stop], Shadow | None]
+    build: Callable[[Pack], str] | None = None
+    trial: Callable[[Watched, Stop], None] = trial
 
 
 @dataclass(frozen=True)
@@ -46,8 +60,8 @@ class Identity:
 class Updater:
     """Installs releases into folder `data`. `offer` and `chunk` may be called from any thread and return at once.
 
-    `report` publishes a step; `check` opens the pack and proves it, apart from the node, and raises UpdateError;
-    `approve` says what was signed about a release: nothing else is ever fetched or run."""
+    `report` publishes a step; `proof` is what a pack must pass; `approve` says what was signed about a release: nothing
+    else is ever fetched or run."""
 
     def __init__(
         self,
@@ -56,15 +70,16 @@ class Updater:
         host: Host,
         fetcher: Fetcher,
         report: Callable[[Update], None],
-        check: Callable[[Pack], str],
+        proof: Proof,
         approve: Approve,
-        shadowing: Shadow = shadow,
+        freshness: Freshness | None = None,
     ) -> None:
         self._data, self._identity, self._host = data, identity, host
-        self._fetcher, self._report, self._check, self._shadow = fetcher, report, check, shadowing
-        self._approve = approve
+        self._fetcher, self._report, self._proof = fetcher, report, proof
+        self._approve, self._freshness = approve, freshness
         self.journal = Journal(data)
         self._offered: Release | None = None
+        self._seen: Shadow | None = None
         self._lock = threading.Lock()
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="update", daemon=True)
@@ -73,6 +88,11 @@ class Updater:
     def committed(self) -> int | None:
         """Number of the release that runs, if any."""
         return self.journal.state.committed or None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with what the centre signs, as far as it was looked at; empty where nothing is."""
+        return self._freshness.problem if self._freshness is not None else ""
 
     def start(self) -> None:
         """Go on with an update that a restart interrupted, then wait for releases."""
@@ -109,6 +129,8 @@ class Updater:
                 release, self._offered = self._offered, None
             if release is not None and not self._stopping.is_set():
                 self._guard(lambda r=release: self._consider(r))  # type: ignore[misc]
+            elif self._freshness is not None and not self._stopping.is_set():
+                self._guard(self._freshness.tend)
 
     def _guard(self, action: Callable[[], None]) -> None:
         try:
@@ -126,41 +148,81 @@ class Updater:
         active = self.journal.state.active
         if active is None:
             return
-        if pointer.read(self._data, pointer.CURRENT) == active.release.pack and active.step == "shadowing":
-            self._finish(active.release, "committed")
-        elif self.journal.restarted() > MAX_STARTS:
-            self._finish(active.release, "rolled-back", f"{active.step}: given up after {MAX_STARTS} starts")
+        release, current = active.release, pointer.read(self._data, pointer.CURRENT)
+        given_up = f"given up after {MAX_STARTS} starts of the node"
+        if current == release.pack and active.proven:
+            self._resume(release, given_up)
+        elif active.trials >= MAX_TRIALS:
+            self._roll_back(release, f"the node ended {active.trials} times while the pack was on trial", "shadowing")
+        elif self.journal.last_start():
+            self._roll_back(release, given_up, active.step)
         else:
-            self._install(active.release)
+            self.journal.restarted()
+            self._install(release)
+
+    def _resume(self, release: Release, given_up: str) -> None:
+        """The pointer names the pack already, but nobody said yet that all is well: it must run here, and do well."""
+        if self.journal.last_start():
+            self._undo(release, given_up)
+            return
+        self.journal.restarted()
+        try:
+            if self._host.running().address != release.pack:
+                raise UpdateError("the pack did not open when the node started")
+            watched = Watched(self._host.open(self._host.running()))
+            old = self._host.swap(watched, release.number)
+            self._try(watched)
+        except HangError as error:
+            self._undo(release, str(error))
+            self._host.restart()
+        except (UpdateError, RuntimeFault) as error:
+            self._undo(release, str(error))
+        else:
+            watched.over = True
+            old.close()
+            self._finish(release, "committed")
+
+    def _undo(self, release: Release, reason: str) -> None:
+        """Go back to the pack before, on disk and in the node."""
+        pointer.back(self._data)
+        previous = pointer.open_current(self._data)
+        if previous is not None and self._host.running().address == release.pack:
+            try:
+                self._host.swap(self._host.open(previous), self.journal.state.committed).close()
+            except RuntimeFault as error:
+                log.error("the pack before does not open", reason=str(error))
+        self._roll_back(release, reason, "shadowing")
 
     def _consider(self, release: Release) -> None:
         state = self.journal.state
         if release.number <= state.floor:
             done = state.finished
             if done is not None and done.number == release.number:
-                self._tell(release, done.step, reason=done.reason)
+                self._report(final_message(self._identity.node, self._identity.boot, done))
             return
         self.journal.begin(release)
         self._tell(release, "announced")
         self._install(release)
 
     def _install(self, release: Release) -> None:
+        self._seen = None
         try:
             pack = self._obtain(release)
-            runner = self._prove(release, pack)
+            self._prove(release, pack)
+            self._commit(release, pack)
+        except HangError as error:
+            self._roll_back(release, str(error), "shadowing")
+            self._host.restart()
         except (UpdateError, PackError, RuntimeFault) as error:
             self._fetcher.discard(release.pack)
-            self._finish(release, "rolled-back", str(error))
-            return
+            self._roll_back(release, str(error), self._step_name())
         except InterruptedError:
             if self._stopping.is_set():
                 raise
-            self._finish(release, "rolled-back", "superseded by a newer release")
-            return
+            self._roll_back(release, "superseded by a newer release", None)
         except OSError as error:
-            self._finish(release, "rolled-back", f"{self._step_name()}: {error.strerror or error}")
-            return
-        self._commit(release, pack, runner)
+            step = self._step_name()
+            self._roll_back(release, f"{step}: {error.strerror or error}", step)
 
     def _obtain(self, release: Release) -> Pack:
         self._step(release, "fetching")
@@ -199,10 +261,13 @@ class Updater:
             self._stopping.wait(UNREACHABLE_S)
 
     def _fetch(self, release: Release, approved: Approved) -> Path:
-        delta.obtain(self._data, self._fetcher, self._host.running(), release.pack, approved)
-        return self._fetcher.fetch(
-            release.pack, approved, self._progress(release), lambda: self._interrupted(release)
-        )
+        running = self._host.running().address
+
+        def stop() -> bool:
+            return self._interrupted(release)
+
+        delta.obtain(self._data, self._fetcher, running, release.pack, approved, self._progress(release), stop)
+        return self._fetcher.fetch(release.pack, approved, self._progress(release), stop)
 
     def _verify(self, release: Release, approved: Approved, archive: Path) -> None:
         self._step(release, "verifying")
@@ -220,37 +285,67 @@ class Updater:
     def _interrupted(self, release: Release) -> bool:
         return self._stopping.is_set() or self._superseded(release)
 
-    def _prove(self, release: Release, pack: Pack) -> Runner:
+    def _prove(self, release: Release, pack: Pack) -> None:
+        """Let `pack` prove itself in other processes, and note what was seen."""
+        if self._proof.build is not None:
+            self._step(release, "building")
+            log.info("engine made", origin=self._proof.build(pack))
         self._step(release, "checking")
-        log.info("pack checked", detail=self._check(pack))
+        log.info("pack checked", detail=self._proof.check(pack))
         if self._interrupted(release):
             raise InterruptedError
-        runner = self._host.open(pack)
         self._step(release, "shadowing")
         try:
-            log.info("pack shadowed", detail=self._shadow(self._host, runner))
-        except UpdateError:
-            runner.close()
+            self._seen = self._proof.shadow(self._host, pack, lambda: self._interrupted(release))
+        except RefusedError as error:
+            self._seen = error.seen
             raise
-        return runner
+        finally:
+            self.journal.saw(self._seen)
 
-    def _commit(self, release: Release, pack: Pack, runner: Runner) -> None:
-        """Swap the pointer, then the model. A crash in between starts with the new pack and finishes the journal."""
+    def _commit(self, release: Release, pack: Pack) -> None:
+        """Use `pack` on trial, then swap the pointer, then say so. Until the pointer is swapped the next start is with
+        the old pack; from then on it must still do well before it is reported."""
+        self.journal.on_trial()
+        before = pointer.read(self._data, pointer.CURRENT) or self._host.running().address
+        watched = Watched(self._host.open(pack))
+        old = self._host.swap(watched, release.number)
         try:
-            pointer.swap(self._data, pack.address, pointer.read(self._data, pointer.CURRENT) or self._host.running())
-        except OSError as error:
-            runner.close()
-            self._finish(release, "rolled-back", f"shadowing: {error.strerror or error}")
-            return
-        self._host.swap(runner, release.number)
+            self._try(watched)
+            self.journal.proven()
+            self._point(pack.address, before)
+        except HangError:
+            raise
+        except (UpdateError, OSError):
+            self._host.swap(old, self.journal.state.committed).close()
+            raise
+        watched.over = True
         self._finish(release, "committed")
+        old.close()
 
-    def _finish(self, release: Release, step: Step, reason: str = "") -> None:
-        self.journal.finish(step, reason)
-        self._tell(release, step, 1.0, reason)
-        pointer.tidy(self._data, {a for a in (self._host.running(),) if a})
+    def _try(self, watched: Watched) -> None:
+        self._proof.trial(watched, self._stopping.is_set)
 
-    def _step_name(self) -> str:
+    def _point(self, address: str, before: str) -> None:
+        """Swap the pointer; where only making it durable failed, it is swapped all the same."""
+        try:
+            pointer.swap(self._data, address, before)
+        except OSError:
+            if pointer.read(self._data, pointer.CURRENT) != address:
+                raise
+
+    def _roll_back(self, release: Release, reason: str, failed: Step | None) -> None:
+        self._finish(release, "rolled-back", reason, failed)
+
+    def _finish(self, release: Release, step: Step, reason: str = "", failed: Step | None = None) -> None:
+        self.journal.finish(step, reason, failed)
+        done = self.journal.state.finished
+        if done is not None:
+            log.info("update", release=release.number, pack=release.pack[:12], step=step, reason=reason)
+            self._report(final_message(self._identity.node, self._identity.boot, done))
+        pointer.tidy(self._data, {self._host.running().address})
+
+    def _step_name(self) -> Step:
         active = self.journal.state.active
         return active.step if active else "announced"
 
@@ -271,8 +366,7 @@ class Updater:
 
         return progress
 
-    def _tell(self, release: Release, step: Step, progress: float = 0.0, reason: str = "") -> None:
+    def _tell(self, release: Release, step: Step, progress: float = 0.0) -> None:
         if not 0.0 < progress < 1.0:
-            why = {"reason": reason} if reason else {}
-            log.info("update", release=release.number, pack=release.pack[:12], step=step, **why)
-        self._report(update_message(self._identity.node, self._identity.boot, release, step, progress, reason))
+            log.info("update", release=release.number, pack=release.pack[:12], step=step)
+        self._report(update_message(self._identity.node, self._identity.boot, release, step, progress))

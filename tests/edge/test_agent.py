@@ -29,7 +29,7 @@ from edge.sources import Frame
 from edge.spool import Spool
 from edge.update import UpdateError
 from edge.update.fetchers.link import LinkFetcher
-from edge.update.updater import Identity, Updater
+from edge.update.updater import Identity, Proof, Updater
 from protocols import codec, slots, topics
 from protocols import pack as packs
 from protocols.messages import (
@@ -52,6 +52,7 @@ from protocols.messages import (
     utc_now,
 )
 from protocols.pack import Input, Manifest, Pack
+from protocols.transfer import NOT_THERE
 from protocols.trust.verify import Approved
 
 PREFIX = "wayside/v1"
@@ -235,8 +236,9 @@ class World:
 
         fetcher = LinkFetcher(self.config.data, lambda fetch: agent.link.send("fetch", fetch), chunk=1000, timeout=0.2)
         return Updater(
-            self.config.data, Identity("n1", "boot"), agent, fetcher, agent.report_update, check, self._approve
-        )
+            self.config.data, Identity("n1", "boot"), agent, fetcher, agent.report_update,
+            Proof(check, lambda host, pack, stop: None), self._approve,
+        )  # fmt: skip
 
     def _approve(self, release: Release) -> Approved:
         archive = self.archives[release.pack]
@@ -251,6 +253,10 @@ class World:
         if isinstance(message, FrameMessage) and self.receipting:
             self.send("receipts", Receipt(ids=[message.id]))
         if isinstance(message, Fetch):
+            if not message.name.startswith("packs/"):
+                absent = {"request": message.request, "name": message.name, "offset": 0, "total": 0}
+                self.send("chunks", Chunk(**absent, error=NOT_THERE))
+                return
             archive = self.archives[message.name.removeprefix("packs/")]
             data = archive[message.offset : message.offset + message.length]
             base: dict[str, Any] = {"request": message.request, "name": message.name, "offset": message.offset}
@@ -559,7 +565,7 @@ def test_update__a_bad_pack_leaves_the_old_one_watching(world: World, name: str)
     until(lambda: world.agent.cameras["a"].meter.frames > count)
     stop.set()
     thread.join()
-    assert world.agent.running() == world.models[0].pack.address
+    assert world.agent.running().address == world.models[0].pack.address
     assert not world.models[0].closed
 
 

@@ -11,7 +11,7 @@ from securesystemslib.signer import CryptoSigner
 
 from edge import config
 from edge.commands import run
-from edge.node import approver_of
+from edge.node import approver_of, verifier_of
 from edge.update.fetchers import Fetcher
 from edge.yamlfile import ConfigError
 from protocols import enrolment
@@ -94,6 +94,6 @@ def test_approver__trust_starts_from_the_root_in_the_file(tmp_path: Path, enroll
     path = tmp_path / "gate-1.wnode"
     path.write_text(enrolment.render(made, KEY, CERTIFICATE, CERTIFICATE))
     path.chmod(0o600)
-    approve = approver_of(config.parse(f"enrolment: {path}\ndata: {tmp_path}"), cast(Fetcher, Away()))
+    approve = approver_of(verifier_of(config.parse(f"enrolment: {path}\ndata: {tmp_path}"), cast(Fetcher, Away())))
     with pytest.raises(UnreachableError if enrolled else TrustError):
         approve(Release(number=1, pack="a" * 64, size=1, time=utc_now()))

@@ -39,7 +39,7 @@ from edge.runtime import Detections, Inference
 from edge.sources import Frame, Image, Source, names, open_source
 from edge.sources.reader import Reader
 from edge.spool import Spool
-from edge.update.updater import Identity, Updater
+from edge.update.updater import Identity, Proof, Updater
 from protocols import pack as packs
 from protocols import slots
 from protocols.messages import Assessment, Policy, Release
@@ -236,7 +236,8 @@ class World:
     def _updater(self, agent: Agent) -> Updater:
         fetcher: Any = object()  # nothing is fetched, as no release comes
         config = agent.config
-        return Updater(config.data, Identity("n1", "boot"), agent, fetcher, agent.report_update, lambda _: "", never)
+        proof = Proof(lambda _: "", lambda host, pack, stop: None)
+        return Updater(config.data, Identity("n1", "boot"), agent, fetcher, agent.report_update, proof, never)
 
     def _lookup(self, host: str, port: None) -> Any:
         while self.bad.mode == "unnamed" and not self.bad.over.wait(0.02):

@@ -12,22 +12,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from edge.update import UpdateError
-from edge.update.fetchers import FOLDER, part_path
+from edge.update import UpdateError, fetchers
+from edge.update.fetchers import Pace, Progress, Stop, delta_part, part_path
 from protocols.messages import Chunk, Fetch
-from protocols.transfer import CHUNK, NOT_THERE, TIMEOUT_S, Transfer, TransferError
+from protocols.transfer import CHUNK, MAX_TOTAL, NOT_THERE, TIMEOUT_S, Transfer, TransferError
 from protocols.trust.verify import Approved, MissingError, UnreachableError
 
 TICK_S: Final = 0.2
 READ: Final = 1024 * 1024
 INBOX: Final = 64
 """Chunks that wait; more than the window ever asks for."""
+LEAST_CHUNK: Final = 16 * 1024
+"""Bytes per request on the slowest link: less would be all headers."""
 PATIENCE_S: Final = 30.0
 """Without any answer for a small file, after which the centre counts as unreachable for now."""
 
 
 class LinkFetcher:
-    """Fetches one file at a time. `send` publishes a request; `take` is given every chunk, on any thread."""
+    """Fetches one file at a time. `send` publishes a request; `take` is given every chunk, on any thread; `rate` in
+    bytes per second holds for archives and deltas."""
 
     def __init__(
         self,
@@ -37,8 +40,11 @@ class LinkFetcher:
         chunk: int = CHUNK,
         timeout: float = TIMEOUT_S,
         patience: float = PATIENCE_S,
+        rate: int | None = None,
     ) -> None:
-        self._data, self._send, self._chunk, self._timeout, self._patience = data, send, chunk, timeout, patience
+        self._data, self._send, self._timeout, self._patience = data, send, timeout, patience
+        self._chunk = chunk if rate is None else min(chunk, max(LEAST_CHUNK, rate))
+        self._pace = Pace(rate)
         self._inbox: queue.Queue[Chunk] = queue.Queue(INBOX)
 
     def take(self, chunk: Chunk) -> None:
@@ -65,36 +71,53 @@ class LinkFetcher:
             raise UnreachableError(f"{name}: {error}") from None
         return data
 
-    def fetch(
-        self, address: str, approved: Approved, progress: Callable[[float], None], stop: Callable[[], bool]
-    ) -> Path:
+    def fetch(self, address: str, approved: Approved, progress: Progress, stop: Stop) -> Path:
         """Return the path of the whole archive. Raises UpdateError, InterruptedError, OSError."""
-        path, name = part_path(self._data, address), f"packs/{address}"
+        path = part_path(self._data, address)
         try:
-            transfer = self._resumed(path, approved.length)
-            with path.open("ab") as file:
-                while not transfer.done:
-                    if stop():
-                        raise InterruptedError
-                    self._ask(transfer, name)
-                    data = self._next(transfer, name)
-                    if data:
-                        file.write(data)
-                        file.flush()
-                        progress(transfer.progress)
+            self._pull(path, f"packs/{address}", self._resumed(path, approved.length), progress, stop)
         except TransferError as error:
             raise UpdateError(f"fetching: {error}") from None
         return path
 
-    def _resumed(self, path: Path, total: int) -> Transfer:
-        transfer = Transfer(total, chunk=self._chunk, timeout=self._timeout)
+    def delta(self, name: str, limit: int, progress: Progress, stop: Stop) -> Path:
+        """Return the path of the whole delta. Raises MissingError, UpdateError, InterruptedError, OSError."""
+        path = delta_part(self._data, name)
+        try:
+            self._pull(path, name, self._resumed(path, None, limit), progress, stop)
+        except TransferError as error:
+            path.unlink(missing_ok=True)
+            if str(error) == NOT_THERE:
+                raise MissingError(name) from None
+            raise UpdateError(f"fetching: {name}: {error}") from None
+        return path
+
+    def _pull(self, path: Path, name: str, transfer: Transfer, progress: Progress, stop: Stop) -> None:
+        with path.open("ab") as file:
+            while not transfer.done:
+                if stop():
+                    raise InterruptedError
+                if not self._pace.left(time.monotonic()):
+                    self._ask(transfer, name)
+                data = self._next(transfer, name)
+                if data:
+                    self._pace.spent(len(data), time.monotonic())
+                    file.write(data)
+                    file.flush()
+                    progress(transfer.progress)
+
+    def _resumed(self, path: Path, total: int | None, limit: int = MAX_TOTAL) -> Transfer:
+        def fresh() -> Transfer:
+            return Transfer(total, chunk=self._chunk, timeout=self._timeout, limit=limit)
+
+        transfer = fresh()
         with path.open("ab"):
             pass
         try:
             transfer.resume(_blocks(path))
         except TransferError:  # longer than the file is: something else
             path.unlink()
-            transfer = Transfer(total, chunk=self._chunk, timeout=self._timeout)
+            transfer = fresh()
         return transfer
 
     def _ask(self, transfer: Transfer, name: str) -> None:
@@ -114,7 +137,7 @@ class LinkFetcher:
 
     def discard(self, address: str) -> None:
         """Delete what was fetched of pack `address`."""
-        (self._data / FOLDER / f"{address}.part").unlink(missing_ok=True)
+        fetchers.discard(self._data, address)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -42,11 +42,11 @@ def test_run_here__a_pack_without_parity_is_refused(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        ("kill -SEGV $$", "the pack ended the runtime"),
-        ("exit 3", "the pack ended the runtime"),
-        ("echo nonsense", "the pack ended the runtime"),
+        ("kill -SEGV $$", "the pack ended its process"),
+        ("exit 3", "the pack ended its process"),
+        ("echo nonsense", "the pack ended its process"),
         ("exec sleep 30", "did not open and run within"),
-        ("""echo '{"ok": false, "detail": "scores is off"}'""", "checking: scores is off"),
+        ("""echo '{"ok": false, "reason": "scores is off"}'""", "checking: scores is off"),
     ],
 )
 def test_check__whatever_the_child_does(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -18,11 +19,13 @@ from edge.update import UpdateError, pointer
 from edge.update import journal as journals
 from edge.update.fetchers.link import LinkFetcher
 from edge.update.journal import Journal
-from edge.update.updater import Identity, Updater
+from edge.update.trial import Watched, trial
+from edge.update.updater import Identity, Proof, Stop, Updater
 from protocols import files
 from protocols import pack as packs
-from protocols.messages import Chunk, Fetch, Release, Update, utc_now
+from protocols.messages import Chunk, Fetch, Release, Shadow, Update, utc_now
 from protocols.pack import Input, Manifest, Pack
+from protocols.transfer import NOT_THERE
 from protocols.trust import TrustError
 from protocols.trust.verify import Approved, UnreachableError
 
@@ -59,6 +62,9 @@ class Runner:
         self.closed = True
 
 
+SEEN = Shadow(frames=3, agreement=0.5)
+
+
 class World:
     """A node's data folder, a host, and a centre that answers fetches."""
 
@@ -69,7 +75,9 @@ class World:
         self.signed: dict[str, Approved] = {}
         self.updates: list[Update] = []
         self.swapped: list[tuple[str, int]] = []
-        self.current: str | None = None
+        self.runner: Any = Runner(make_pack(folder, "at the factory"))
+        self.opened: dict[str, Runner] = {}
+        self.restarts = 0
         self.silent = False
         self.fetches: list[Fetch] = []
         self.before_check: Callable[[], None] = lambda: None
@@ -78,10 +86,18 @@ class World:
     def make(self) -> Updater:
         """The program starts."""
         self.fetcher = LinkFetcher(self.data, self.answer, chunk=1000, timeout=0.05)
+        proof = Proof(self.check, self.shadow, trial=self.trial)
         self.updater = Updater(
-            self.data, Identity("n", "b"), self, self.fetcher, self.updates.append, self.check, self.approve
+            self.data, Identity("n", "b"), self, self.fetcher, self.updates.append, proof, self.approve
         )
         return self.updater
+
+    def restart_with_current(self) -> Updater:
+        """The program starts, and opens what `current` names, as a node does."""
+        pack = pointer.open_current(self.data)
+        if pack is not None:
+            self.runner = Runner(pack)
+        return self.make()
 
     def publish(self, name: str, number: int) -> Release:
         pack = make_pack(self.folder, name)
@@ -96,7 +112,8 @@ class World:
         archive = self.archives.get(fetch.name.removeprefix("packs/"))
         base: dict[str, Any] = {"request": fetch.request, "name": fetch.name, "offset": fetch.offset}
         if archive is None:
-            self.updater.chunk(Chunk(**base, total=0, error="no such pack"))
+            there = fetch.name.startswith("packs/")
+            self.updater.chunk(Chunk(**base, total=0, error="no such pack" if there else NOT_THERE))
         else:
             part = archive[fetch.offset : fetch.offset + fetch.length]
             self.updater.chunk(Chunk(**base, total=len(archive), data=part))
@@ -112,20 +129,46 @@ class World:
             raise UpdateError("checking: scores is off by 0.5")
         return "agrees"
 
+    def shadow(self, host: Any, pack: Pack, stop: Stop) -> Shadow:
+        if pack.manifest.name == "worse":
+            raise UpdateError("shadowing: planted")
+        return SEEN
+
+    def trial(self, watched: Watched, stop: Stop) -> None:
+        """The cameras give frames while the trial lasts."""
+        over = threading.Event()
+
+        def feed() -> None:
+            while not over.wait(0.001) and not watched.reason:
+                with contextlib.suppress(RuntimeFault):
+                    watched.infer(np.zeros((8, 8, 3), np.uint8))
+
+        thread = threading.Thread(target=feed, daemon=True)
+        thread.start()
+        try:
+            trial(watched, stop)
+        finally:
+            over.set()
+
     def open(self, pack: Pack) -> Runner:
         if pack.manifest.name == "unopenable":
             raise RuntimeFault("planted: does not open")
-        return Runner(pack)
+        runner = self.opened[pack.address] = Runner(pack)
+        return runner
 
-    def live_frames(self, count: int, timeout: float) -> list[Any]:
-        return [np.zeros((8, 8, 3), np.uint8)] * count
+    def live_frame(self, timeout: float, not_of: Any = ()) -> Any:
+        return "a", np.zeros((8, 8, 3), np.uint8)
 
-    def running(self) -> str | None:
-        return self.current
+    def running(self) -> Pack:
+        return self.runner.pack
 
-    def swap(self, runner: Any, release: int) -> None:
-        self.current = runner.pack.address
+    def swap(self, runner: Any, release: int) -> Any:
+        old, self.runner = self.runner, runner
         self.swapped.append((runner.pack.address, release))
+        return old
+
+    def restart(self) -> None:
+        self.restarts += 1
 
     @property
     def steps(self) -> list[str]:
@@ -172,8 +215,9 @@ def test_update__every_step_in_order(world: World) -> None:
     [
         ("unequal", "checking: scores is off by 0.5"),
         ("unopenable", "does not open"),
-        ("crashes", "shadowing: planted crash"),
-        ("nan", "shadowing: the model gave a number that is not finite"),
+        ("worse", "shadowing: planted"),
+        ("crashes", "shadowing: RuntimeFault: planted crash"),
+        ("nan", "shadowing: RuntimeFault: the model gave a number that is not finite"),
     ],
 )
 def test_update__a_bad_pack_is_rolled_back_with_its_reason(world: World, name: str, reason: str) -> None:
@@ -184,7 +228,8 @@ def test_update__a_bad_pack_is_rolled_back_with_its_reason(world: World, name: s
     assert world.updates[-1].step == "rolled-back"
     assert reason in world.updates[-1].reason
     assert pointer.read(world.data, "current") == good.pack
-    assert world.swapped == [(good.pack, 1)]
+    assert world.runner.pack.address == good.pack and not world.opened[good.pack].closed
+    assert world.updates[-1].failed == ("checking" if name == "unequal" else "shadowing")
     install(world, third := world.publish("third", 3))
     assert pointer.read(world.data, "current") == third.pack
 
