@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from central.commands import brokers, data, fleet, keys, learn, nodes, users
+from central.commands import brokers, data, fleet, keys, learn, nodes, packs, rollouts, users
 from central.commands.common import Data, Json, fail, load, plain_errors
 from edge import __version__
 
@@ -108,6 +108,8 @@ app.command("export")(data.export)
 app.command("round")(learn.round_)
 app.command("release")(fleet.release)
 app.add_typer(learn.train, name="train")
+app.add_typer(rollouts.app, name="rollout")
+app.add_typer(packs.app, name="pack")
 app.add_typer(nodes.app, name="node")
 app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="keys")
@@ -130,7 +132,6 @@ def _promise(target: typer.Typer, name: str, does: str, path: str = "") -> None:
 
 
 for _name, _does in (
-    ("rollout", "Take a release through the fleet in waves"),
     ("backup", "Save everything that the centre keeps"),
     ("restore", "Bring back what was saved"),
 ):

@@ -14,7 +14,7 @@ from central.annotate.estimate import Interval
 from central.api import schemas as s
 from central.releases.compare import Comparison
 from central.releases.gates import gates
-from central.releases.rollout import actions, history, plan, state
+from central.releases.rollout import HAD_FAILED, actions, history, plan, state
 from central.releases.rollout.effect import NodeEffect, changes
 from central.store.models import (
     Node,
@@ -77,11 +77,13 @@ def verdict(name: str, raw: Mapping[str, Any], settings: plan.GateSettings) -> s
 def wave(
     row: RolloutWave, nodes: Iterable[RolloutNode], settings: Mapping[str, plan.GateSettings]
 ) -> s.RolloutWaveView:
-    """Return one step of a rollout with its `nodes`."""
-    stages = Counter(node.stage for node in nodes)
+    """Return one step of a rollout with its `nodes`. Who went back later still counts as what it was."""
+    rows = list(nodes)
+    failed = sum(node.stage == "failed" or node.reason.startswith(HAD_FAILED) for node in rows)
+    healthy = sum(node.stage == "healthy" or bool(node.after) for node in rows)
     return s.RolloutWaveView(
         number=row.number, group=row.group, state=cast(s.WaveState, row.state), opened=row.opened, closed=row.closed,
-        nodes=sum(stages.values()), healthy=stages["healthy"], failed=stages["failed"], away=stages["away"],
+        nodes=len(rows), healthy=healthy, failed=failed, away=sum(node.stage == "away" for node in rows),
         gates=[verdict(name, raw, settings.get(name) or plan.GateSettings()) for name, raw in row.gates.items()],
     )  # fmt: skip
 

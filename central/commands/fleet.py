@@ -17,7 +17,7 @@ from edge.runtime import packs
 from protocols.pack import PackError
 
 
-async def _address(database: Database, settings: Settings, text: str) -> str:
+async def address(database: Database, settings: Settings, text: str) -> str:
     """Return the address of the pack that `text` names, registered where it is a file. Raises PackError."""
     known = await registry.resolve(database, text)
     if known is not None:
@@ -40,8 +40,8 @@ def release(
 
     async def work(settings: Settings) -> dict[str, Any]:
         async with store(settings) as database:
-            address = await _address(database, settings, pack)
-            made = await offers.create(database, address, getpass.getuser()[:64], notes)
+            known = await address(database, settings, pack)
+            made = await offers.create(database, known, getpass.getuser()[:64], notes)
         return {"number": made.number, "pack": made.pack, "name": made.name, "at": made.at.isoformat()}
 
     with plain_errors(PackError, ReleaseError):

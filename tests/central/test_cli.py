@@ -19,10 +19,11 @@ COMMANDS = [
     ["serve"], ["demo"], ["evaluate"], ["annotate"], ["import"], ["export"], ["round"], ["release"], ["node", "list"],
     ["node", "add"], ["node", "revoke"], ["broker", "config"], ["broker", "check"], ["broker", "watcher"],
     ["keys", "init"], ["keys", "show"], ["keys", "rotate"], ["train", "blend"],
-    ["user", "add"], ["user", "reset"], ["user", "list"],
+    ["user", "add"], ["user", "reset"], ["user", "list"], ["pack", "list"], ["pack", "diff"],
+    *(["rollout", name] for name in ("plan", "start", "status", "history", "pause", "resume", "abort", "rollback")),
 ]  # fmt: skip
 LATER = [
-    ["rollout"], ["backup"], ["restore"], ["train", "ssl"],
+    ["backup"], ["restore"], ["train", "ssl"],
     ["train", "tags"], ["train", "discover"],
 ]  # fmt: skip
 

@@ -38,6 +38,8 @@ ACTIVE: Final = ("running", "paused", "halted", "rolling_back")
 ENDED: Final = ("done", "aborted", "rolled_back")
 STOPPED: Final = ("halted", "aborted", "rolling_back", "rolled_back")
 """States in which its release counts no more for whoever has not begun."""
+HAD_FAILED: Final = "had failed: "
+"""Before the reason of a node that failed and is on its way back."""
 OUT: Final = ("offered", "installed", "healthy", "failed")
 """Stages of a node that was offered the release."""
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.releases import offers
-from central.releases.rollout import CENTRE, OUT, history
+from central.releases.rollout import CENTRE, HAD_FAILED, OUT, history
 from central.store.models import Node, Pack, Release, ReleaseNode, Rollout, RolloutNode
 
 
@@ -47,7 +47,7 @@ async def begin(session: AsyncSession, rollout: Rollout, now: datetime, by: str 
             made[pack.address] = await offers.add(session, pack, by, notes, rollout.id)
         number = made[pack.address].number
         session.add(ReleaseNode(release=number, node=row.node))
-        row.reason = f"had failed: {row.reason}"[:2000] if row.stage == "failed" else ""
+        row.reason = f"{HAD_FAILED}{row.reason}"[:2000] if row.stage == "failed" else ""
         row.stage, row.back = "returning", number
         row.offered_s, row.silent_s = rollout.clock_s, None
     going = [row.node for row in rollout.nodes if row.stage == "returning"]

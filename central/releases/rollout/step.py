@@ -120,9 +120,10 @@ async def _run(session: AsyncSession, look: Look) -> None:
     await _latecomers(session, look)
     settled = not any(row.stage in UNDER_WAY and not row.late for row in look.reached)
     wave, clock_s = look.open, look.rollout.clock_s
+    watched = settled and wave.settled_s is not None  # one more look at least: the field accuracy is looked up for it
     wave.settled_s = (clock_s if wave.settled_s is None else wave.settled_s) if settled else None
     seen = evidence.gather(look.reached, look.nodes, look.updates, settled, look.field)
-    soaked = wave.settled_s is not None and clock_s - wave.settled_s >= look.plan.soak_s
+    soaked = watched and clock_s - (wave.settled_s or 0.0) >= look.plan.soak_s
     last = look.rollout.wave + 1 == len(look.rollout.waves)
     decision = judge.decide(judge.verdicts(seen, look.plan), settled, soaked, last)
     _keep(wave, decision.verdicts)
