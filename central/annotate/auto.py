@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from central.annotate import queue
 from central.annotate.boxes import LabelBox, LabelError
+from central.annotate.leases import LeasedError
 from central.notify import Notifier
 from central.store.database import Database
 from central.store.models import Frame
@@ -48,8 +49,8 @@ async def review(database: Database, known: Sequence[str], confidence: float, li
         try:
             async with database.write() as session:
                 await (queue.label(session, answer, known) if boxes else queue.skip(session, answer))
-        except (queue.ConflictError, queue.FrameMissingError, LabelError):
-            continue  # somebody was quicker, or the box is no box: it is theirs
+        except (queue.ConflictError, queue.FrameMissingError, LeasedError, LabelError):
+            continue  # somebody was quicker or looks at it, or the box is no box: it is theirs
         answered += 1
     return answered
 
