@@ -18,7 +18,7 @@ from edge.select.value import Running
 from protocols.messages import Assessment, Policy
 
 SCORES: Final = ("unexplained_motion", "inconsistency")
-SHARPNESS: Final = 4.0
+SHARPNESS: Final = 2.0
 """Power of the evidence: weak motion is often a shadow or a branch, and there is much of it."""
 FLOOR: Final = 0.001
 """Worth of a frame without evidence: small, never zero, so that no frame is ruled out."""
