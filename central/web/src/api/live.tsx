@@ -14,8 +14,8 @@ const TOUCHES: Record<Kind, readonly QueryKey[]> = {
   node: [['overview']],
   frame: [['overview'], ['queue']],
   round: [['overview'], ['rounds'], ['packs']],
-  release: [['overview'], ['releases'], ['packs']],
-  update: [['overview'], ['releases'], ['packs']],
+  release: [['overview'], ['releases'], ['packs'], ['rollouts']],
+  update: [['overview'], ['releases'], ['packs'], ['rollouts']],
   label: [['overview'], ['queue']],
 };
 

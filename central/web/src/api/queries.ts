@@ -2,7 +2,7 @@
 import { useMutation, useQuery, useQueryClient, type QueryKey } from '@tanstack/react-query';
 import { ApiError, request } from './client';
 import { useLive } from './live';
-import type { AccuracyView, FrameView, Overview, PackView, ProfileView, QueueView, ReleaseView, RoundView, SessionView } from './schema';
+import type { AccuracyView, FrameView, Overview, PackView, ProfileView, QueueView, ReleaseView, RolloutSummary, RolloutView, RoundView, SessionView } from './schema';
 
 /** Milliseconds between polls: rarely while events arrive, often while they do not. */
 const CALM = 15_000;
@@ -17,6 +17,7 @@ export const keys = {
   packs: ['packs'],
   releases: ['releases'],
   accuracy: ['accuracy'],
+  rollouts: ['rollouts'],
 } as const satisfies Record<string, QueryKey>;
 
 function usePolled<T>(key: QueryKey, path: string) {
@@ -32,6 +33,8 @@ export const useOverview = () => usePolled<Overview>(keys.overview, '/overview')
 export const useRounds = () => usePolled<RoundView[]>(keys.rounds, '/rounds');
 export const usePacks = () => usePolled<PackView[]>(keys.packs, '/packs');
 export const useReleases = () => usePolled<ReleaseView[]>(keys.releases, '/releases');
+export const useRollouts = () => usePolled<RolloutSummary[]>(keys.rollouts, '/rollouts');
+export const useRollout = (id: number) => usePolled<RolloutView>([...keys.rollouts, id], `/rollouts/${id}`);
 export const useAccuracy = () => usePolled<AccuracyView[]>(keys.accuracy, '/accuracy');
 export const useQueue = () => usePolled<QueueView>(keys.queue, '/queue?limit=20');
 

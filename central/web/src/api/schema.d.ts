@@ -356,6 +356,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/packs/{address}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pack Diff
+         * @description What changed from one pack to another: classes, data, figures, cameras, bytes and tensors.
+         */
+        get: operations["pack_diff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/releases": {
         parameters: {
             query?: never;
@@ -371,9 +391,193 @@ export interface paths {
         put?: never;
         /**
          * Release
-         * @description Offer a pack to every node. Releasing an earlier pack again is how to go back to it.
+         * @description Offer a pack to every node at once. Releasing an earlier pack again is how to go back to it.
          */
         post: operations["release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rollouts
+         * @description The last rollouts, newest first.
+         */
+        get: operations["rollouts"];
+        put?: never;
+        /**
+         * Plan Rollout
+         * @description Plan a rollout; with `start`, begin it. Nobody is offered anything before it is started.
+         */
+        post: operations["plan_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview Rollout
+         * @description The waves that a plan would make of the nodes that there are now; who is in which is drawn anew each time.
+         */
+        post: operations["preview_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rollout
+         * @description A rollout with its waves, nodes, gates and history. The ETag is its revision.
+         */
+        get: operations["rollout"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{number}/effect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rollout Effect
+         * @description How the nodes fared before, and with the new pack: of one wave, counted from 0, or of all.
+         */
+        get: operations["rollout_effect"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{number}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start Rollout
+         * @description Begin with the first wave.
+         */
+        post: operations["start_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{number}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause Rollout
+         * @description Offer it to nobody else for now.
+         */
+        post: operations["pause_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{number}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Rollout
+         * @description Go on; after a halt the failures so far are forgiven.
+         */
+        post: operations["resume_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{number}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Abort Rollout
+         * @description Stop offering it, for good; nodes that run it go on running it.
+         */
+        post: operations["abort_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{number}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rollback Rollout
+         * @description Take every node that got it back to the pack that it had.
+         */
+        post: operations["rollback_rollout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -620,6 +824,32 @@ export interface components {
             confirmed: boolean;
         };
         /**
+         * BytesDiff
+         * @description What a node fetches: the whole pack, or the delta from the other one, where there is one.
+         */
+        BytesDiff: {
+            /** Full */
+            full: number;
+            /** Delta */
+            delta: number | null;
+        };
+        /**
+         * CameraDiff
+         * @description A camera with both packs: AP50 on a round's held-back frames, and field accuracy with its interval.
+         */
+        CameraDiff: {
+            /** Camera */
+            camera: string;
+            /** Ap50 Before */
+            ap50_before: number | null;
+            /** Ap50 After */
+            ap50_after: number | null;
+            found_before: components["schemas"]["IntervalView"] | null;
+            found_after: components["schemas"]["IntervalView"] | null;
+            right_before: components["schemas"]["IntervalView"] | null;
+            right_after: components["schemas"]["IntervalView"] | null;
+        };
+        /**
          * CameraView
          * @description One video source of a node, as its last health message had it.
          */
@@ -698,6 +928,32 @@ export interface components {
             last_frame_at: string | null;
         };
         /**
+         * ChangeView
+         * @description A figure's median over the nodes that have it before and after.
+         */
+        ChangeView: {
+            /** Figure */
+            figure: string;
+            /** Before */
+            before: number;
+            /** After */
+            after: number;
+            /** Nodes */
+            nodes: number;
+        };
+        /**
+         * ClassesDiff
+         * @description Labels that came, went and stayed.
+         */
+        ClassesDiff: {
+            /** Added */
+            added: string[];
+            /** Removed */
+            removed: string[];
+            /** Kept */
+            kept: string[];
+        };
+        /**
          * CommandBody
          * @description Something to ask of a node; `camera` empty means every camera.
          */
@@ -722,6 +978,40 @@ export interface components {
              * @default
              */
             detail: string;
+        };
+        /**
+         * DataDiff
+         * @description What two packs were trained on; null where a snapshot is not known here.
+         */
+        DataDiff: {
+            /** Before */
+            before: string | null;
+            /** After */
+            after: string | null;
+            /** Frames Before */
+            frames_before: number | null;
+            /** Frames After */
+            frames_after: number | null;
+            /** Labels Before */
+            labels_before: number | null;
+            /** Labels After */
+            labels_after: number | null;
+            /** Frames Added */
+            frames_added: number | null;
+            /** Frames Removed */
+            frames_removed: number | null;
+            /** Frames Relabelled */
+            frames_relabelled: number | null;
+        };
+        /**
+         * EffectView
+         * @description What a wave, or a rollout, changed.
+         */
+        EffectView: {
+            /** Changes */
+            changes: components["schemas"]["ChangeView"][];
+            /** Nodes */
+            nodes: components["schemas"]["NodeEffectView"][];
         };
         /**
          * ErrorInfo
@@ -977,6 +1267,45 @@ export interface components {
             at: string | null;
         };
         /**
+         * MetricDiff
+         * @description A figure of both packs.
+         */
+        MetricDiff: {
+            /** Name */
+            name: string;
+            /** Before */
+            before: number | null;
+            /** After */
+            after: number | null;
+        };
+        /**
+         * NodeEffectView
+         * @description One node before and after.
+         */
+        NodeEffectView: {
+            /** Node */
+            node: string;
+            /** Wave */
+            wave: number;
+            /**
+             * Stage
+             * @enum {string}
+             */
+            stage: "waiting" | "away" | "offered" | "installed" | "healthy" | "failed" | "withdrawn" | "returning" | "returned" | "stuck";
+            /** Before */
+            before: {
+                [key: string]: unknown;
+            };
+            /** After */
+            after: {
+                [key: string]: unknown;
+            };
+            /** Shadow */
+            shadow: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * NodeView
          * @description An edge computer and its cameras.
          */
@@ -1039,6 +1368,24 @@ export interface components {
             loop: components["schemas"]["LoopStep"][];
         };
         /**
+         * PackDiff
+         * @description What changed from one pack to another.
+         */
+        PackDiff: {
+            /** Before */
+            before: string;
+            /** After */
+            after: string;
+            classes: components["schemas"]["ClassesDiff"];
+            data: components["schemas"]["DataDiff"];
+            /** Metrics */
+            metrics: components["schemas"]["MetricDiff"][];
+            /** Per Camera */
+            per_camera: components["schemas"]["CameraDiff"][];
+            bytes: components["schemas"]["BytesDiff"];
+            tensors: components["schemas"]["TensorsDiff"];
+        };
+        /**
          * PackView
          * @description A model bundle of the registry.
          */
@@ -1083,6 +1430,62 @@ export interface components {
              * Format: password
              */
             new: string;
+        };
+        /**
+         * PlanPreviewBody
+         * @description A plan to try out.
+         */
+        PlanPreviewBody: {
+            /**
+             * Plan
+             * @description Groups, waves, gates and times; what is left out has a default. The engineers' page has them all.
+             * @default {}
+             * @example {
+             *       "deadline_s": 3600,
+             *       "gates": {
+             *         "accuracy": {
+             *           "required": true
+             *         },
+             *         "latency": {
+             *           "limit": 1.2
+             *         }
+             *       },
+             *       "groups": [
+             *         {
+             *           "name": "canary",
+             *           "sites": [
+             *             "lab"
+             *           ]
+             *         }
+             *       ],
+             *       "on_halt": "rollback",
+             *       "rest": true,
+             *       "soak_s": 600,
+             *       "waves": [
+             *         1,
+             *         "10%",
+             *         "50%"
+             *       ]
+             *     }
+             */
+            plan: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * PlanWaveView
+         * @description A wave of a plan.
+         */
+        PlanWaveView: {
+            /** Group */
+            group: string;
+            /** Nodes */
+            nodes: string[];
+            /**
+             * Total
+             * @description Nodes that have the release after it.
+             */
+            total: number;
         };
         /**
          * PolicyBody
@@ -1235,10 +1638,345 @@ export interface components {
              */
             notes: string;
             /**
+             * Rollout
+             * @description The rollout that it belongs to: then only its waves are offered it.
+             */
+            rollout: number | null;
+            /**
              * Nodes
              * @default []
              */
             nodes: components["schemas"]["ReleaseNodeView"][];
+        };
+        /**
+         * RolloutBody
+         * @description A pack to take through the fleet in waves.
+         */
+        RolloutBody: {
+            /** Pack */
+            pack: string;
+            /**
+             * Plan
+             * @description Groups, waves, gates and times; what is left out has a default. The engineers' page has them all.
+             * @default {}
+             * @example {
+             *       "deadline_s": 3600,
+             *       "gates": {
+             *         "accuracy": {
+             *           "required": true
+             *         },
+             *         "latency": {
+             *           "limit": 1.2
+             *         }
+             *       },
+             *       "groups": [
+             *         {
+             *           "name": "canary",
+             *           "sites": [
+             *             "lab"
+             *           ]
+             *         }
+             *       ],
+             *       "on_halt": "rollback",
+             *       "rest": true,
+             *       "soak_s": 600,
+             *       "waves": [
+             *         1,
+             *         "10%",
+             *         "50%"
+             *       ]
+             *     }
+             */
+            plan: {
+                [key: string]: unknown;
+            };
+            /**
+             * Notes
+             * @default
+             */
+            notes: string;
+            /**
+             * Start
+             * @description Begin at once; else it is only planned.
+             * @default false
+             */
+            start: boolean;
+        };
+        /**
+         * RolloutChangeBody
+         * @description A person's decision. `revision` is that of the rollout that they saw; or send it as ``If-Match``.
+         */
+        RolloutChangeBody: {
+            /** Revision */
+            revision?: number | null;
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            /**
+             * Gates
+             * @description With resume: other settings of gates from now on.
+             * @default {}
+             */
+            gates: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * RolloutEventView
+         * @description Something that happened: who, when, why.
+         */
+        RolloutEventView: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * By
+             * @example anna
+             * @example centre
+             */
+            by: string;
+            /**
+             * Kind
+             * @example planned
+             * @example state
+             * @example wave
+             * @example passed
+             * @example failed
+             * @example back
+             */
+            kind: string;
+            /** From State */
+            from_state: string;
+            /** To State */
+            to_state: string;
+            /** Reason */
+            reason: string;
+            /**
+             * Data
+             * @default {}
+             */
+            data: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * RolloutNodeView
+         * @description One node's share of a rollout.
+         */
+        RolloutNodeView: {
+            /** Node */
+            node: string;
+            /** Site */
+            site: string;
+            /** Wave */
+            wave: number;
+            /** Group */
+            group: string;
+            /**
+             * Stage
+             * @enum {string}
+             */
+            stage: "waiting" | "away" | "offered" | "installed" | "healthy" | "failed" | "withdrawn" | "returning" | "returned" | "stuck";
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            /**
+             * Late
+             * @description It was away when its wave opened.
+             * @default false
+             */
+            late: boolean;
+            /** Offered */
+            offered: string | null;
+            /** From Pack */
+            from_pack: string | null;
+            /**
+             * Step
+             * @description Of its update.
+             */
+            step: string | null;
+            /**
+             * Progress
+             * @default 0
+             */
+            progress: number;
+        };
+        /**
+         * RolloutSummary
+         * @description A rollout in a list.
+         */
+        RolloutSummary: {
+            /** Id */
+            id: number;
+            /** Pack */
+            pack: string;
+            /** Name */
+            name: string;
+            /** From Pack */
+            from_pack: string | null;
+            /** Release */
+            release: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "planned" | "running" | "paused" | "halted" | "rolling_back" | "done" | "aborted" | "rolled_back";
+            /**
+             * Revision
+             * @description Send it back with a decision; it grows with every change of state.
+             */
+            revision: number;
+            /** Reason */
+            reason: string;
+            /** Notes */
+            notes: string;
+            /** By */
+            by: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Started */
+            started: string | null;
+            /** Finished */
+            finished: string | null;
+            /**
+             * Wave
+             * @description Which wave is open, from 0.
+             */
+            wave: number;
+            /** Waves */
+            waves: number;
+            /** Nodes */
+            nodes: number;
+            /**
+             * Stages
+             * @description Nodes by stage.
+             */
+            stages: {
+                [key: string]: number;
+            };
+            /**
+             * Actions
+             * @description What may be done with it now.
+             */
+            actions: ("start" | "pause" | "resume" | "abort" | "rollback")[];
+        };
+        /**
+         * RolloutView
+         * @description A rollout with everything that is known about it.
+         */
+        RolloutView: {
+            /** Id */
+            id: number;
+            /** Pack */
+            pack: string;
+            /** Name */
+            name: string;
+            /** From Pack */
+            from_pack: string | null;
+            /** Release */
+            release: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "planned" | "running" | "paused" | "halted" | "rolling_back" | "done" | "aborted" | "rolled_back";
+            /**
+             * Revision
+             * @description Send it back with a decision; it grows with every change of state.
+             */
+            revision: number;
+            /** Reason */
+            reason: string;
+            /** Notes */
+            notes: string;
+            /** By */
+            by: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Started */
+            started: string | null;
+            /** Finished */
+            finished: string | null;
+            /**
+             * Wave
+             * @description Which wave is open, from 0.
+             */
+            wave: number;
+            /** Waves */
+            waves: number;
+            /** Nodes */
+            nodes: number;
+            /**
+             * Stages
+             * @description Nodes by stage.
+             */
+            stages: {
+                [key: string]: number;
+            };
+            /**
+             * Actions
+             * @description What may be done with it now.
+             */
+            actions: ("start" | "pause" | "resume" | "abort" | "rollback")[];
+            /** Plan */
+            plan: {
+                [key: string]: unknown;
+            };
+            /**
+             * Clock S
+             * @description Seconds that it was running with a connection to the broker.
+             */
+            clock_s: number;
+            /** All Waves */
+            all_waves: components["schemas"]["RolloutWaveView"][];
+            /** All Nodes */
+            all_nodes: components["schemas"]["RolloutNodeView"][];
+            /** History */
+            history: components["schemas"]["RolloutEventView"][];
+        };
+        /**
+         * RolloutWaveView
+         * @description One step of a rollout.
+         */
+        RolloutWaveView: {
+            /**
+             * Number
+             * @description From 0.
+             */
+            number: number;
+            /** Group */
+            group: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "open" | "passed" | "failed";
+            /** Opened */
+            opened: string | null;
+            /** Closed */
+            closed: string | null;
+            /** Nodes */
+            nodes: number;
+            /** Healthy */
+            healthy: number;
+            /** Failed */
+            failed: number;
+            /** Away */
+            away: number;
+            /** Gates */
+            gates: components["schemas"]["VerdictView"][];
         };
         /**
          * RoundBody
@@ -1358,6 +2096,24 @@ export interface components {
             title: string;
         };
         /**
+         * TensorsDiff
+         * @description The weights of the main model, counted; `names` are of those that changed.
+         */
+        TensorsDiff: {
+            /** Same */
+            same: number;
+            /** Changed */
+            changed: number;
+            /** Added */
+            added: number;
+            /** Removed */
+            removed: number;
+            /** Parameters Changed */
+            parameters_changed: number;
+            /** Names */
+            names: string[];
+        };
+        /**
          * Totals
          * @description Counts over everything stored.
          */
@@ -1430,6 +2186,41 @@ export interface components {
             /** Context */
             ctx?: Record<string, never>;
         };
+        /**
+         * VerdictView
+         * @description What a gate says of a wave.
+         */
+        VerdictView: {
+            /** Gate */
+            gate: string;
+            /**
+             * Does
+             * @description What it looks at, in words.
+             * @default
+             */
+            does: string;
+            /**
+             * Unit
+             * @default
+             */
+            unit: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "pass" | "fail" | "not_enough";
+            /** Value */
+            value: number | null;
+            /** Limit */
+            limit: number | null;
+            /** Reason */
+            reason: string;
+            /**
+             * Required
+             * @default false
+             */
+            required: boolean;
+        };
     };
     responses: never;
     parameters: never;
@@ -1441,9 +2232,15 @@ export type AccuracyView = components['schemas']['AccuracyView'];
 export type AssessmentView = components['schemas']['AssessmentView'];
 export type BoxBody = components['schemas']['BoxBody'];
 export type BoxView = components['schemas']['BoxView'];
+export type BytesDiff = components['schemas']['BytesDiff'];
+export type CameraDiff = components['schemas']['CameraDiff'];
 export type CameraView = components['schemas']['CameraView'];
+export type ChangeView = components['schemas']['ChangeView'];
+export type ClassesDiff = components['schemas']['ClassesDiff'];
 export type CommandBody = components['schemas']['CommandBody'];
 export type CommandResult = components['schemas']['CommandResult'];
+export type DataDiff = components['schemas']['DataDiff'];
+export type EffectView = components['schemas']['EffectView'];
 export type ErrorInfo = components['schemas']['ErrorInfo'];
 export type ErrorView = components['schemas']['ErrorView'];
 export type FramePage = components['schemas']['FramePage'];
@@ -1456,10 +2253,15 @@ export type LabelView = components['schemas']['LabelView'];
 export type LabelsBody = components['schemas']['LabelsBody'];
 export type Login = components['schemas']['Login'];
 export type LoopStep = components['schemas']['LoopStep'];
+export type MetricDiff = components['schemas']['MetricDiff'];
+export type NodeEffectView = components['schemas']['NodeEffectView'];
 export type NodeView = components['schemas']['NodeView'];
 export type Overview = components['schemas']['Overview'];
+export type PackDiff = components['schemas']['PackDiff'];
 export type PackView = components['schemas']['PackView'];
 export type PasswordChange = components['schemas']['PasswordChange'];
+export type PlanPreviewBody = components['schemas']['PlanPreviewBody'];
+export type PlanWaveView = components['schemas']['PlanWaveView'];
 export type PolicyBody = components['schemas']['PolicyBody'];
 export type PolicyView = components['schemas']['PolicyView'];
 export type ProfileView = components['schemas']['ProfileView'];
@@ -1467,15 +2269,24 @@ export type QueueView = components['schemas']['QueueView'];
 export type ReleaseBody = components['schemas']['ReleaseBody'];
 export type ReleaseNodeView = components['schemas']['ReleaseNodeView'];
 export type ReleaseView = components['schemas']['ReleaseView'];
+export type RolloutBody = components['schemas']['RolloutBody'];
+export type RolloutChangeBody = components['schemas']['RolloutChangeBody'];
+export type RolloutEventView = components['schemas']['RolloutEventView'];
+export type RolloutNodeView = components['schemas']['RolloutNodeView'];
+export type RolloutSummary = components['schemas']['RolloutSummary'];
+export type RolloutView = components['schemas']['RolloutView'];
+export type RolloutWaveView = components['schemas']['RolloutWaveView'];
 export type RoundBody = components['schemas']['RoundBody'];
 export type RoundView = components['schemas']['RoundView'];
 export type SessionToken = components['schemas']['SessionToken'];
 export type SessionView = components['schemas']['SessionView'];
 export type SkipBody = components['schemas']['SkipBody'];
 export type TagView = components['schemas']['TagView'];
+export type TensorsDiff = components['schemas']['TensorsDiff'];
 export type Totals = components['schemas']['Totals'];
 export type UpdateView = components['schemas']['UpdateView'];
 export type ValidationError = components['schemas']['ValidationError'];
+export type VerdictView = components['schemas']['VerdictView'];
 export type $defs = Record<string, never>;
 export interface operations {
     who_am_i: {
@@ -2460,6 +3271,57 @@ export interface operations {
             };
         };
     };
+    pack_diff: {
+        parameters: {
+            query: {
+                to: string;
+            };
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PackDiff"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     releases: {
         parameters: {
             query?: {
@@ -2549,6 +3411,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorView"];
                 };
             };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -2560,6 +3431,681 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    rollouts: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutSummary"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    plan_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    preview_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanPreviewBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanWaveView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    rollout_effect: {
+        parameters: {
+            query?: {
+                wave?: number | null;
+            };
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EffectView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    start_rollout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Revision that was seen, as ``"3"``. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Precondition Required */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    pause_rollout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Revision that was seen, as ``"3"``. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Precondition Required */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    resume_rollout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Revision that was seen, as ``"3"``. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Precondition Required */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    abort_rollout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Revision that was seen, as ``"3"``. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Precondition Required */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    rollback_rollout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Revision that was seen, as ``"3"``. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Precondition Required */
+            428: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -2,6 +2,7 @@
 import { Button, Loader, Modal, Textarea } from '@mantine/core';
 import { IconArrowBackUp, IconPackage, IconSend } from '@tabler/icons-react';
 import { useState } from 'react';
+import { Link } from 'react-router';
 import { request, say } from '../api/client';
 import { keys, useChange, useMay, useOverview, usePacks, useReleases } from '../api/queries';
 import type { PackView, ReleaseBody, ReleaseView } from '../api/schema';
@@ -56,7 +57,7 @@ function Release({ release, now }: { release: ReleaseView; now: boolean }) {
 
 type Way = 'current' | 'back' | 'release';
 
-function PackRow({ pack, way, ask }: { pack: PackView; way: Way; ask: (() => void) | null }) {
+function PackRow({ pack, way, running, ask }: { pack: PackView; way: Way; running: string | undefined; ask: (() => void) | null }) {
   const rest = Object.entries(pack.metrics).filter(([name]) => !METRICS.includes(name));
   return (
     <tr data-now={way === 'current'}>
@@ -65,6 +66,11 @@ function PackRow({ pack, way, ask }: { pack: PackView; way: Way; ask: (() => voi
         <span className="mono dim" title={pack.address}>
           {short(pack.address)}
         </span>
+        {running !== undefined && running !== pack.address && (
+          <Link className="pack-compare" to={`/packs/compare?from=${running}&to=${pack.address}`}>
+            what changes
+          </Link>
+        )}
       </th>
       {METRICS.map((name) => (
         <td key={name} className="num right">
@@ -203,7 +209,7 @@ export function PacksPage() {
               {packs.data.map((pack) => {
                 const way = wayOf(pack);
                 const ask = may ? () => setChosen({ pack, back: way === 'back' }) : null;
-                return <PackRow key={pack.address} pack={pack} way={way} ask={ask} />;
+                return <PackRow key={pack.address} pack={pack} way={way} running={current?.pack ?? pack.parent ?? undefined} ask={ask} />;
               })}
             </tbody>
           </table>
