@@ -47,9 +47,13 @@ from protocols.messages import (
 log = structlog.get_logger("central.ingest")
 
 BATCH: Final = 256
-"""Frames in one commit: enough that its fsync hardly counts, few enough that a receipt takes a fraction of a second."""
-LANES: Final = 2
-"""Batches under way: one is checked and written while another is committed, and the disk is never waited for idly."""
+"""Frames in one commit at most: few enough that a receipt takes a fraction of a second."""
+SHARE: Final = 64
+"""Frames that a batch takes even where it is more than its share of what waits: enough that a sync hardly counts. It
+takes no more than that, so that the others have something to do meanwhile: all that the nodes have under way may be no
+more than a few hundred frames."""
+LANES: Final = 4
+"""Batches under way: one waits for the disk, one is committed, one is checked, while the next arrives."""
 BATCH_BYTES: Final = 16 * 1024 * 1024
 CONTROL_BATCH: Final = 1024
 PAUSE_S: Final = 1.0
@@ -204,7 +208,8 @@ class Consumer:
             async with _Turn(self._turn) as turn:
                 batch = [await self._frames.get()]
                 size = batch[0].size
-                while len(batch) < BATCH and size < BATCH_BYTES and not self._frames.empty():
+                share = max(SHARE, min(BATCH, self._frames.qsize() // LANES))
+                while len(batch) < share and size < BATCH_BYTES and not self._frames.empty():
                     batch.append(self._frames.get_nowait())
                     size += batch[-1].size
                 try:

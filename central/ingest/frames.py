@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from central.ingest.parked import Refused
 from central.ingest.value import priority
 from central.link import Received
 from central.store.blobs import Blobs, frame_key
+from central.store.bulk import Bulk
 from central.store.database import Database
 from central.store.models import Annotation, Camera, Frame, Node
 from protocols import codec
@@ -116,9 +117,8 @@ class _Known:
 
 def _stored(session: Session, frames: Sequence[FrameMessage]) -> _Known:
     """Return what is known of `frames` by their ids: enough to pass over what was delivered before."""
-    table = _FRAMES.c
-    query = select(table.id, table.node, table.sha256).where(table.id.in_([f.id for f in frames]))
-    return _Known({row.id: (row.node, row.sha256) for row in session.execute(query)}, {})
+    found = session.connection().execute(_IDS, {"ids": [f.id for f in frames]})
+    return _Known({row.id: (row.node, row.sha256) for row in found}, {})
 
 
 def _known(session: Session, frames: Sequence[FrameMessage]) -> _Known:
@@ -150,21 +150,19 @@ def _sort(frames: Sequence[FrameMessage], known: _Known, stored: Stored) -> list
 
 
 def _ensure_nodes(session: Session, frames: Sequence[FrameMessage], now: datetime) -> None:
-    """Make rows for nodes that sent frames before they said who they are, and note that they were heard."""
+    """Note that the nodes were heard, and make rows for those that sent frames before they said who they are."""
     sites = {message.node: message.site for message in frames}
-    names = select(_NODES.c.name).where(_NODES.c.name.in_(list(sites)))
-    known = set(session.scalars(names))
-    if len(known) < len(sites):
+    heard = session.connection().execute(_HEARD, {"now": now, "names": list(sites)})
+    if heard.rowcount < len(sites):
+        known = set(session.scalars(select(_NODES.c.name).where(_NODES.c.name.in_(list(sites)))))
         session.add_all([Node(name=name, site=site) for name, site in sites.items() if name not in known])
         session.flush()
-    session.connection().execute(update(_NODES).where(_NODES.c.name.in_(list(known))).values(last_seen=now))
 
 
 def _ensure_cameras(session: Session, frames: Sequence[FrameMessage], now: datetime) -> None:
     """Make rows for cameras that nobody spoke of before, and note the newest frame of each."""
-    table = _CAMERAS.c
-    query = select(table.node, table.name, table.last_frame_at).where(table.node.in_({m.node for m in frames}))
-    last = {(row.node, row.name): row.last_frame_at for row in session.execute(query)}
+    found = session.connection().execute(_LAST_FRAMES, {"names": list({m.node for m in frames})})
+    last = {(row.node, row.name): row.last_frame_at for row in found}
     newest: dict[tuple[str, str], FrameMessage] = {}
     for message in frames:
         place = (message.node, message.camera)
@@ -179,27 +177,19 @@ def _ensure_cameras(session: Session, frames: Sequence[FrameMessage], now: datet
         for (node, name), message in newest.items()
     ]
     if changes:
-        one = (table.node == bindparam("of"), table.name == bindparam("called"))
-        session.connection().execute(update(_CAMERAS).where(*one), changes)
+        session.connection().execute(_NEWEST, changes)
 
 
 def _insert(session: Session, frames: Sequence[FrameMessage], keys: Mapping[str, str]) -> None:
-    """Insert rows for `frames`, whose images are stored under `keys` (by id). The tables, not the mapped classes: what
-    is inserted here is not looked at again, and there is much of it."""
+    """Insert rows for `frames`, whose images are stored under `keys` (by id)."""
     if not frames:
         return
     now = utc_now()
     _ensure_nodes(session, frames, now)
     _ensure_cameras(session, frames, now)
-    session.execute(insert(_FRAMES), [_row(message, keys[message.id], now) for message in frames])
-    proposals = [_proposal(m.id, d, now) for m in frames for d in m.detections]
-    if proposals:
-        session.execute(insert(_BOXES), proposals)
-
-
-_FRAMES, _BOXES = cast(Table, Frame.__table__), cast(Table, Annotation.__table__)
-_NODES, _CAMERAS = cast(Table, Node.__table__), cast(Table, Camera.__table__)
-_FRAME_DEFAULTS: Final[dict[str, Any]] = {"state": "pending", "revision": 0, "complete_for": []}
+    connection = session.connection()
+    _INSERT_FRAMES.run(connection, [_row(message, keys[message.id], now) for message in frames])
+    _INSERT_BOXES.run(connection, [_proposal(m.id, d, now) for m in frames for d in m.detections])
 
 
 async def store(
@@ -221,12 +211,15 @@ async def store(
     kept = await blobs.keep([(frame_key(message.id), message.image) for message in new])
     keys = {message.id: key for message, key in zip(new, kept, strict=True)}
     written()
-    again, fresh = await database.run_write(lambda session: _commit(session, new, keys))
+    try:
+        again, fresh = await _commit(database, new, keys)
+    finally:
+        blobs.settle(kept)
     stored.new, stored.bytes = len(fresh), sum(len(message.image) for message in fresh)
     stored.clashes += again.clashes
     stored.refused += _clashes(checked, stored)
     late = {m.id for m in new} - {i for ids in again.receipts.values() for i in ids}
-    for node, ids in stored.receipts.items():
+    for node, ids in stored.receipts.items() if late else ():
         stored.receipts[node] = [i for i in ids if i not in late]
     return stored
 
@@ -236,19 +229,49 @@ def _clashes(checked: Checked, stored: Stored) -> list[Refused]:
     return [Refused(checked.received[message.id], reason) for message in stored.clashes]
 
 
-def _commit(
-    session: Session, new: Sequence[FrameMessage], keys: Mapping[str, str]
-) -> tuple[Stored, list[FrameMessage]]:
+async def _commit(
+    database: Database, new: Sequence[FrameMessage], keys: Mapping[str, str]
+) -> tuple[Stored, Sequence[FrameMessage]]:
     """Insert `new`, or those of them whose id and place (node, boot, sequence) nothing else has: where something has,
     that decides."""
     again = Stored()
-    try:
-        with session.begin_nested():
-            _insert(session, new, keys)
-    except IntegrityError:
+
+    def sorted_out(session: Session) -> list[FrameMessage]:
         fresh = _sort(new, _known(session, new), again)
         _insert(session, fresh, keys)
-        return again, fresh
+        return fresh
+
+    try:
+        await database.run_write(lambda session: _insert(session, new, keys))
+    except IntegrityError:
+        return again, await database.run_write(sorted_out)
     for message in new:
         again.receipts[message.node].append(message.id)
-    return again, list(new)
+    return again, new
+
+
+_FRAMES, _BOXES = cast(Table, Frame.__table__), cast(Table, Annotation.__table__)
+_NODES, _CAMERAS = cast(Table, Node.__table__), cast(Table, Camera.__table__)
+_FRAME_DEFAULTS: Final[dict[str, Any]] = {"state": "pending", "revision": 0, "complete_for": []}
+
+# Made once, the statements of each batch.
+_HEARD: Final = update(_NODES).where(_NODES.c.name.in_(bindparam("names", expanding=True))).values(
+    last_seen=bindparam("now")
+)  # fmt: skip
+_LAST_FRAMES: Final = select(_CAMERAS.c.node, _CAMERAS.c.name, _CAMERAS.c.last_frame_at).where(
+    _CAMERAS.c.node.in_(bindparam("names", expanding=True))
+)
+_NEWEST: Final = update(_CAMERAS).where(
+    _CAMERAS.c.node == bindparam("of"), _CAMERAS.c.name == bindparam("called")
+).values(last_frame_id=bindparam("last_frame_id"), last_frame_at=bindparam("last_frame_at"))  # fmt: skip
+_IDS: Final = select(_FRAMES.c.id, _FRAMES.c.node, _FRAMES.c.sha256).where(
+    _FRAMES.c.id.in_(bindparam("ids", expanding=True))
+)
+_INSERT_FRAMES: Final = Bulk(_FRAMES, [
+    "id", "node", "site", "camera", "name", "index", "boot", "sequence", "captured_at", "received_at", "width",
+    "height", "size_bytes", "sha256", "blob", "pack", "value", "assessment", "selection", "detections", "redactions",
+    "embedding", *_FRAME_DEFAULTS,
+])  # fmt: skip
+_INSERT_BOXES: Final = Bulk(_BOXES, [
+    "frame", "x1", "y1", "x2", "y2", "label", "source", "score", "created", "confirmed", "revision", "author",
+])  # fmt: skip

@@ -99,7 +99,8 @@ class Blobs:
 
     async def keep(self, items: Sequence[tuple[str, bytes]]) -> list[str]:
         """Store `items` (wanted key and content) and return their keys, which may be others than wanted; all of them
-        are durable when this returns. Keeping something again is a second copy of it. Raises BlobError."""
+        are durable when this returns. Keeping something again is a second copy of it. Once the keys are noted durably,
+        or never will be, `settle` them. Raises BlobError."""
         if self._segments is None:
             await self.put(items)
             return [key for key, _ in items]
@@ -107,6 +108,11 @@ class Blobs:
             return await asyncio.to_thread(self._segments.append, [data for _, data in items])
         except OSError as error:
             raise BlobError(f"blobs: cannot store ({str(error)[:300]})") from None
+
+    def settle(self, keys: Sequence[str]) -> None:
+        """Say of `keys`, which `keep` returned, that whoever refers to them does by now."""
+        if self._segments is not None:
+            self._segments.settle(keys)
 
     async def put(self, items: Sequence[tuple[str, bytes]]) -> None:
         """Store `items` (key and content); all of them are durable when this returns. Raises BlobError.

@@ -250,12 +250,14 @@ class _Disk:
 
 
 def _torn(old: bytes, new: bytes) -> Iterator[bytes]:
-    """Parts of the change from `old` to `new`; what was durable before an append stays."""
+    """Parts of the change from `old` to `new`; what was durable before an append stays, also where the append goes into
+    reserved space, which is zeros, or gives that back."""
     half = len(new) // 2
     cut = half // BLOCK * BLOCK or half
-    if new[: len(old)] == old:
-        yield old + bytes(len(new) - len(old))
-        yield new[: len(old) + (len(new) - len(old)) // 2]
+    kept = old.rstrip(b"\0")
+    if new[: len(kept)] == kept:
+        yield kept + bytes(len(new) - len(kept))
+        yield new[: len(kept) + (len(new) - len(kept)) // 2]
         return
     yield new[:half]
     yield bytes(len(new))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -66,6 +67,58 @@ def test_append__a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkey
     assert segments.place(key)[0] != segments.place(later)[0]  # type: ignore[index]
     assert (tmp_path / segments.place(key)[0]).stat().st_size == 5  # type: ignore[index]
     store.close()
+
+
+def size(root: Path, key: str) -> int:
+    return (root / segments.place(key)[0]).stat().st_size  # type: ignore[index]
+
+
+def test_append__reserves_ahead_and_gives_it_back_at_the_end(tmp_path: Path) -> None:
+    store = Segments(tmp_path)
+    key = store.append([b"x" * 1000])[0]
+    assert size(tmp_path, key) >= segments.RESERVE_FIRST
+    store.close()
+    assert size(tmp_path, key) == 1000
+    assert segments.read(tmp_path, key) == b"x" * 1000
+
+
+@pytest.mark.parametrize("errno", [28, 95])
+def test_append__where_nothing_can_be_reserved_it_writes_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errno: int
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno, "no")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    store = Segments(tmp_path)
+    keys = [store.append([bytes([i]) * 100])[0] for i in range(1, 4)]
+    assert [segments.read(tmp_path, key) for key in keys] == [bytes([i]) * 100 for i in range(1, 4)]
+    store.close()
+
+
+def locked(root: Path, key: str) -> bool:
+    handle = os.open(root / segments.place(key)[0], os.O_RDONLY)  # type: ignore[index]
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def test_settle__a_full_segment_stays_locked_until_its_last_image_is_settled(tmp_path: Path) -> None:
+    store = Segments(tmp_path, limit=10)
+    first, second = store.append([b"01234", b"56789"])
+    current = store.append([b"next"])[0]
+    store.settle([first])
+    assert locked(tmp_path, first) and locked(tmp_path, current)
+    store.settle([second])
+    assert not locked(tmp_path, first) and locked(tmp_path, current)
+    store.settle([current])
+    assert locked(tmp_path, current), "it is written to"
+    store.close()
+    assert not locked(tmp_path, current)
 
 
 async def test_blobs__a_kept_image_is_read_streamed_and_erased(tmp_path: Path) -> None:
