@@ -1,6 +1,6 @@
 """A centre with something to see, in a process of its own: real API, store and UI; nodes that only answer snapshots.
 
-    python -m tests.web.world --data DIR --port N [--images DIR --coco FILE] [--empty]
+    python -m tests.web.world --data DIR --port N [--images DIR --coco FILE] [--empty] [--fleet]
 
 Without images it draws frames of its own. Prints ``ready`` once it listens. Made for a browser to look at.
 """
@@ -37,6 +37,7 @@ from central.store import blobs, database, migrations
 from central.store import models as db
 from protocols import pack as packs
 from protocols.messages import Reply, utc_now
+from tests.web import fleet as fleets
 
 NAME: Final = "admin"
 PASSWORD: Final = "a door in the hedge"
@@ -242,8 +243,9 @@ def _releases(now: datetime) -> list[db.Base]:
     ]
 
 
-async def seed(centre: Centre, pictures: Sequence[Picture], empty: bool) -> None:
-    """Put a user, and unless `empty` nodes, frames, packs, rounds and releases into `centre`."""
+async def seed(centre: Centre, pictures: Sequence[Picture], empty: bool, fleet: bool = False) -> None:
+    """Put a user, and unless `empty` nodes, frames, packs, rounds and releases into `centre`; with `fleet`, a rollout
+    over many more nodes."""
     now = utc_now()
     hashed = await passwords.hash_password(PASSWORD)
     async with centre.database.write() as session:
@@ -258,21 +260,27 @@ async def seed(centre: Centre, pictures: Sequence[Picture], empty: bool) -> None
         session.add_all(_frame(n, picture, now) for n, picture in enumerate(pictures))
         for camera in await session.run_sync(lambda s: s.query(db.Camera).all()):
             camera.last_frame_id, camera.last_frame_at = frame_id(len(camera.name) % len(pictures)), now
+        if fleet:
+            session.add_all(fleets.nodes(now, address(1)))
+            await session.flush()
+            session.add(made := fleets.rollout(now, address(2), address(1), NAME))
+            await session.flush()
+            session.add_all(fleets.history(made))
     for number in range(len(NAMES)):
         packs.create(centre.settings.packs / address(number), _manifest(number), _contents(number))
     await centre.blobs.put([(f"frames/{frame_id(n)}.jpg", p.jpeg) for n, p in enumerate(pictures)])
 
 
-async def serve(data: Path, port: int, pictures: Sequence[Picture], empty: bool) -> None:
+async def serve(data: Path, port: int, pictures: Sequence[Picture], empty: bool, fleet: bool = False) -> None:
     """Serve a seeded centre until the process is told to stop."""
     settings = Settings(data=data)
     store = database.connect(settings.database)
     await migrations.migrate(store.engine)
     images = blobs.connect("memory:", data / "blobs")
     jobs = ProcessJobs(store, data / "jobs")
-    fleet = Snapshots(store, pictures)
-    centre = Centre(settings, store, images, profile.load("street"), jobs, fleet, LoginGate(), Notifier())
-    await seed(centre, pictures, empty)
+    link = Snapshots(store, pictures)
+    centre = Centre(settings, store, images, profile.load("street"), jobs, link, LoginGate(), Notifier())
+    await seed(centre, pictures, empty, fleet)
 
     @asynccontextmanager
     async def open_centre() -> AsyncIterator[Centre]:
@@ -294,10 +302,11 @@ def main() -> None:
     parser.add_argument("--images", type=Path)
     parser.add_argument("--coco", type=Path)
     parser.add_argument("--empty", action="store_true")
+    parser.add_argument("--fleet", action="store_true")
     options = parser.parse_args()
     real = options.images is not None and options.coco is not None
     pictures = load(options.images, options.coco, 30) if real else [draw(n) for n in range(24)]
-    asyncio.run(serve(options.data, options.port, pictures, options.empty))
+    asyncio.run(serve(options.data, options.port, pictures, options.empty, options.fleet))
 
 
 if __name__ == "__main__":
