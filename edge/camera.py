@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -26,6 +26,7 @@ from edge.assess.health import Health
 from edge.metrics import CameraState, Meter
 from edge.runtime import Inference
 from edge.select import Selector
+from edge.select.history import Spent
 from edge.sources import Frame
 from edge.update import Runner
 from protocols.messages import (
@@ -207,6 +208,10 @@ class Camera:
             selector = self._parts.selector(policy)
             selector.follow(self._selector)
             self._selector, self.policy = selector, policy
+
+    def resume(self, rows: Sequence[Spent], now: float) -> None:
+        """Go on with the quotas where the node left off before it was started: `rows` is what this camera kept."""
+        self._selector.quota.restore(rows, now)
 
     def restart(self) -> bool:
         """Close the camera and connect anew; False where too many of its threads hang already."""

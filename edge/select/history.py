@@ -9,6 +9,7 @@ was kept.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,15 +47,24 @@ class Window:
             self.frames -= frames
             self.bytes -= size
 
-    def add(self, now: float, size: int) -> None:
-        """Count one frame of `size` bytes at `now`, no earlier than the one before."""
+    def add(self, now: float, size: int, frames: int = 1) -> None:
+        """Count `frames` of `size` bytes together at `now`, no earlier than those before."""
         index = int(now / self._grain)
         if not self._bins or self._bins[-1][0] != index:
             self._bins.append([index, 0, 0])
-        self._bins[-1][1] += 1
+        self._bins[-1][1] += frames
         self._bins[-1][2] += size
-        self.frames += 1
+        self.frames += frames
         self.bytes += size
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Frames kept at about one time (seconds, on the clock of the selection) and what they weighed together, bytes."""
+
+    time: float
+    frames: int
+    bytes: int
 
 
 @dataclass
@@ -116,6 +126,14 @@ class History:
             for pending, size in done:
                 window.add(pending.time, size)
         return done
+
+    def restore(self, rows: Iterable[Spent]) -> None:
+        """Take in what was kept before a restart, oldest first."""
+        for row in rows:
+            self.kept = row.time
+            for window in (self.hour, self.day):
+                window.add(row.time, row.bytes, row.frames)
+            self._weigh(row.bytes // max(1, row.frames))
 
     def _weigh(self, size: int) -> None:
         if size <= 0:

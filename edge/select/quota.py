@@ -12,10 +12,11 @@ the odds of the frames in the gap are those that they would have had without it,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from edge.select.history import DAY_S, HOUR_S, History, Window
+from edge.select.history import DAY_S, HOUR_S, History, Spent, Window
 from protocols.messages import Policy
 
 AIM: Final = 0.985
@@ -96,6 +97,18 @@ class Quota:
         self._now: float | None = None
         for limit in self.limits:
             limit.tokens = limit.level(self._cost(limit))
+
+    def restore(self, rows: Sequence[Spent], now: float) -> None:
+        """Go on at `now` where a node that was restarted left off: `rows` is what it kept, oldest first. To be called
+        before the first `step`."""
+        self.history.restore(rows)
+        for limit in self.limits:
+            last, limit.tokens = rows[0].time if rows else now, limit.level(self._cost(limit))
+            for row in rows:
+                limit.fill(row.time - last, self._cost(limit))
+                limit.tokens -= row.frames if limit.unit == "frames" else row.bytes
+                last = row.time
+            limit.fill(now - last, self._cost(limit))
 
     def _cost(self, limit: Limit) -> float:
         return 1.0 if limit.unit == "frames" else self.history.mean
