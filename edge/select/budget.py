@@ -2,8 +2,9 @@
 
     chosen = (1 - audit_share) x frames allowed x gain of the buckets x worth / mean worth
 
-The mean is the one over time, so that a street's quiet hours leave their quota to its busy ones, as far as the bucket
-of the tightest quota reaches.
+Worth is what the scores say (`edge.select.value`), less where the scene is still much as it was in the last kept frame
+(`edge.select.spacing`). The mean is the one over time, so that a street's quiet hours leave their quota to its busy
+ones, as far as the bucket of the tightest quota reaches.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from edge.runtime import Inference
 from edge.select import Selector
 from edge.select.draw import Draw, Judgement
 from edge.select.quota import LONGEST_STEP_S, Allowance
+from edge.select.spacing import OverTime, Spacing
 from edge.select.value import Valuer
 from protocols.messages import Assessment, Policy
 
@@ -26,7 +28,7 @@ NAMES: Final = {
 }
 """Said where a score gave no reason of its own."""
 WORTH_MEMORY_S: Final = 1800.0
-"""Seconds over which the mean worth is taken."""
+"""Seconds over which the mean worth, and the usual change, are taken."""
 
 
 class Budget:
@@ -34,22 +36,21 @@ class Budget:
 
     def __init__(self, policy: Policy) -> None:
         self._share = 1.0 - policy.audit_share
-        self._valuer = Valuer()
-        self._mean, self._seen = 0.0, 0.0
+        self._valuer, self._mean = Valuer(), OverTime(WORTH_MEMORY_S)
+        self._spacing = Spacing(policy.min_gap_s, WORTH_MEMORY_S)
 
     def judge(self, assessment: Assessment, inference: Inference | None, allowance: Allowance) -> Judgement:
         """Return the odds in proportion to what the frame is worth, and the score that says most of it."""
         worth, strongest = self._valuer.value(assessment)
-        elapsed = min(allowance.seconds, LONGEST_STEP_S)
-        self._seen = min(WORTH_MEMORY_S, self._seen + elapsed)
-        share = min(1.0, 2.0 * elapsed / self._seen) if self._seen else 1.0  # the newest count most, at the start too
-        self._mean += share * (worth - self._mean)
-        chosen = self._share * allowance.frames * allowance.gain * worth / self._mean
+        worth *= self._spacing.factor(None if inference is None else inference.embedding, allowance)
+        usual = self._mean.add(worth, min(allowance.seconds, LONGEST_STEP_S))
+        chosen = self._share * allowance.frames * allowance.gain * worth / usual
         why = assessment.reasons.get(strongest) or NAMES.get(strongest, "nothing stands out")
         return min(1.0, chosen), why
 
     def kept(self, inference: Inference | None) -> None:
-        """Nothing to note: what was kept lately is in the score of redundancy."""
+        """Begin the way to the next frame."""
+        self._spacing.kept()
 
 
 class BudgetPolicy:
