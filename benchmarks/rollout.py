@@ -1,22 +1,48 @@
 """How many nodes get a bad release before its rollout stops by itself, and how often a good one stops for nothing.
 
+What decides is what decides in a centre: the plan's waves, the gate `install`, and `judge.decide`. That the engine does
+with nodes what is counted here with numbers is a test (`tests/central/releases/test_rollout_simulated.py`).
+
 python -m benchmarks.rollout --json [--nodes 1000] [--seeds 4000] [--plot rollout.png]
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from central.releases.halting import Rule, most_failures, waves
+from central.releases.gates import Evidence
+from central.releases.gates.install import GATE
+from central.releases.halting import Rule
+from central.releases.rollout import judge
+from central.releases.rollout.plan import Plan, sizes
 
 FAILING: Final = (0.25, 0.10, 0.05, 0.01, 0.005)
 """Shares of the fleet that a release breaks, or that fail whatever is released."""
+
+
+@functools.cache
+def step(failed: int, judged: int, last: bool, rule: Rule) -> judge.Step:
+    """Return what follows a wave after which `failed` of `judged` nodes have failed; the last one, or not."""
+    verdict = GATE.judge(Evidence(failed, judged, settled=True), rule.acceptable, rule)
+    return judge.decide([(verdict, GATE.required)], settled=True, soaked=True, last=last).step
+
+
+def halted_at(fails: NDArray[np.bool_], waves: Sequence[int], rule: Rule) -> int:
+    """Return how many nodes had the release when its rollout ended: `fails` says of each node, in the order in which
+    they are offered it, whether it fails."""
+    counts = np.cumsum(fails)
+    for size in waves:
+        if step(int(counts[size - 1]), size, size == waves[-1], rule) == "halt":
+            return size
+    return waves[-1]
 
 
 def exposed(failing: float, nodes: int, seeds: int, rule: Rule) -> NDArray[np.int64]:
@@ -24,16 +50,11 @@ def exposed(failing: float, nodes: int, seeds: int, rule: Rule) -> NDArray[np.in
 
     Each node fails with probability `failing`, by crashing or by falling silent, and waves are drawn at random.
     """
-    sizes = waves(nodes)
-    allowed = [most_failures(size, rule) for size in sizes]
+    waves = sizes(Plan(), nodes)
     outcome = np.full(seeds, nodes)
     for seed in range(seeds):
         fails = np.random.default_rng((round(failing * 1e6), seed)).random(nodes) < failing
-        counts = np.cumsum(fails)
-        for size, most in zip(sizes, allowed, strict=True):
-            if counts[size - 1] > most:
-                outcome[seed] = size
-                break
+        outcome[seed] = halted_at(fails, waves, rule)
     return outcome
 
 
@@ -50,7 +71,7 @@ def measure(nodes: int, seeds: int, rule: Rule) -> dict[str, Any]:
                 "halted": float((outcome < nodes).mean()),
             }
         )
-    return {"nodes": nodes, "seeds": seeds, "waves": waves(nodes), "rule": vars(rule), "rows": rows}
+    return {"nodes": nodes, "seeds": seeds, "waves": sizes(Plan(), nodes), "rule": vars(rule), "rows": rows}
 
 
 def plot(nodes: int, seeds: int, rule: Rule, path: Path) -> None:

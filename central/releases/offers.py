@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.link import Publisher
-from central.releases.rollout import ACTIVE
+from central.releases.rollout import ACTIVE, STOPPED
 from central.store.database import Database
 from central.store.models import Node, Pack, Policy, Release, ReleaseNode, Rollout
 from protocols import messages as m
@@ -75,6 +75,12 @@ async def due(session: AsyncSession, nodes: Collection[str]) -> dict[str, Releas
 async def withdrawn(session: AsyncSession) -> set[str]:
     """Return the nodes that some offer was taken back from."""
     return set(await session.scalars(select(ReleaseNode.node).where(ReleaseNode.withdrawn).distinct()))
+
+
+async def stopped(session: AsyncSession) -> set[int]:
+    """Return the releases of rollouts that were stopped: they are signed no more."""
+    query = select(Rollout.release).where(Rollout.state.in_(STOPPED), Rollout.release.is_not(None))
+    return {number for number in await session.scalars(query) if number is not None}
 
 
 async def busy(session: AsyncSession) -> Rollout | None:
@@ -140,8 +146,8 @@ class Offers:
             nodes = list(await session.execute(query if names is None else query.where(Node.name.in_(names))))
             releases = await due(session, [name for name, _ in nodes])
             policies = {p.node: p for p in await session.scalars(select(Policy))}
-            back = await withdrawn(session)
-        signed = await self._signed({r.number: r for r in releases.values() if r is not None})
+            back, over = await withdrawn(session), await stopped(session)
+        signed = await self._signed({r.number: r for r in releases.values() if r is not None}, over)
         for name, boot in nodes:
             release = releases[name]
             if release is None and name in back:
@@ -156,13 +162,18 @@ class Offers:
         async with self._database.read() as session:
             release = (await due(session, [node]))[node]
             policy = await session.get(Policy, node) or await session.get(Policy, DEFAULT_POLICY)
-        signed = await self._signed({release.number: release} if release is not None else {})
+            over = await stopped(session)
+        signed = await self._signed({release.number: release} if release is not None else {}, over)
         self._tell(node, boot, release if signed else None, policy)
 
-    async def _signed(self, releases: dict[int, Release]) -> set[int]:
-        """Sign `releases` and return the numbers of those that are; no node would take the others."""
+    async def _signed(self, releases: dict[int, Release], over: Collection[int]) -> set[int]:
+        """Sign `releases`, but not those that are `over`, and return the numbers of those that may be told: no node
+        would take another one, and those that were stopped go only to nodes that have them."""
         done: set[int] = set()
         for number, release in sorted(releases.items()):
+            if number in over:
+                done.add(number)
+                continue
             try:
                 await asyncio.to_thread(self._sign, release)
             except (TrustError, OSError) as error:

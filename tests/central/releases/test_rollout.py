@@ -82,11 +82,15 @@ async def test_rollout__hold_waits_for_a_person_who_may_go_on(db: Database) -> N
     assert await world.until(number, ["halted", "done"]) == "halted"
     for _ in range(5):
         await world.step()
+    await world.teller.tell_all()
+    assert (release := (await world.rollout(number)).release) is not None
+    assert release not in world.signed
     assert world.exposed() == ["n00", "n01"]
     await actions.resume(db, number, None, "bert", "n00 has a broken disk")
     assert await world.until(number, ["done", "halted"]) == "done"
     assert (await world.stages(number))["n00"] == "failed"
     assert {n.pack for n in world.nodes.values() if n.name != "n00"} == {NEW}
+    assert release in world.signed
 
 
 async def test_rollout__nodes_that_are_away_are_skipped_then_offered(db: Database) -> None:

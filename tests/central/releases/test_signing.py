@@ -77,6 +77,20 @@ def test_sign__a_pack_whose_archive_changed(tmp_path: Path, centre: Signing) -> 
         centre.sign(release(2))
 
 
+def test_withdraw__who_has_not_begun_refuses_it_until_it_is_signed_again(tmp_path: Path, centre: Signing) -> None:
+    centre.sign(release(1))
+    centre.sign(release(2))
+    node = verifier(tmp_path, centre)
+    assert node.approve(PACK, 2).length == 7
+    for _ in range(2):
+        centre.withdraw(release(2))
+    with pytest.raises(TrustError, match="never signed as release 2"):
+        node.approve(PACK, 2)
+    assert node.approve(PACK, 1).length == 7
+    centre.sign(release(2))
+    assert node.approve(PACK, 2).length == 7
+
+
 @pytest.mark.parametrize(
     "name", ["trust/../keys/online.pem", "trust/online.pem", "keys/online.pem", "trust/none.json", "time/short", ""]
 )
