@@ -80,7 +80,7 @@ function Facts({ diff }: { diff: PackDiff }) {
     ['Weights', `${moved} of ${moved + tensors.same} tensors, ${count(tensors.parameters_changed)} numbers changed`],
   ];
   return (
-    <dl className="facts">
+    <dl className="pack-facts">
       {facts.map(([name, text]) => (
         <div key={name}>
           <dt className="dim">{name}</dt>

@@ -16,6 +16,8 @@ const toneOf = (step: string): Tone => TONES[step] ?? 'busy';
 const WORDS: Record<string, string> = { committed: 'running', 'rolled-back': 'went back', announced: 'has not begun' };
 const wordOf = (step: string): string => WORDS[step] ?? step;
 const METRICS = ['ap', 'ap50'];
+/** Nodes that a row names; more are counted. */
+const MOST_NAMES = 3;
 
 function metric(name: string, value: number): string {
   return name.startsWith('ap') && value <= 1 ? (value * 100).toFixed(1) : value.toPrecision(3);
@@ -86,7 +88,10 @@ function PackRow({ pack, way, running, ask }: { pack: PackView; way: Way; runnin
       <td className="dim" title={`${clock(pack.created)}; ${pack.labels.map(spoken).join(', ')}`}>
         {ago(pack.created)}
       </td>
-      <td>{pack.running_on.length === 0 ? <span className="dim">nowhere</span> : pack.running_on.join(', ')}</td>
+      <td title={pack.running_on.join(', ')}>
+        {pack.running_on.length === 0 && <span className="dim">nowhere</span>}
+        {pack.running_on.length > MOST_NAMES ? many(pack.running_on.length, 'node') : pack.running_on.join(', ')}
+      </td>
       <td className="right">
         {way === 'current' ? (
           <State tone="good">released</State>

@@ -51,7 +51,8 @@ function Preview({ plan }: { plan: Plan }) {
 
 export function NewRollout({ close, opened }: { close: () => void; opened: (id: number) => void }) {
   const packs = usePacks().data ?? [];
-  const [pack, setPack] = useState<string | null>(packs[0]?.address ?? null);
+  const [picked, setPack] = useState<string | null>(null);
+  const pack = picked ?? packs[0]?.address ?? null;
   const [waves, setWaves] = useState('');
   const [canary, setCanary] = useState('');
   const [soak, setSoak] = useState<number | string>(10);

@@ -62,9 +62,9 @@ function Actions({ rollout }: { rollout: RolloutView }) {
       {rollout.actions.map((action) => (
         <Button
           key={action}
-          size="compact-md"
-          variant={ACTIONS[action].strong ? 'filled' : 'default'}
-          {...(action === 'rollback' ? { ...RED, leftSection: <IconArrowBackUp size={15} /> } : {})}
+          size="xs"
+          {...(ACTIONS[action].strong ? {} : { variant: 'default' })}
+          {...(action === 'rollback' ? { ...RED, variant: 'outline', leftSection: <IconArrowBackUp size={15} /> } : {})}
           onClick={() => ask(action)}
         >
           {ACTIONS[action].text}
