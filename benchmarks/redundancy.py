@@ -1,11 +1,13 @@
 """Whether the selection avoids repeating itself: distinct objects or scenes in what it keeps, against confidence alone.
 
-    python -m benchmarks.redundancy [--seed 3] [--video carpark.mp4 ...] --json
+    python -m benchmarks.redundancy [--seed 3 4 5] [--video carpark.mp4 ...] --json
 
 On the synthetic street, the tracks of the truth that are visible in the kept frames are counted; on real video, the
 clusters of the pack's embeddings (greedy k-centre) that they fall into. `ratio` is ours over the same number of
-least confident frames of the recording (the highest uncertainty score first), the mean of `--seeds` draws; beside it
-stand the streaming policies that look at confidence only, each at its own number of frames, at most the quota's.
+least confident frames of the recording (the highest uncertainty score first), over `--seeds` draws; beside it stand
+uniform draws, fixed intervals and the streaming policies that look at confidence only, each at its own number of
+frames, at most the quota's. A tenth of ours is the uniform audit, which repeats itself as it must; `ratio_unaudited`
+is without it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ CONFIDENCE: Final = ("entropy", "sedna-threshold", "sedna-ibt", "sedna-cross-ent
 FRAMES_KEPT: Final = 30
 """What the quota gives over the recording."""
 CLUSTERS: Final = 60
+AUDIT: Final = Policy(version=1).audit_share
 Things = Callable[[int], Iterable[int]]
 """Distinct things that the frame of an index shows."""
 
@@ -68,44 +71,51 @@ def compare(name: str, seen: list[Seen], things: Things, seeds: int) -> dict[str
     doubt = np.array([row.assessment.uncertainty or 0.0 for row in seen])
     least = np.argsort(-doubt, kind="stable")
 
-    def draws(policy: str) -> list[list[int]]:
-        made = Policy(version=1, policy=policy, frames_per_hour=quota, min_gap_s=0.0)
+    def draws(policy: str, audit: float) -> list[list[int]]:
+        made = Policy(version=1, policy=policy, frames_per_hour=quota, min_gap_s=0.0, audit_share=audit)
         return [replay(seen, made, seed) for seed in range(seeds)]
 
-    ours = draws("budget")
-    sure = [shown(least[: len(kept)].tolist(), things) for kept in ours]
-    own = [shown(kept, things) for kept in ours]
+    def ratios(kept: list[list[int]]) -> list[float]:
+        return [shown(k, things) / max(1, shown(least[: len(k)].tolist(), things)) for k in kept]
+
+    ours = draws("budget", AUDIT)
+    own, found = [shown(kept, things) for kept in ours], ratios(ours)
     others: dict[str, Any] = {}
-    for policy in ("uniform", "core-set", *CONFIDENCE):
-        kept = draws(policy)
+    for policy in ("uniform", "timelapse", "core-set", *CONFIDENCE):
+        kept = draws(policy, AUDIT)
         counts = [shown(k, things) for k in kept]
         others[policy] = {"frames": float(np.mean([len(k) for k in kept])), "shown": float(np.mean(counts))}
-    ratio = float(np.sum(own) / max(1, np.sum(sure)))
     row = {
-        "ratio": ratio, "ours": float(np.mean(own)), "least_confident": float(np.mean(sure)),
+        "ratio": float(np.mean(found)), "std": float(np.std(found)),
+        "ratio_unaudited": float(np.mean(ratios(draws("budget", 0.0)))), "ours": float(np.mean(own)),
+        "least_confident": float(np.mean([shown(least[: len(k)].tolist(), things) for k in ours])),
         "frames": float(np.mean([len(k) for k in ours])), "all": shown(range(len(seen)), things), "others": others,
     }  # fmt: skip
-    say(f"{name:14} " + "  ".join(f"{key} {value}" for key, value in row.items() if key != "others"))
+    say(f"{name:14} " + "  ".join(f"{key} {value:.2f}" for key, value in row.items() if key != "others"))
     return row
+
+
+def recordings(arguments: argparse.Namespace, model: Model) -> Iterator[tuple[str, list[Seen], Things]]:
+    """Yield name, assessed frames and what each shows."""
+    for seed in arguments.seed:
+        tracks: dict[int, set[int]] = {}
+        frames = street(arguments.seconds, arguments.street_fps, seed, tracks)
+        yield f"street-{seed}", watch(frames, model, arguments.street_fps), tracks.__getitem__
+    for video in arguments.video:
+        if not video.exists():
+            say(f"{video}: not there, left out")
+            continue
+        source = open_source(str(video), "camera", paced=False)
+        seen = watch(source.frames(), model, arguments.fps, arguments.limit)
+        by_frame = {index: {int(cluster)} for index, cluster in enumerate(clusters(seen, CLUSTERS))}
+        yield video.stem, seen, by_frame.__getitem__
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Watch each recording once, select from it in every way, and count."""
-    rows: dict[str, Any] = {}
     with opened(arguments.pack) as (pack,), Model(pack, "cpu") as model:
-        tracks: dict[int, set[int]] = {}
-        frames = street(arguments.seconds, arguments.street_fps, arguments.seed, tracks)
-        seen = watch(frames, model, arguments.street_fps)
-        rows["street"] = compare("street", seen, lambda index: tracks[index], arguments.seeds)
-        for video in arguments.video:
-            if not video.exists():
-                say(f"{video}: not there, left out")
-                continue
-            source = open_source(str(video), "camera", paced=False)
-            seen = watch(source.frames(), model, arguments.fps, arguments.limit)
-            label = clusters(seen, CLUSTERS)
-            by_frame = {index: {int(cluster)} for index, cluster in enumerate(label)}
-            rows[video.stem] = compare(video.stem, seen, by_frame.__getitem__, arguments.seeds)
+        found = recordings(arguments, model)
+        rows = {name: compare(name, seen, things, arguments.seeds) for name, seen, things in found}
     return {
         "ratio_least": min(row["ratio"] for row in rows.values()),
         "ratios": {name: row["ratio"] for name, row in rows.items()},
@@ -116,9 +126,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 if __name__ == "__main__":
     made = parser(__doc__ or "", images=False)
     made.add_argument("--pack", default="base")
-    made.add_argument("--seconds", type=float, default=300.0, help="of the synthetic street")
+    made.add_argument("--seconds", type=float, default=300.0, help="of each synthetic street")
     made.add_argument("--street-fps", type=float, default=5.0)
-    made.add_argument("--seed", type=int, default=3, help="of the synthetic street")
+    made.add_argument("--seed", type=int, nargs="*", default=[3, 4, 5], help="of synthetic streets")
     videos = [DATA / "video" / name for name in ("carpark.mp4", "corridor.mp4")]
     made.add_argument("--video", type=Path, nargs="*", default=videos)
     made.add_argument("--fps", type=float, default=10.0, help="of the videos")
