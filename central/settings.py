@@ -103,6 +103,10 @@ class Settings(BaseSettings):
     snapshot_timeout_s: float = Field(
         4.0, ge=0.1, le=30.0, description="Seconds to wait for a node's answer to a command."
     )
+    double_share: float = Field(
+        0.0, ge=0.0, le=1.0,
+        description="Share of the labelled frames that a second person answers, too, without seeing the first answer.",
+    )  # fmt: skip
     propose: bool = Field(True, description="Propose labels anew for waiting frames whenever another pack is released.")
     auto_review: bool = Field(
         False, description="Nobody reviews: proposals above auto_confidence become machine-made labels."

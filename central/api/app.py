@@ -22,6 +22,7 @@ from central.api.routes import (
     packs,
     policies,
     profile,
+    queue,
     releases,
     rollouts,
     rounds,
@@ -31,7 +32,8 @@ from edge import __version__
 
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (
-    session, overview, nodes, frames, profile, rounds, packs, releases, rollouts, accuracy, policies, events, health
+    session, overview, nodes, queue, frames, profile, rounds, packs, releases, rollouts, accuracy, policies, events,
+    health,
 )  # fmt: skip
 OpenCentre = Callable[[], AbstractAsyncContextManager[Centre]]
 

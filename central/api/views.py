@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import cast
+from typing import Any, Final, cast
 
+from central.annotate.drafts import Marks
 from central.annotate.profile import Profile
 from central.api import schemas as s
 from central.store import models as m
+
+NOTHING: Final = Marks()
 
 
 def box(row: m.Annotation) -> s.BoxView:
@@ -20,11 +23,44 @@ def box(row: m.Annotation) -> s.BoxView:
         score=row.score,
         source=row.source,
         confirmed=row.confirmed,
+        mask=row.mask,
+        confidence=row.confidence,
+        origin=row.origin,
+        moved=row.moved,
     )
 
 
-def frame(row: m.Frame) -> s.FrameView:
-    """Return the view of a frame whose annotations are loaded."""
+def _seen(row: m.Frame) -> list[s.BoxView]:
+    """Return what the node's pack saw on a frame, as proposals."""
+    return [
+        s.BoxView(id=f"node-{i}", box=d["box"], label=d["label"], score=d["score"], source="node", confirmed=False)
+        for i, d in enumerate(row.detections)
+    ]
+
+
+def answered(boxes: Sequence[Mapping[str, Any]]) -> list[s.BoxBody]:
+    """Return boxes as the database keeps those of an answer."""
+    return [s.BoxBody.model_validate(dict(b)) for b in boxes]
+
+
+def draft(row: m.Draft) -> s.DraftView:
+    """Return the view of a draft."""
+    return s.DraftView(
+        revision=row.revision, boxes=answered(row.boxes), tags=row.tags, complete_for=list(row.complete_for), at=row.at
+    )
+
+
+def _marks(marks: Marks) -> dict[str, Any]:
+    lease, flag = marks.lease, marks.flag
+    return {
+        "lease": lease and s.LeaseView(by=lease.by, until=lease.until),
+        "flag": flag and s.FlagView(by=flag.by, note=flag.note, at=flag.at),
+        "draft": marks.draft and draft(marks.draft),
+    }
+
+
+def frame(row: m.Frame, marks: Marks = NOTHING, hidden: bool = False) -> s.FrameView:
+    """Return the view of a frame whose annotations are loaded; `hidden`: without what people said of it so far."""
     selection = row.selection
     return s.FrameView(
         id=row.id,
@@ -38,7 +74,7 @@ def frame(row: m.Frame) -> s.FrameView:
         height=row.height,
         bytes=row.size_bytes,
         pack=row.pack,
-        state=cast(s.FrameState, row.state),
+        state="pending" if hidden else cast(s.FrameState, row.state),
         value=row.value,
         reason=str(selection.get("reason", "")),
         policy=str(selection.get("policy", "")),
@@ -47,21 +83,21 @@ def frame(row: m.Frame) -> s.FrameView:
             {k: v for k, v in row.assessment.items() if k in s.AssessmentView.model_fields}
         ),
         revision=row.revision,
-        boxes=[box(a) for a in row.annotations],
-        complete_for=list(row.complete_for),
+        boxes=_seen(row) if hidden else [box(a) for a in row.annotations],
+        complete_for=[] if hidden else list(row.complete_for),
+        tags={} if hidden else row.tags,
+        tag_proposals=row.tag_proposals,
+        double=hidden,
+        **_marks(marks),
     )
 
 
-def history(row: m.LabelRevision) -> s.HistoryView:
+def change(row: m.LabelRevision) -> s.AnswerView:
     """Return the view of one answer."""
-    return s.HistoryView(
-        revision=row.revision,
-        at=row.at,
-        by=row.author,
-        action=row.state,
-        boxes=[s.BoxBody(box=tuple(b["box"]), label=b["label"]) for b in row.boxes],
-        complete_for=list(row.complete_for),
-    )
+    return s.AnswerView(
+        revision=row.revision, at=row.at, by=row.author, state=row.state, boxes=answered(row.boxes),
+        tags=row.tags or {}, complete_for=list(row.complete_for),
+    )  # fmt: skip
 
 
 def camera(row: m.Camera) -> s.CameraView:

@@ -1,21 +1,20 @@
-"""Frames: search, queue, image, labels."""
+"""Frames: search, image, history, labels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from central.annotate import queue as annotate
-from central.annotate.boxes import LabelBox, LabelError
+from central.annotate.boxes import LabelBox, mask_of
 from central.api import schemas as s
 from central.api import views
 from central.api.access import Annotator, Viewer
+from central.api.answers import answering, shown, visible
 from central.api.context import CentreDep
-from central.api.errors import ApiError, documented, not_found
+from central.api.errors import documented, not_found
 from central.api.routes.nodes import JPEG
 from central.store.blobs import BlobError
 from central.store.models import Frame
@@ -30,23 +29,9 @@ FrameId = Annotated[str, Path(max_length=64)]
 Name = Annotated[str, Query(pattern=IDENTITY)]
 
 
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turn what annotation refuses into answers."""
-    try:
-        yield
-    except annotate.FrameMissingError as error:
-        raise not_found(f"frame {str(error)[:64]}") from None
-    except annotate.ConflictError as error:
-        message = "somebody else changed this frame meanwhile; look at it as it is now and answer again"
-        raise ApiError(409, "conflict", message, views.frame(error.frame)) from None
-    except LabelError as error:
-        raise ApiError(422, error.code, str(error), error.detail) from None
-
-
 @router.get("/frames", responses=documented(401, 422))
 async def frames(
-    _: Viewer,
+    person: Viewer,
     centre: CentreDep,
     node: Name | None = None,
     camera: Name | None = None,
@@ -57,25 +42,15 @@ async def frames(
     """Stored frames, newest first."""
     async with centre.database.read() as session:
         rows = await annotate.page(session, node, camera, state, cursor, limit + 1)
-    more = len(rows) > limit
-    items = [views.frame(row) for row in rows[:limit]]
-    return s.FramePage(items=items, next=items[-1].id if more else None)
-
-
-@router.get("/queue", responses=documented(401, 422))
-async def queue(_: Viewer, centre: CentreDep, limit: Limit = 20) -> s.QueueView:
-    """Frames that wait for a person, most valuable first."""
-    async with centre.database.read() as session:
-        rows, count = await annotate.waiting(session, limit), await annotate.pending(session)
-    return s.QueueView(items=[views.frame(row) for row in rows], pending=count)
+        items = await shown(session, rows[:limit], person)
+    return s.FramePage(items=items, next=items[-1].id if len(rows) > limit else None)
 
 
 @router.get("/frames/{frame}", responses=documented(401, 404))
-async def frame(frame: FrameId, _: Viewer, centre: CentreDep) -> s.FrameView:
+async def frame(frame: FrameId, person: Viewer, centre: CentreDep) -> s.FrameView:
     """One frame."""
-    with _answering():
-        async with centre.database.read() as session:
-            return views.frame(await annotate.load(session, frame))
+    async with answering(centre, person), centre.database.read() as session:
+        return (await shown(session, [await annotate.load(session, frame)], person))[0]
 
 
 @router.get("/frames/{frame}/image", response_class=Response, responses=JPEG | documented(401, 404))
@@ -96,31 +71,52 @@ async def image(frame: FrameId, request: Request, _: Viewer, centre: CentreDep) 
 
 
 @router.get("/frames/{frame}/history", responses=documented(401, 404))
-async def history(frame: FrameId, _: Viewer, centre: CentreDep) -> list[s.HistoryView]:
-    """Every change of the labels of a frame, oldest first."""
-    with _answering():
-        async with centre.database.read() as session:
-            await annotate.load(session, frame)
-            return [views.history(row) for row in await annotate.history(session, frame)]
+async def history(frame: FrameId, person: Viewer, centre: CentreDep) -> s.HistoryView:
+    """Every answer about a frame, oldest first; none to somebody whose second opinion is wanted."""
+    async with answering(centre, person), centre.database.read() as session:
+        row = await annotate.load(session, frame)
+        rows = await annotate.history(session, frame) if visible(row, person) else []
+        return s.HistoryView(items=[views.change(row) for row in rows])
+
+
+@router.get("/frames/{frame}/previous", responses=documented(401, 404))
+async def previous(frame: FrameId, person: Viewer, centre: CentreDep) -> s.FrameView:
+    """The last labelled frame of the same camera before this one."""
+    async with answering(centre, person), centre.database.read() as session:
+        row = await annotate.previous(session, await annotate.load(session, frame), person.name)
+        if row is None:
+            raise not_found(f"labelled frame of this camera before {frame}")
+        return (await shown(session, [row], person))[0]
+
+
+def answer_of(frame: str, body: s.LabelsBody, author: str) -> annotate.Answer:
+    """Return what `author` sent about `frame`."""
+    boxes = [LabelBox(b.box, b.label, mask=mask_of(b.mask), origin=b.origin) for b in body.boxes]
+    return annotate.Answer(frame, body.revision, author, boxes, body.complete_for, tags=body.tags, seconds=body.seconds)
 
 
 @router.put("/frames/{frame}/labels", responses=documented(401, 403, 404, 409, 422))
 async def label(frame: FrameId, body: s.LabelsBody, person: Annotator, centre: CentreDep) -> s.FrameView:
-    """Replace the labels of a frame. Where somebody else was quicker: 409, with the frame as it is now in `detail`."""
-    boxes = [LabelBox(b.box, b.label) for b in body.boxes]
-    answer = annotate.Answer(frame, body.revision, person.name, boxes, body.complete_for)
-    with _answering():
-        async with centre.database.write() as session:
-            row = await annotate.label(session, answer, centre.profile.label_names)
+    """Replace the labels of a frame. Where somebody else was quicker: 409, with the frame as it is now in `detail`.
+
+    Where a second opinion is wanted of whoever asks, the answer is that opinion, and changes no label.
+    """
+    project, share = centre.profile, centre.settings.double_share
+    tags = [tag.name for tag in project.tags]
+    answer = answer_of(frame, body, person.name)
+    async with answering(centre, person), centre.database.write() as session:
+        row = await annotate.label(session, answer, project.label_names, tags, share)
+        view = (await shown(session, [row], person))[0]
     centre.notifier.emit("label")
-    return views.frame(row)
+    return view
 
 
 @router.post("/frames/{frame}/skip", responses=documented(401, 403, 404, 409, 422))
 async def skip(frame: FrameId, body: s.SkipBody, person: Annotator, centre: CentreDep) -> s.FrameView:
-    """Put a frame aside without labels."""
-    with _answering():
-        async with centre.database.write() as session:
-            row = await annotate.skip(session, annotate.Answer(frame, body.revision, person.name))
+    """Put a frame aside without labels: for another time, or because nobody can tell what is on it."""
+    reason: annotate.SkipReason = "cant_tell" if body.reason == "cant_tell" else "skipped"
+    async with answering(centre, person), centre.database.write() as session:
+        row = await annotate.skip(session, annotate.Answer(frame, body.revision, person.name), reason)
+        view = (await shown(session, [row], person))[0]
     centre.notifier.emit("label")
-    return views.frame(row)
+    return view

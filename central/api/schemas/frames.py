@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from central.annotate.boxes import MAX_BOXES
-from central.api.schemas.base import Body, BoxPixels, LabelName, View
+from central.annotate.boxes import MAX_BOXES, MAX_POINTS, MAX_RINGS, TagState
+from central.api.schemas.base import Body, BoxPixels, LabelName, Pixel, View
+from protocols.messages import MAX_TEXT
 
+MAX_TAGS: Final = 1000
+MAX_SECONDS: Final = 86_400.0
+"""Spent on one frame: a day; whoever left the screen open longer did not look at it."""
+Mask = Annotated[
+    list[Annotated[list[tuple[Pixel, Pixel]], Field(max_length=MAX_POINTS)]], Field(min_length=1, max_length=MAX_RINGS)
+]
+"""Outline: rings of (x, y) in pixels of the frame, not closed."""
+Seconds = Annotated[float, Field(ge=0.0, le=MAX_SECONDS, allow_inf_nan=False)]
+Tags = Annotated[dict[LabelName, TagState], Field(max_length=MAX_TAGS)]
 FrameState = Literal["pending", "labelled", "skipped"]
 
 
@@ -22,7 +32,7 @@ class AssessmentView(View):
     unexplained_motion: float | None = None
     novelty: float | None = None
     redundancy: float | None = None
-    reasons: dict[str, str] = Field({})
+    reasons: dict[str, str] = Field(default={})
 
 
 class BoxView(View):
@@ -32,8 +42,48 @@ class BoxView(View):
     box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2, pixels of the frame.")
     label: str
     score: float | None = None
-    source: str = Field(examples=["node", "pack", "person", "machine", "import"])
+    source: str = Field(examples=["node", "pack", "track", "person", "machine", "import"])
     confirmed: bool
+    mask: Mask | None = None
+    confidence: float | None = Field(default=None, description="How often one like it was right, as measured.")
+    origin: str | None = Field(default=None, description="Of a label: source of the proposal that it came from.")
+    moved: bool | None = Field(default=None, description="Of a label with an origin: whether a person changed its box.")
+
+
+class LeaseView(View):
+    """Who looks at a frame, and until when if they do not say that they still do."""
+
+    by: str
+    until: datetime
+
+
+class FlagView(View):
+    """Why somebody wants others to look at a frame."""
+
+    by: str
+    note: str
+    at: datetime
+
+
+class BoxBody(Body):
+    """A box that a person vouches for."""
+
+    box: BoxPixels
+    label: LabelName
+    mask: Mask | None = None
+    origin: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Id of the proposal that it came from, moved or not."
+    )
+
+
+class DraftView(View):
+    """Boxes and tags that somebody has on the screen. The revision is that of the frame when they began."""
+
+    revision: int
+    boxes: list[BoxBody]
+    tags: dict[str, TagState]
+    complete_for: list[str]
+    at: datetime
 
 
 class FrameView(View):
@@ -43,8 +93,8 @@ class FrameView(View):
     node: str
     site: str
     camera: str
-    name: str = Field("", description="File name, for a frame that came from a folder of images.")
-    index: int = Field(0, description="Position in its source, counted from 0 since the source was opened.")
+    name: str = Field(default="", description="File name, for a frame that came from a folder of images.")
+    index: int = Field(default=0, description="Position in its source, counted from 0 since the source was opened.")
     time: datetime
     width: int
     height: int
@@ -59,6 +109,14 @@ class FrameView(View):
     revision: int = Field(description="Send it back with labels; it grows with every change.")
     boxes: list[BoxView]
     complete_for: list[str] = Field(description="Labels that the frame was fully looked through for.")
+    tags: dict[str, TagState] = Field(default={}, description="What is not listed is unknown.")
+    tag_proposals: dict[str, float] = Field(default={}, description="Score 0..1 of each tag, as a machine said.")
+    lease: LeaseView | None = None
+    flag: FlagView | None = None
+    double: bool = Field(
+        default=False, description="A second opinion is wanted of whoever asks: the first answer is not shown to them."
+    )
+    draft: DraftView | None = Field(default=None, description="What whoever asks has begun and not saved.")
 
 
 class FramePage(View):
@@ -75,11 +133,31 @@ class QueueView(View):
     pending: int
 
 
-class BoxBody(Body):
-    """A box that a person vouches for."""
+class DraftBody(Body):
+    """What is on the screen, to be kept until it is saved. Labels need not exist."""
 
-    box: BoxPixels
-    label: LabelName
+    revision: Annotated[int, Field(ge=0)]
+    boxes: Annotated[list[BoxBody], Field(max_length=MAX_BOXES)]
+    tags: Tags = Field(default={})
+    complete_for: Annotated[list[LabelName], Field(max_length=1000)] = Field(default=[])
+
+
+class NextBody(Body):
+    """Frames that whoever asks has already, and does not want again."""
+
+    skip: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=200)] = Field(default=[])
+
+
+class NextView(View):
+    """The frame to look at now, leased to whoever asked; null where none waits."""
+
+    frame: FrameView | None
+
+
+class FlagBody(Body):
+    """Why others should look at a frame."""
+
+    note: Annotated[str, Field(max_length=MAX_TEXT)] = ""
 
 
 class LabelsBody(Body):
@@ -94,6 +172,8 @@ class LabelsBody(Body):
                     "revision": 0,
                     "boxes": [{"box": [104.0, 62.5, 188.0, 121.0], "label": "car"}],
                     "complete_for": ["car", "bus", "truck"],
+                    "tags": {"night": "absent"},
+                    "seconds": 4.2,
                 }
             ]
         },
@@ -101,21 +181,43 @@ class LabelsBody(Body):
 
     revision: Annotated[int, Field(ge=0)]
     boxes: Annotated[list[BoxBody], Field(max_length=MAX_BOXES)]
-    complete_for: Annotated[list[LabelName], Field(max_length=1000)] = Field([])
+    complete_for: Annotated[list[LabelName], Field(max_length=1000)] = Field(default=[])
+    tags: Tags = Field(default={})
+    seconds: Seconds | None = Field(default=None, description="How long it took.")
 
 
 class SkipBody(Body):
     """Put a frame aside."""
 
     revision: Annotated[int, Field(ge=0)]
+    reason: Literal["skip", "cant_tell"] = "skip"
 
 
-class HistoryView(View):
-    """One change of a frame's labels."""
+class AnswerView(View):
+    """One answer about a frame."""
 
     revision: int
     at: datetime
     by: str
-    action: str
+    state: str = Field(examples=["labelled", "skipped", "cant_tell", "adjudicated"])
     boxes: list[BoxBody]
+    tags: dict[str, TagState]
     complete_for: list[str]
+
+
+class HistoryView(View):
+    """Every answer about a frame, oldest first."""
+
+    items: list[AnswerView]
+
+
+class MovedView(View):
+    """Boxes of an earlier frame, moved to this one by tracking. They are proposals of the source ``track``."""
+
+    boxes: list[BoxView]
+
+
+class MoveBody(Body):
+    """The frame whose boxes are moved; where it is absent, the last labelled one of the same camera before."""
+
+    from_: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="from")

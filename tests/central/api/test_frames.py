@@ -172,15 +172,17 @@ async def test_skip__then_history(world: World) -> None:
     async with world.client("annotator") as client:
         await client.put(f"/frames/{frame}/labels", json={"revision": 0, "boxes": [CAR], "complete_for": ["car"]})
         view = (await client.post(f"/frames/{frame}/skip", json={"revision": 1})).json()
-        stale = await client.post(f"/frames/{frame}/skip", json={"revision": 1})
-        history = (await client.get(f"/frames/{frame}/history")).json()
+        again = await client.post(f"/frames/{frame}/skip", json={"revision": 1})
+        stale = await client.post(f"/frames/{frame}/skip", json={"revision": 0})
+        history = (await client.get(f"/frames/{frame}/history")).json()["items"]
     assert (view["state"], view["revision"], len(view["boxes"])) == ("skipped", 2, 1)
+    assert (again.status_code, again.json()["revision"]) == (200, 2)
     assert stale.status_code == 409
-    assert [(h["revision"], h["action"], h["by"]) for h in history] == [
+    assert [(h["revision"], h["state"], h["by"]) for h in history] == [
         (1, "labelled", "annotator"),
         (2, "skipped", "annotator"),
     ]
-    assert history[0]["boxes"] == [CAR]
+    assert history[0]["boxes"] == [CAR | {"mask": None, "origin": None}]
 
 
 async def test_label__others_are_told(world: World) -> None:
