@@ -9,6 +9,7 @@ but for the fringe of a detected object: a shadow or bumper that the box leaves 
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Any
 
 import cv2
@@ -25,12 +26,14 @@ WIDTH = 160
 SURROUND = 13
 """Side of the window that is subtracted, in small pixels."""
 LEARNING, UNDER_MOTION = 0.05, 0.01
-"""Shares of the new frame in the background: at rest, and under what moves, so that slow traffic is not absorbed."""
+"""Shares of each new frame in the background: at rest, and under what moves, so that slow traffic is not absorbed."""
 WARM_UP = 8
 """Frames before the background is worth comparing with."""
-SKIPPED = 3
-"""Frames in a row of which the background is not learned where nothing at all changed: the next one makes up for it."""
-LEAST_CHANGE = 10.0
+EVERY = 4
+"""Of so many frames, the background learns from one, with as much more weight: it changes slowly."""
+GREY = 128
+"""Level that stands for the surroundings in a flattened picture, so that a byte holds lighter and darker."""
+LEAST_CHANGE = 10
 """Grey levels that noise alone does not reach."""
 RESTLESS = 4.0
 """Times the usual change that counts as motion."""
@@ -48,76 +51,109 @@ EVERYTHING = 0.5
 AROUND, CLOSE, NEAR, FAR = (np.ones((side, side), np.uint8) for side in (3, 5, 7, 9))
 """Reach of a shake, of closing a blob, of a blob's place in the next frame, and of what moved between two frames."""
 
-Small = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
 
+class Background:
+    """What a camera shows where nothing moves, learned from flattened pictures.
+
+    `low` and `high` bound all that it shows right around each pixel; `limit` is by how much a picture must lie outside.
+    """
+
+    def __init__(self, flat: Grey) -> None:
+        self._mean = flat.astype(np.float32)
+        self._usual = np.full(flat.shape, LEAST_CHANGE / RESTLESS, np.float32)
+        self._settle()
+
+    def learn(self, flat: Grey, change: Grey, mask: Mask, rate: float, slow: float) -> None:
+        """Take `flat` in by `rate`, and by `slow` where `mask` says that something moves; `change` as of `changed`."""
+        still = cv2.bitwise_not(mask)
+        for share, where in ((rate, still), (slow, mask)):
+            cv2.accumulateWeighted(flat, self._mean, share, where)
+            cv2.accumulateWeighted(change, self._usual, 0.5 * share, where)
+        self._settle()
+
+    def _settle(self) -> None:
+        mean = cv2.convertScaleAbs(self._mean)
+        self.low, self.high = cv2.erode(mean, AROUND), cv2.dilate(mean, AROUND)
+        self.limit = cv2.max(cv2.convertScaleAbs(self._usual, alpha=RESTLESS), LEAST_CHANGE)  # type: ignore[call-overload]
+
+    def changed(self, flat: Grey) -> Grey:
+        """Return how far, in grey levels, `flat` lies outside all that the background shows right around each pixel."""
+        return np.asarray(cv2.max(cv2.subtract(flat, self.high), cv2.subtract(self.low, flat)), np.uint8)
+
+
 class UnexplainedMotion:
-    """The background of one camera. Implements `Score`."""
+    """One camera's motion. Implements `Score`."""
 
     def __init__(self) -> None:
-        self._background = self._usual = self._last = np.zeros((0, 0), np.float32)
-        self._before: Mask = np.zeros((0, 0), np.uint8)
-        self._seen = self._still = 0
+        self._background: Background | None = None
+        self._last: Grey = np.zeros((0, 0), np.uint8)
+        self._before: Mask = self._last
+        self._seen = self._learned = 0
 
     def assess(self, frame: Frame, inference: Inference, labels: tuple[str, ...]) -> Verdict | None:
         """Return the moving area without a detection, 0..1; None while the background is being learned."""
-        small = flatten(small_grey(frame.image, inference.picture, WIDTH))
-        if self._background.shape != small.shape:
-            self._background = self._last = small
-            self._usual = np.full_like(small, LEAST_CHANGE / RESTLESS)
-            self._before, self._seen = np.full(small.shape, 1, np.uint8), 0
-        step = cv2.compare(cv2.absdiff(small, self._last), LEAST_CHANGE, cv2.CMP_GT)  # type: ignore[call-overload]
-        if self._seen >= WARM_UP and self._still < SKIPPED and not cv2.countNonZero(step):
-            self._seen, self._still, self._last, self._before = self._seen + 1, self._still + 1, small, step
+        flat = flatten(small_grey(frame.image, inference.picture, WIDTH))
+        if self._background is None or self._last.shape != flat.shape:
+            self._background, self._last = Background(flat), flat
+            self._before, self._seen, self._learned = np.full(flat.shape, 255, np.uint8), 0, 0
+        step = cv2.threshold(cv2.absdiff(flat, self._last), LEAST_CHANGE, 255, cv2.THRESH_BINARY)[1]
+        self._seen, self._last = self._seen + 1, flat
+        if self._seen > WARM_UP and self._seen - self._learned < EVERY and not cv2.countNonZero(step):
+            self._before = np.asarray(step, np.uint8)
             return Verdict(0.0)
-        change = outside(small, self._background)
-        mask = moving(change, self._usual, step)
-        lasting = np.asarray(cv2.bitwise_and(mask, cv2.dilate(self._before, NEAR)), np.uint8)
-        self._learn(small, change, mask)
-        self._seen, self._still, self._last, self._before = self._seen + 1, 0, small, mask
-        if self._seen <= WARM_UP or cv2.countNonZero(mask) > EVERYTHING * mask.size:
+        change = self._background.changed(flat)
+        mask = moving(change, self._background.limit, step)
+        before, self._before = self._before, mask
+        self._learn(self._background, flat, change, mask)
+        if self._seen <= WARM_UP:
             return None
-        boxes = covered(inference.detections.boxes, small.shape, frame.image.shape)
+        moves = cv2.countNonZero(mask)
+        if moves > EVERYTHING * mask.size:
+            return None
+        if moves < LEAST_AREA * mask.size:
+            return Verdict(0.0)
+        lasting = np.asarray(cv2.bitwise_and(mask, cv2.dilate(before, NEAR)), np.uint8)
+        boxes = covered(inference.detections.boxes, flat.shape, frame.image.shape)
         return judge(uncover(lasting, boxes), boxes)
 
-    def _learn(self, small: Small, change: Small, mask: Mask) -> None:
-        rate = max(LEARNING * (1 + self._still), 1.0 / (self._seen + 1))
-        slow = UNDER_MOTION if self._seen >= WARM_UP else rate
-        rates = np.where(mask, np.float32(slow), np.float32(rate))
-        self._background = self._background + rates * (small - self._background)
-        self._usual = self._usual + np.float32(0.5) * rates * (change - self._usual)
+    def _learn(self, background: Background, flat: Grey, change: Grey, mask: Mask) -> None:
+        frames = self._seen - self._learned
+        if self._seen > WARM_UP and frames < EVERY:
+            return
+        self._learned = self._seen
+        rate = max(LEARNING * frames, 1.0 / self._seen)
+        background.learn(flat, change, mask, rate, UNDER_MOTION * frames if self._seen > WARM_UP else rate)
 
 
-def outside(small: Small, background: Small) -> Small:
-    """Return how far, in grey levels, `small` lies outside all that `background` shows right around each pixel."""
-    above = cv2.subtract(small, cv2.dilate(background, AROUND))
-    below = cv2.subtract(cv2.erode(background, AROUND), small)
-    return np.maximum(np.maximum(above, below), np.float32(0.0))
-
-
-def moving(change: Small, usual: Small, step: NDArray[Any]) -> Mask:
-    """Return where `change` is more than the `usual` one, near where `step` says that something changed since the last
+def moving(change: Grey, limit: Grey, step: NDArray[Any]) -> Mask:
+    """Return where `change` is more than the `limit`, near where `step` says that something changed since the last
     frame: what a departed object uncovers differs, but does not move. 255 there, else 0."""
-    limit = np.maximum(np.float32(RESTLESS) * usual, np.float32(LEAST_CHANGE))
-    differs = cv2.morphologyEx(cv2.compare(change, limit, cv2.CMP_GT), cv2.MORPH_CLOSE, CLOSE)
-    return np.asarray(cv2.bitwise_and(differs, cv2.dilate(step, FAR)), np.uint8)
+    differs = cv2.compare(change, limit, cv2.CMP_GT)
+    if not cv2.countNonZero(differs):
+        return np.asarray(differs, np.uint8)
+    closed = cv2.morphologyEx(differs, cv2.MORPH_CLOSE, CLOSE)
+    return np.asarray(cv2.bitwise_and(closed, cv2.dilate(step, FAR)), np.uint8)
 
 
-def flatten(grey: Grey) -> Small:
-    """Return `grey` slightly smoothed and less its surroundings: what light and shadow leave alone."""
-    smooth = np.asarray(cv2.GaussianBlur(grey, (3, 3), 0), np.float32)
-    return np.asarray(cv2.subtract(smooth, cv2.blur(smooth, (SURROUND, SURROUND))), np.float32)
+def flatten(grey: Grey) -> Grey:
+    """Return `grey` slightly smoothed and less its surroundings, which are GREY: what light and shadow leave alone."""
+    smooth = cv2.GaussianBlur(grey, (3, 3), 0)
+    around = cv2.blur(smooth, (SURROUND, SURROUND))
+    return np.asarray(cv2.addWeighted(smooth, 1.0, around, -1.0, GREY), np.uint8)
 
 
 def covered(boxes: NDArray[np.float32], small: tuple[int, ...], shape: tuple[int, ...]) -> list[list[int]]:
     """Return x1, y1, x2, y2 in small pixels of `boxes` (in pixels of a picture of `shape`), widened by MARGIN."""
     if not len(boxes):
         return []
-    scaled = boxes * np.array([small[1] / shape[1], small[0] / shape[0]] * 2)
-    wide = MARGIN * (scaled[:, 2:] - scaled[:, :2]) + 1.0
-    corners = np.hstack([np.floor(scaled[:, :2] - wide), np.ceil(scaled[:, 2:] + wide)])
-    found: list[list[int]] = np.maximum(corners, 0.0).astype(np.int64).tolist()
+    across, down = small[1] / shape[1], small[0] / shape[0]
+    found = []
+    for x1, y1, x2, y2 in boxes.tolist():
+        wide, high = MARGIN * across * (x2 - x1) + 1.0, MARGIN * down * (y2 - y1) + 1.0
+        low = (max(0, floor(across * x1 - wide)), max(0, floor(down * y1 - high)))
+        found.append([*low, max(0, ceil(across * x2 + wide)), max(0, ceil(down * y2 + high))])
     return found
 
 
