@@ -1,22 +1,35 @@
-"""What a project labels: one YAML file with labels, their colours and keys, and tags.
+"""What a project labels: one YAML file with labels, their colours and keys, tags, questions, sources and redaction.
 
-Two ship in ``central/profiles``; any other is given by path.
+Two ship in ``central/profiles``; any other is given by path. One that was edited through the API lies in the data
+folder (`central.annotate.editing` puts it there) and counts in place of the one that it began as.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from central.settings import Settings
+from protocols.files import write_atomic
 from protocols.messages import MAX_LABEL
 
 SHIPPED: Final = Path(__file__).parent.parent / "profiles"
 MAX_FILE: Final = 256 * 1024
 """Bytes of a profile; one with a thousand labels has 60 KB."""
 
+EDITED: Final = "profile.yaml"
+"""In the data folder: the profile as it was edited."""
+SALT: Final = "salt"
+"""In the data folder: what hashes of identities are salted with."""
+SALT_BYTES: Final = 32
+
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]
 
 
@@ -44,12 +57,42 @@ class ProfileTag(_Part):
     title: Annotated[str, Field(max_length=200)] = ""
 
 
+class ProfileQuestion(_Part):
+    """Something that people are asked, in the project's own words."""
+
+    name: Name
+    kind: Annotated[Literal["boxes", "tags", "pair", "complete"], Field(description="What answers it.")]
+    text: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ProfileSource(_Part):
+    """Where the project's images come from."""
+
+    kind: Literal["camera", "images", "dicom"]
+    window: Annotated[str, Field(max_length=64, description="dicom: CENTRE,WIDTH in place of what files say.")] = ""
+    note: Annotated[str, Field(max_length=500)] = ""
+
+
+class Redaction(_Part):
+    """What importers make unreadable in every image before anything is stored. Nodes have their own configuration."""
+
+    method: Literal["fill", "pixelate"] = "fill"
+    masks: Annotated[
+        tuple[tuple[Share, Share, Share, Share], ...],
+        Field(max_length=100, description="x1, y1, x2, y2 in shares of the image."),
+    ] = ()
+
+
 class Profile(_Part):
     """What a project labels. Names and keys are unique."""
 
     name: Name
     labels: Annotated[tuple[ProfileLabel, ...], Field(min_length=1, max_length=1000)]
     tags: Annotated[tuple[ProfileTag, ...], Field(max_length=1000)] = ()
+    questions: Annotated[tuple[ProfileQuestion, ...], Field(max_length=100)] = ()
+    sources: Annotated[tuple[ProfileSource, ...], Field(max_length=100)] = ()
+    redaction: Redaction = Redaction()
+    base: Annotated[str, Field(max_length=1000, description="The profile that an edited one began as.")] = ""
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -57,6 +100,7 @@ class Profile(_Part):
             ("label", [label.name for label in self.labels]),
             ("key", [label.key for label in self.labels if label.key]),
             ("tag", [tag.name for tag in self.tags]),
+            ("question", [question.name for question in self.questions]),
         ):
             twice = next((value for value in values if values.count(value) > 1), None)
             if twice is not None:
@@ -67,6 +111,11 @@ class Profile(_Part):
     def label_names(self) -> tuple[str, ...]:
         """Names of the labels, in order."""
         return tuple(label.name for label in self.labels)
+
+    @property
+    def tag_names(self) -> tuple[str, ...]:
+        """Names of the tags, in order."""
+        return tuple(tag.name for tag in self.tags)
 
 
 def _path(name: str) -> Path:
@@ -82,7 +131,10 @@ def _path(name: str) -> Path:
 
 def load(name: str) -> Profile:
     """Return the profile that ships as `name`, or lies at the path `name`. Raises ProfileError."""
-    path = _path(name)
+    return _read(_path(name))
+
+
+def _read(path: Path) -> Profile:
     if path.stat().st_size > MAX_FILE:
         raise ProfileError(f"{path}: more than {MAX_FILE} bytes; is it a profile?")
     try:
@@ -95,3 +147,43 @@ def load(name: str) -> Profile:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         raise ProfileError(f"{path}: not YAML{line}; see {SHIPPED / 'street.yaml'} for the form") from None
+
+
+def place(settings: Settings) -> str:
+    """Return what `load` finds the profile by that counts for `settings`: the edited one, where there is one of it.
+
+    Raises ProfileError where the edited one cannot be read.
+    """
+    edited = settings.data / EDITED
+    if edited.is_file() and _read(edited).base == settings.profile:
+        return str(edited)
+    return settings.profile
+
+
+def current(settings: Settings) -> Profile:
+    """Return the profile that counts for `settings`. Raises ProfileError."""
+    return load(place(settings))
+
+
+def dump(profile: Profile) -> str:
+    """Return `profile` as a YAML file."""
+    plain = profile.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+
+
+def save(profile: Profile, data: Path) -> None:
+    """Write the edited `profile` into the data folder. Raises OSError."""
+    write_atomic(data / EDITED, dump(profile).encode())
+
+
+def salt(data: Path) -> bytes:
+    """Return the salt of this centre, made once. Raises OSError."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = data / SALT
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(SALT_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    return path.read_bytes()

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +14,13 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
+from central.annotate.datasets import address_of, block_of, entry
 from central.learn.data import Example
 from central.learn.detect.coco import Coco, CocoBox, CocoCategory, CocoImage
 from central.store.blobs import Blobs
 from central.store.database import Database
 from central.store.models import Frame, Snapshot
 
-HELD_BACK: Final = 5
-"""One block of frames in so many is never trained on."""
-BLOCK: Final = 50
-"""Consecutive frames of a camera that go the same way: neighbours are alike, and must not sit on both sides."""
 PERSON: Final = "person"
 
 
@@ -67,12 +62,6 @@ class Frozen:
         return [item for item in self.items if item.held_back and not item.by_machine]
 
 
-def block_of(camera: str, index: int) -> int:
-    """Return a number 0..HELD_BACK-1 that all frames of one block share, for ever; 0 means held back."""
-    key = f"{camera}/{index // BLOCK}".encode()
-    return int.from_bytes(hashlib.sha256(key).digest()[:4], "big") % HELD_BACK
-
-
 def _labelled(frame: Frame) -> Labelled:
     sure = [a for a in frame.annotations if a.confirmed]
     by_machine = bool(sure) and all(a.source != PERSON for a in sure)
@@ -98,10 +87,8 @@ async def freeze(database: Database) -> Frozen:
     query = select(Frame).where(Frame.state == "labelled").order_by(Frame.id).options(selectinload(Frame.annotations))
     async with database.read() as session:
         items = tuple(_labelled(frame) for frame in await session.scalars(query))
-    listed = [
-        {"frame": i.frame, "revision": i.revision, "split": "val" if i.held_back else "train"} for i in items
-    ]
-    address = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+    listed = [entry(i.frame, i.revision, i.held_back) for i in items]
+    address = address_of(listed)
     async with database.write() as session:
         if await session.get(Snapshot, address) is None:
             count = sum(len(i.labels) for i in items)

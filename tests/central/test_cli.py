@@ -66,7 +66,9 @@ def test_later_commands__say_so(words: list[str]) -> None:
         (["user", "list"], "no centre's data here"),
         (["user", "add", "maria", "--role", "boss"], "role 'boss' does not exist"),
         (["user", "add", "a b"], "user name"),
-        (["import", "voc", "x"], "format 'voc' does not exist"),
+        (["import", "nix", "x"], "format 'nix' does not exist"),
+        (["import", "voc", "x"], "no folder Annotations"),
+        (["data", "import", "--format", "dicom", "x"], "not a folder"),
         (["import", "coco", "nix.json"], "No such file"),
     ],
 )
@@ -120,8 +122,8 @@ def test_import_export__round_trip_and_twice_is_once(tmp_path: Path, coco: Path)
         "export", "coco", str(tmp_path / "out.json"), "--images", str(tmp_path / "o"), "--data", str(tmp_path / "d")
     )
     file = json.loads((tmp_path / "out.json").read_text())
-    assert first == {"frames": 1, "labelled": 1, "boxes": 1, "unmatched": 0}
-    assert second == {"frames": 0, "labelled": 0, "boxes": 0, "unmatched": 0}
+    assert first == {"frames": 1, "labelled": 1, "boxes": 1, "unmatched": 0, "left_out": {}}
+    assert second == {"frames": 0, "labelled": 0, "boxes": 0, "unmatched": 0, "left_out": {}}
     assert out.exit_code == 0
     assert file["annotations"][0]["bbox"] == [5.0, 6.0, 20.0, 10.0]
     assert file["images"][0]["complete_for"] == ["car"]
@@ -136,4 +138,4 @@ def test_import__label_that_does_not_exist(tmp_path: Path, coco: Path) -> None:
 def test_import__image_outside_the_folder(tmp_path: Path, coco: Path) -> None:
     coco.write_text(coco.read_text().replace("a.png", "../../a.png"))
     result = run("import", "coco", str(coco), "--images", str(tmp_path / "images"), "--data", str(tmp_path / "d"))
-    assert "is not below" in one_line(result)
+    assert "leads out of the folder" in one_line(result)

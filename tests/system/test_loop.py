@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from central.learn.snapshot import BLOCK, block_of
+from central.annotate.datasets import BLOCK, block_of
 from edge.street.camera import Street
 from edge.street.coco import write_coco
 from protocols.pack import open_folder

@@ -124,3 +124,18 @@ def lost(form: Format, counts: Counter[Part]) -> str:
     """Return one line that says what of `counts` the files of `form` have no place for; empty where nothing is lost."""
     missing = [f"{part} ({counts[part]})" for part in form.lacks if counts[part]]
     return f"{form.name} has no place for: {', '.join(missing)}" if missing else ""
+
+
+def told_complete(dataset: Dataset, told: str | None) -> Dataset:
+    """Return `dataset` with every labelled picture complete for the labels `told`, with commas: 'all', 'none', or some.
+
+    None leaves what the files say.
+    """
+    if told is None:
+        return dataset
+    some = {"all": dataset.labels, "none": ()}.get(told, tuple(name for name in told.split(",") if name))
+
+    def make() -> Iterator[Picture]:
+        return (replace(p, complete_for=some) if p.labelled else p for p in dataset.pictures)
+
+    return replace(dataset, pictures=Stream(make))

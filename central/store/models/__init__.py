@@ -8,8 +8,10 @@
     Pack 1-n Release 1-n ReleaseNode   models, their offers to the nodes, and how far each node is
     Rollout 1-n RolloutWave, RolloutNode, RolloutEvent   a release's way through the fleet, and who decided what
     Snapshot, Round            what was trained on, and what came of it
+    SnapshotNote, ProfileVersion, Errand   names of snapshots, what was labelled since when, and what was lent out
     Job                        work in the background
-    User 1-n Session           who may log in
+    User 1-n Session, ApiToken, SiteRole   who may log in, and do what where
+    AuditEntry, Webhook        who changed what, and who is told of it
     Policy, Setting, NodeEvent
     Enrolment, Parked          who was let in, and what was refused
 
@@ -33,12 +35,13 @@ from central.store.models.annotation import (
     Verdict,
 )
 from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, UtcDateTime
+from central.store.models.datasets import Errand, ProfileVersion, SnapshotNote
 from central.store.models.enrolment import Enrolment, Parked
 from central.store.models.fleet import Camera, EventKind, Node, NodeEvent, NodeState, Policy
 from central.store.models.frames import Annotation, Frame, FrameState, LabelRevision
 from central.store.models.learning import Job, JobState, Round, RoundState, Snapshot
 from central.store.models.packs import Pack, Release, ReleaseNode
-from central.store.models.people import Role, Session, Setting, User
+from central.store.models.people import ApiToken, AuditEntry, Role, Session, Setting, SiteRole, User, Webhook
 from central.store.models.rollouts import NodeStage, Rollout, RolloutEvent, RolloutNode, RolloutState, RolloutWave
 
 __all__ = [
@@ -46,11 +49,14 @@ __all__ = [
     "FRAME_ID",
     "IDENTITY",
     "Annotation",
+    "ApiToken",
+    "AuditEntry",
     "Base",
     "BlurPair",
     "Camera",
     "Draft",
     "Enrolment",
+    "Errand",
     "EventKind",
     "Flag",
     "Frame",
@@ -70,6 +76,7 @@ __all__ = [
     "PairLabel",
     "Parked",
     "Policy",
+    "ProfileVersion",
     "Release",
     "ReleaseNode",
     "Role",
@@ -82,8 +89,11 @@ __all__ = [
     "RoundState",
     "Session",
     "Setting",
+    "SiteRole",
     "Snapshot",
+    "SnapshotNote",
     "User",
     "UtcDateTime",
     "Verdict",
+    "Webhook",
 ]

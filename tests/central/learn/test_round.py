@@ -15,6 +15,7 @@ import typer.testing
 from sqlalchemy import select
 
 from central import settings
+from central.annotate.datasets import BLOCK, block_of
 from central.cli import app
 from central.learn import families
 from central.learn import round as rounds
@@ -22,7 +23,6 @@ from central.learn.data import Example
 from central.learn.families import AnyConfig
 from central.learn.models import ModelConfig
 from central.learn.models.detr import configure
-from central.learn.snapshot import BLOCK, block_of
 from central.learn.start import StartError, network_from, read_pack
 from central.store import blobs as blob_store
 from central.store import database as databases

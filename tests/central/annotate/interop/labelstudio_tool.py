@@ -41,12 +41,16 @@ def write(folder: Path) -> dict:
     return {"written": "label-studio"}
 
 
+def named(image: dict) -> str:
+    return Path(image["file_name"]).name.split("=")[-1]
+
+
 def read(folder: Path) -> dict:
     config, tasks = (folder / "config.xml").read_text(), json.loads((folder / "tasks.json").read_text())
     interface = LabelInterface(config)
     interface.validate()
     for task in tasks:
-        assert interface.validate_task(task), f"not a task of this interface: {task['data']}"
+        assert interface.validate_task({"data": task["data"]}), f"not a task of this interface: {task['data']}"
         for annotation in task["annotations"]:
             assert interface.validate_annotation(annotation), f"not an annotation of this interface: {annotation}"
     converter = Converter(config, str(folder), download_resources=False)
@@ -54,8 +58,8 @@ def read(folder: Path) -> dict:
     converter.convert_to_coco(str(folder / "tasks.json"), out, output_image_dir=images, is_dir=False)
     found = json.loads((folder / "out" / "result.json").read_text())
     names = {c["id"]: c["name"] for c in found["categories"]}
-    items = {Path(i["file_name"]).name: {"boxes": [], "masks": []} for i in found["images"]}
-    images = {i["id"]: Path(i["file_name"]).name for i in found["images"]}
+    items = {named(i): {"boxes": [], "masks": []} for i in found["images"]}
+    images = {i["id"]: named(i) for i in found["images"]}
     for a in found["annotations"]:
         x, y, w, h = a["bbox"]
         kind = "masks" if a.get("segmentation") else "boxes"

@@ -64,7 +64,7 @@ def written(name: str, folder: Path) -> Path:
     ("ours", "theirs", "outlines"),
     [
         ("coco", "coco", True), ("cvat", "cvat", True), ("datumaro", "datumaro", True), ("voc", "voc", False),
-        ("yolo", "yolo_ultralytics", False),
+        ("yolo", "yolo", False),
     ],
 )  # fmt: skip
 def test_datumaro__reads_ours(ours: str, theirs: str, outlines: bool, tmp_path: Path) -> None:
