@@ -22,7 +22,7 @@ SECONDS: Final = 5.0
 """Of a trial, at most, where frames come but slowly."""
 DARK_S: Final = 5.0
 """Seconds without a frame, after which a node whose cameras are all dark goes on without a trial."""
-HANG_S: Final = 6.0
+HANG_S: Final = 4.0
 """Seconds in one frame, after which the model hangs: the shadow run would have said so of one that is slow."""
 TICK_S: Final = 0.02
 

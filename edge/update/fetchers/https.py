@@ -118,9 +118,7 @@ class HttpsFetcher:
             return False
         return True
 
-    def _append(
-        self, path: Path, name: str, total: int | None, limit: int, progress: Progress, stop: Stop
-    ) -> None:
+    def _append(self, path: Path, name: str, total: int | None, limit: int, progress: Progress, stop: Stop) -> None:
         have = path.stat().st_size if path.is_file() else 0
         if have > limit:
             path.unlink()
