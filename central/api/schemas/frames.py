@@ -14,9 +14,8 @@ from protocols.messages import MAX_TEXT
 MAX_TAGS: Final = 1000
 MAX_SECONDS: Final = 86_400.0
 """Spent on one frame: a day; whoever left the screen open longer did not look at it."""
-Mask = Annotated[
-    list[Annotated[list[tuple[Pixel, Pixel]], Field(max_length=MAX_POINTS)]], Field(min_length=1, max_length=MAX_RINGS)
-]
+_Ring = Annotated[list[tuple[Pixel, Pixel]], Field(max_length=MAX_POINTS)]
+Mask = Annotated[list[_Ring], Field(min_length=1, max_length=MAX_RINGS)]
 """Outline: rings of (x, y) in pixels of the frame, not closed."""
 Seconds = Annotated[float, Field(ge=0.0, le=MAX_SECONDS, allow_inf_nan=False)]
 Tags = Annotated[dict[LabelName, TagState], Field(max_length=MAX_TAGS)]

@@ -1,0 +1,11 @@
+"""What working on frames brings with it beside the queue, as one."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from central.api.routes import propagate
+
+router = APIRouter()
+for module in (propagate,):
+    router.include_router(module.router)
