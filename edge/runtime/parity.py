@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,6 +73,19 @@ def _check_members(source: zipfile.ZipFile) -> None:
             raise RuntimeFault(f"{PARITY}: member {info.filename!r} is not an array")
 
 
+def _array(data: bytes) -> NDArray[np.generic]:
+    """Return the array in `data`; what its header promises must be there. Raises ValueError, EOFError."""
+    stream = io.BytesIO(data)
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if dtype.hasobject or min(shape, default=0) < 0:
+        raise ValueError("an array of objects, or of no size")
+    if math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"an array of {list(shape)} in {len(data)} bytes")
+    return npy.read_array(io.BytesIO(data), allow_pickle=False)
+
+
 def load(path: Path) -> dict[str, NDArray[np.generic]]:
     """Return the arrays of the npz at `path`; sizes are checked first, nothing is unpickled. Raises RuntimeFault."""
     try:
@@ -80,7 +94,7 @@ def load(path: Path) -> dict[str, NDArray[np.generic]]:
             arrays: dict[str, NDArray[np.generic]] = {}
             for info in source.infolist():
                 with source.open(info) as member:
-                    arrays[info.filename[:-4]] = npy.read_array(io.BytesIO(member.read()), allow_pickle=False)
+                    arrays[info.filename[:-4]] = _array(member.read())
             return arrays
     except OSError as error:
         raise RuntimeFault(f"{path}: not readable ({error.strerror or error})") from None
