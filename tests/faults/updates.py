@@ -56,9 +56,9 @@ class Centre:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
-        root = CryptoSigner.generate_ed25519()
-        online = CryptoSigner.generate_ed25519()
-        first = make_root([root], 1, online.public_key, NOW)
+        self._signer, online = CryptoSigner.generate_ed25519(), CryptoSigner.generate_ed25519()
+        self._online = online.public_key
+        self._first = first = make_root([self._signer], 1, self._online, NOW)
         self.root, self.now = first.to_bytes(), NOW
         self.repository = Repository.create(folder / "trust", first, online, NOW)
         (folder / "packs").mkdir()
@@ -77,6 +77,11 @@ class Centre:
         digest = hashlib.sha256(data).hexdigest()
         self.repository.add(made.address, len(data), digest, number, name, self.now)
         return Release(number=number, pack=made.address, size=len(data), time=self.now)
+
+    def rotate(self) -> None:
+        """Sign a second root, with the same keys."""
+        root = make_root([self._signer], 1, self._online, self.now, self._first, [self._signer])
+        (self.folder / "trust" / "2.root.json").write_bytes(root.to_bytes())
 
     def signed(self, name: str) -> bytes | None:
         """Return a small file, as `central.releases.signing` does."""

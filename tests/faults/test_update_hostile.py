@@ -1,0 +1,37 @@
+"""No code runs from a pack, and nothing outside of it is read (P21)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.system import rig
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120), pytest.mark.skipif(
+    sys.platform != "linux", reason="who reads what is only asked of Linux"
+)]  # fmt: skip
+
+
+def run(bug: str = "") -> dict[str, Any]:
+    line = [sys.executable, "-m", "tests.faults.hostile_packs", *(["--bug", bug] if bug else [])]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=rig.environment())
+    assert done.stdout, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_packs__hostile_ones_are_refused_and_do_nothing() -> None:
+    found = run()
+    assert found["wrong"] == []
+    assert found["packs"] == found["refused"] >= 20
+    assert found["slowest_s"] < 10
+    assert found["memory_mb"] < 1000
+
+
+@pytest.mark.parametrize(("bug", "said"), [("pickle", "code ran"), ("links", "what is outside was read")])
+def test_packs__a_planted_bug_is_found(bug: str, said: str) -> None:
+    assert any(said in line for line in run(bug)["wrong"])
