@@ -32,6 +32,7 @@ from edge.update import Runner
 from protocols.messages import (
     MAX_DETECTIONS,
     Assessment,
+    Box,
     CameraInfo,
     Detection,
     FrameMessage,
@@ -308,19 +309,20 @@ def encode_within(image: Image, quality: int, most: int | None) -> bytes:
 def to_detections(inference: Inference, labels: tuple[str, ...]) -> list[Detection]:
     """Return the detections of `inference` as they travel, best first, at most MAX_DETECTIONS."""
     found = inference.detections
-    result = []
-    for i in range(min(len(found), MAX_DETECTIONS)):
-        spread = None if found.spread is None else _box(found.spread[i])
-        blur = None if found.blur is None else float(found.blur[i])
-        score = min(1.0, max(0.0, float(found.scores[i])))
-        label = labels[int(found.classes[i])]
-        result.append(Detection(box=_box(found.boxes[i]), label=label, score=score, spread=spread, blur=blur))
-    return result
+    boxes, scores = rows(found.boxes), np.clip(found.scores[:MAX_DETECTIONS], 0.0, 1.0).tolist()
+    spreads = [None] * len(boxes) if found.spread is None else rows(found.spread)
+    blurs = [None] * len(boxes) if found.blur is None else found.blur[:MAX_DETECTIONS].tolist()
+    return [
+        Detection(box=box, label=labels[kind], score=score, spread=spread, blur=blur)
+        for box, kind, score, spread, blur in zip(
+            boxes, found.classes[:MAX_DETECTIONS].tolist(), scores, spreads, blurs, strict=True
+        )
+    ]
 
 
-def _box(values: Any) -> tuple[float, float, float, float]:
-    a, b, c, d = (round(float(v), 2) for v in values)
-    return a, b, c, d
+def rows(values: NDArray[Any]) -> list[Box]:
+    """Return the first MAX_DETECTIONS rows of ``[N, 4]``, to hundredths of a pixel."""
+    return [(a, b, c, d) for a, b, c, d in np.round(values[:MAX_DETECTIONS].astype(np.float64), 2).tolist()]
 
 
 def to_message(kept: Kept, origin: Origin, sequence: int) -> FrameMessage:

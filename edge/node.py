@@ -23,6 +23,7 @@ from edge.mqtt import Broker, PahoConnector, Tls
 from edge.redact import Finder, Redactor, Regions
 from edge.redact.finder import PackFinder
 from edge.runtime import RuntimeFault
+from edge.runtime.prepare import calm
 from edge.select import Selector
 from edge.spool import Cipher, Spool, SpoolError
 from edge.update import Host, Runner, pointer
@@ -214,6 +215,7 @@ def _refuse(_: Release) -> Approved:
 
 def build(config: NodeConfig, connector: Connector | None = None) -> Agent:
     """Return the node of `config`, not yet running. Raises NodeError."""
+    calm()
     cameras = {name: camera for name, camera in config.cameras.items() if camera.enabled}
     if not cameras:
         raise NodeError("there is no camera; give --camera NAME=SOURCE, or cameras: in the configuration")

@@ -27,6 +27,7 @@ from edge.assess.sharpness import sharpness as classical
 from edge.camera import Camera, Kept, Origin, Parts, ReaderLike, to_message, value_of
 from edge.redact.redactor import Redactor
 from edge.runtime import Inference, RuntimeFault
+from edge.runtime.prepare import calm
 from edge.select import Selector
 from edge.select import kinds as policies
 from edge.sources import Frame, Image, Source, SourceError, open_source
@@ -227,8 +228,10 @@ def bench_source(
     score's, of the pipeline's time), and beside them those of the camera's health and of keeping frames.
 
     `bare` and `full` are the same source opened twice, read in turn, block by block. The usual block counts (the
-    median), so that other work of the machine does not; what only some frames cost is spread over all of them.
+    median), so that other work of the machine does not; what only some frames cost is spread over all of them. Both
+    run on one thread, and OpenCV on theirs, as in a node.
     """
+    calm()
     with tempfile.TemporaryDirectory() as folder, closing(bare), closing(full):
         pipeline = Pipeline(model, policy or Policy(version=0), Path(folder), Clock(full))
         left, right = bare.frames(), full.frames()

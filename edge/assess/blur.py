@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import cv2
 
 from edge.assess import Score, Verdict
 from edge.runtime import Inference
@@ -19,7 +19,7 @@ class Blur:
         """Return the mean blur rank over the frame, or None where the pack gives none."""
         if inference.blur_map is None or not inference.blur_map.size:
             return None
-        value = float(np.mean(inference.blur_map))
+        value = cv2.mean(inference.blur_map)[0]
         return Verdict(value, f"the picture is blurred (rank {value:.2f})" if value > BLURRED else "")
 
 

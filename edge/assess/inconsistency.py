@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from math import prod
 
 from edge.assess import Score, Verdict
-from edge.runtime import Detections, Inference
+from edge.runtime import Inference
 from edge.sources import Frame
 
 MATCH = 0.3
@@ -30,7 +28,8 @@ SPEED_MEMORY = 0.5
 VANISHED, RETURNED, FLIPPED = 0.6, 0.4, 0.8
 """How sure each event is a mistake of the model."""
 
-Boxes = NDArray[np.float32]
+Box = list[float]
+"""x1, y1, x2, y2 in pixels of the frame. Plain numbers: for the few objects of a frame arrays would take longer."""
 
 
 @dataclass
@@ -38,44 +37,50 @@ class Track:
     """One object over time. `missed` counts the frames since it was last seen; `lost` says whether neither the border
     nor an object before it explains that."""
 
-    box: Boxes
-    speed: Boxes
+    box: Box
+    speed: Box
     label: int
     seen: int = 1
     missed: int = 0
     lost: bool = False
 
-    def expected(self) -> Boxes:
+    def expected(self) -> Box:
         """Return where the box should be now."""
-        return self.box + self.speed * (self.missed + 1)
+        steps = self.missed + 1
+        return [side + steps * speed for side, speed in zip(self.box, self.speed, strict=True)]
 
 
-def overlaps(a: Boxes, b: Boxes) -> NDArray[np.float32]:
-    """Return the intersections in pixels ``[N, M]`` of boxes ``[N, 4]`` and ``[M, 4]``."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return np.asarray(np.clip(high - low, 0.0, None).prod(axis=2), np.float32)
+def overlap(a: Box, b: Box) -> float:
+    """Return the intersection of two boxes, pixels."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def areas(boxes: Boxes) -> NDArray[np.float32]:
-    """Return the areas ``[N]`` of boxes ``[N, 4]``."""
-    return np.asarray(np.clip(boxes[:, 2:] - boxes[:, :2], 1e-3, None).prod(axis=1), np.float32)
+def area(box: Box) -> float:
+    """Return the area of a box, pixels; never zero."""
+    return max(1e-3, box[2] - box[0]) * max(1e-3, box[3] - box[1])
 
 
-def match(expected: Boxes, boxes: Boxes) -> list[tuple[int, int]]:
+def match(expected: list[Box], boxes: list[Box]) -> list[tuple[int, int]]:
     """Return pairs (track, detection), best overlap first."""
-    if not len(expected) or not len(boxes):
-        return []
-    common = overlaps(expected, boxes)
-    iou = common / (areas(expected)[:, None] + areas(boxes)[None, :] - common)
+    from_left = sorted(range(len(boxes)), key=lambda index: boxes[index][0])
+    candidates = []
+    for row, track in enumerate(expected):
+        for column in from_left:
+            box = boxes[column]
+            if box[0] >= track[2]:
+                break
+            if box[2] > track[0] and box[1] < track[3] and box[3] > track[1]:
+                common = overlap(track, box)
+                iou = common / (area(track) + area(box) - common)
+                if iou >= MATCH:
+                    candidates.append((-iou, row, column))
     pairs: list[tuple[int, int]] = []
-    rows, columns = np.nonzero(iou >= MATCH)
-    taken: tuple[set[int], set[int]] = (set(), set())
-    for at in np.argsort(-iou[rows, columns], kind="stable"):
-        row, column = int(rows[at]), int(columns[at])
-        if row not in taken[0] and column not in taken[1]:
-            taken[0].add(row)
-            taken[1].add(column)
+    rows: set[int] = set()
+    columns: set[int] = set()
+    for _, row, column in sorted(candidates):
+        if row not in rows and column not in columns:
+            rows.add(row)
+            columns.add(column)
             pairs.append((row, column))
     return pairs
 
@@ -88,56 +93,66 @@ class Inconsistency:
 
     def assess(self, frame: Frame, inference: Inference, labels: tuple[str, ...]) -> Verdict | None:
         """Return how surely the model made a mistake in this frame or just before it, 0..1."""
-        found = inference.detections
+        boxes: list[Box] = inference.detections.boxes.tolist()
+        if not boxes and not self._tracks:
+            return Verdict(0.0)
+        kinds: list[int] = inference.detections.classes.tolist()
         events: list[tuple[float, str]] = []
-        none = np.zeros((0, 4), np.float32)
-        expected = np.stack([track.expected() for track in self._tracks]) if self._tracks else none
-        pairs = match(expected, found.boxes)
+        expected = [track.expected() for track in self._tracks]
+        pairs = match(expected, boxes)
         for row, column in pairs:
-            events += self._seen(self._tracks[row], found.boxes[column], int(found.classes[column]), labels)
+            events += self._seen(self._tracks[row], boxes[column], kinds[column], labels)
         matched = {row for row, _ in pairs}
         for row, track in enumerate(self._tracks):
             if row not in matched:
-                events += self._missed(track, expected[row], found, frame, labels)
+                events += self._missed(track, expected[row], boxes, frame.image.shape, labels)
         self._tracks = [
             track for track in self._tracks if track.missed <= (LONGEST_GAP if track.seen >= SETTLED else 0)
         ]
-        new = set(range(len(found))) - {column for _, column in pairs}
-        zero = np.zeros(4, np.float32)
-        self._tracks += [Track(found.boxes[i].copy(), zero, int(found.classes[i])) for i in sorted(new)]
-        sure = 1.0 - float(np.prod([1.0 - weight for weight, _ in events]))
+        old = {column for _, column in pairs}
+        self._tracks += [
+            Track(box, [0.0] * 4, kind)
+            for column, (box, kind) in enumerate(zip(boxes, kinds, strict=True))
+            if column not in old
+        ]
+        if not events:
+            return Verdict(0.0)
+        sure = 1.0 - prod(1.0 - weight for weight, _ in events)
         return Verdict(sure, in_words([text for _, text in events]))
 
-    def _seen(self, track: Track, box: Boxes, label: int, labels: tuple[str, ...]) -> list[tuple[float, str]]:
+    def _seen(self, track: Track, box: Box, label: int, labels: tuple[str, ...]) -> list[tuple[float, str]]:
         events: list[tuple[float, str]] = []
         settled = track.seen >= SETTLED
         if track.missed and track.lost:
             events.append((RETURNED, f"{labels[label]} comes back after a gap"))
         if settled and label != track.label:
             events.append((FLIPPED, f"{labels[track.label]} turns into {labels[label]}"))
-        step = (box - track.box) / (track.missed + 1)
-        track.speed = np.asarray(SPEED_MEMORY * track.speed + (1.0 - SPEED_MEMORY) * step, np.float32)
-        track.box, track.label, track.seen, track.missed = box.copy(), label, track.seen + 1, 0
+        share = (1.0 - SPEED_MEMORY) / (track.missed + 1)
+        track.speed = [
+            SPEED_MEMORY * speed + share * (now - before)
+            for speed, now, before in zip(track.speed, box, track.box, strict=True)
+        ]
+        track.box, track.label, track.seen, track.missed = box, label, track.seen + 1, 0
         track.lost = False
         return events
 
     def _missed(
-        self, track: Track, expected: Boxes, found: Detections, frame: Frame, labels: tuple[str, ...]
+        self, track: Track, expected: Box, boxes: list[Box], shape: tuple[int, ...], labels: tuple[str, ...]
     ) -> list[tuple[float, str]]:
         track.missed += 1
-        if track.seen < SETTLED or track.missed > 1 or at_border(expected, frame.image.shape):
+        if track.seen < SETTLED or track.missed > 1 or at_border(expected, shape):
             return []
-        own = areas(expected[None])[0]
-        if len(found) and float(overlaps(expected[None], found.boxes).max()) > HIDDEN * own:
+        hidden = HIDDEN * area(expected)
+        if any(overlap(expected, box) > hidden for box in boxes):
             return []
         track.lost = True
         return [(VANISHED, f"{labels[track.label]} vanishes inside the picture")]
 
 
-def at_border(box: Boxes, shape: tuple[int, ...]) -> bool:
+def at_border(box: Box, shape: tuple[int, ...]) -> bool:
     """Say whether `box` touches the border of a picture of `shape`, where objects may come and go."""
     x, y = BORDER * shape[1], BORDER * shape[0]
-    return bool(box[0] < x or box[1] < y or box[2] > shape[1] - x or box[3] > shape[0] - y)
+    return box[0] < x or box[1] < y or box[2] > shape[1] - x or box[3] > shape[0] - y
 
 
 def in_words(texts: list[str]) -> str:

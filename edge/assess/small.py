@@ -18,6 +18,8 @@ GREEN = 1
 """Its place in BGR, and in RGB."""
 SPARE = 4
 """Pixels of the frame across one small pixel that are averaged; more would cost more and hardly lessen the noise."""
+MUCH = 2.5
+"""Times the width up to which bilinear sampling sees nearly all pixels."""
 LEAST_HEIGHT = 16
 """Rows, whatever the picture's shape; filters need some."""
 
@@ -33,9 +35,9 @@ def thinned(image: Image, width: int) -> Grey:
 def small_grey(image: Image, picture: Grey | None, width: int) -> Grey:
     """Return the scene `width` across, grey: of `picture` (see `edge.runtime.Inference`), else of the frame's `image`.
 
-    Halved as often as it can be, which costs next to nothing, then brought to size."""
+    Halved while it is MUCH too wide, then brought to size."""
     grey = thinned(image, width) if picture is None else picture
-    while grey.shape[1] >= 2 * width and grey.shape[0] >= 2 * LEAST_HEIGHT:
+    while grey.shape[1] >= MUCH * width and grey.shape[0] >= 2 * LEAST_HEIGHT:
         half = (grey.shape[1] // 2, grey.shape[0] // 2)
         grey = np.asarray(cv2.resize(grey[: 2 * half[1], : 2 * half[0]], half, interpolation=cv2.INTER_AREA), np.uint8)
     height = max(LEAST_HEIGHT, round(grey.shape[0] * width / grey.shape[1]))

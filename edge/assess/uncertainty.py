@@ -9,6 +9,7 @@ in AGGREGATES it goes best with the number of errors in a frame: see `benchmarks
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,18 +37,23 @@ def entropy(scores: NDArray[np.float32], classes: NDArray[np.float32] | None) ->
     """Return the entropy, as a share 0..1 of the greatest that is possible, of detections with best scores ``[N]`` and
     class probabilities ``[N, C]`` or None."""
     known = scores[:, None] if classes is None else classes
-    weights = np.clip(np.column_stack([known, 1.0 - known.max(axis=1)]).astype(np.float64), 1e-9, 1.0)
-    share = weights / weights.sum(axis=1, keepdims=True)
-    return np.asarray(-(share * np.log2(share)).sum(axis=1) / np.log2(share.shape[1]), np.float64)
+    weights = np.empty((len(known), known.shape[1] + 1))
+    weights[:, :-1] = known
+    weights[:, -1] = 1.0 - known.max(axis=1)
+    np.maximum(weights, 1e-9, out=weights)
+    total = weights.sum(axis=1)
+    nats = np.log(total) - (weights * np.log(weights)).sum(axis=1) / total
+    return np.asarray(nats / log(weights.shape[1]), np.float64)
 
 
 def spread(detections: Detections) -> NDArray[np.float64]:
     """Return the doubt about the sides, 0..1, ``[N]``; zero where the pack gives no spread."""
     if detections.spread is None:
         return np.zeros(len(detections))
-    size = np.maximum(detections.boxes[:, 2:] - detections.boxes[:, :2], 1.0)
-    relative = detections.spread / np.column_stack([size, size])
-    return np.asarray(np.clip(relative.mean(axis=1) / WIDE, 0.0, 1.0), np.float64)
+    boxes, sides = detections.boxes, detections.spread
+    size = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
+    relative = ((sides[:, :2] + sides[:, 2:]) / size).sum(axis=1)
+    return np.asarray(np.minimum(relative / (4.0 * WIDE), 1.0), np.float64)
 
 
 def doubts(inference: Inference) -> Doubt:

@@ -170,6 +170,13 @@ def enough(mask: Mask) -> bool:
     return cv2.countNonZero(mask) >= LEAST_AREA * mask.size
 
 
+def around(mask: Mask) -> tuple[int, int, Mask]:
+    """Return left and top of the part of `mask` that has pixels, with a pixel's border, and that part."""
+    x, y, width, height = cv2.boundingRect(mask)
+    x, y, right, bottom = max(0, x - 1), max(0, y - 1), x + width + 1, y + height + 1
+    return x, y, mask[y:bottom, x:right]
+
+
 def fringe(thickness: float, place: list[int], boxes: list[list[int]]) -> bool:
     """Say whether a blob at `place` (x, y, width, height), half of it `thickness` pixels, only lines one of `boxes`."""
     x, y, width, height = place
@@ -181,18 +188,19 @@ def judge(rest: Mask, boxes: list[list[int]]) -> Verdict:
     """Return the verdict on the moving pixels of `rest`, which none of `boxes` covers."""
     if not enough(rest):
         return Verdict(0.0)
-    count, blobs, stats, centres = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    x0, y0, near = around(rest)
+    count, blobs, stats, centres = cv2.connectedComponentsWithStats(near, connectivity=8)
     areas = stats[1:count, cv2.CC_STAT_AREA] / rest.size
     big = np.flatnonzero(areas >= LEAST_AREA)
     if len(big) and boxes:
-        depth = cv2.distanceTransform(rest, cv2.DIST_L2, 3)
+        depth = cv2.distanceTransform(near, cv2.DIST_L2, 3)
         deep = [float(depth[blobs == index].max()) for index in 1 + big]
-        places = stats[1 + big, : cv2.CC_STAT_AREA].tolist()
+        places = (stats[1 + big, : cv2.CC_STAT_AREA] + (x0, y0, 0, 0)).tolist()
         big = big[[not fringe(thickness, place, boxes) for thickness, place in zip(deep, places, strict=True)]]
     if not len(big):
         return Verdict(0.0)
     share = float(areas[big].sum())
-    x, y = centres[1 + int(big[areas[big].argmax()])] / np.array(rest.shape[::-1])
+    x, y = (centres[1 + int(big[areas[big].argmax()])] + (x0, y0)) / np.array(rest.shape[::-1])
     side = "left" if x < 1 / 3 else "right" if x > 2 / 3 else "middle"
     level = "upper" if y < 1 / 3 else "lower" if y > 2 / 3 else "centre"
     many = "one area moves" if len(big) == 1 else f"{len(big)} areas move"
