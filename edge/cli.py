@@ -254,6 +254,7 @@ def swarm(
     ] = 1.0,
     size: Annotated[int, typer.Option(min=0, max=8_000_000, help="Bytes of each image at least.")] = 4096,
     dropouts: Annotated[float, typer.Option(min=0, help="How often per hour each node vanishes and comes back.")] = 1.0,
+    failing: Annotated[float, typer.Option(min=0, max=1, help="Share of the nodes that fail at every update.")] = 0.0,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the last receipts.")] = 120.0,
     name: Annotated[str, typer.Option(help="Beginning of the nodes' names.")] = "sim",
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
@@ -280,7 +281,7 @@ def swarm(
             raise fail("swarm: with --frames 0, say with --seconds how long frames are made")
         password = command.read_password(password_file).get("password", "")
         at = Broker(**command.broker_flags(broker), username=username, password=password)
-        traffic = Traffic(frames, rate, size, dropouts_per_hour=dropouts)
+        traffic = Traffic(frames, rate, size, dropouts_per_hour=dropouts, failing=failing)
         plan = Plan(nodes, traffic, seconds, timeout, name, seed, centre_pid)
         known = simulation.read_passwords(passwords)
         try:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import edge
 from edge.link import Backoff, LinkError, Presence, Will, Window
@@ -36,6 +36,7 @@ ABOUT_S: Final = 0.2
 FETCH_WINDOW: Final = 2
 LONGEST: Final = 3.0
 """Of the mean time away, so that a swarm drains within its time."""
+Failing = Literal["", "says so", "silent"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class Traffic:
     window: int = 32
     """Frames under way without receipt, as in a node's configuration."""
     receipt_timeout_s: float = 30.0
+    failing: float = 0.0
+    """Share of the nodes, 0..1, that can install no other pack than their first: half of them go back and say so, half
+    are never heard of again."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,17 @@ class SimulatedNode:
         self._window = Window(traffic.window, traffic.receipt_timeout_s)
         self._client: Client | None = None
         self._ended = asyncio.Event()
+        self._updating: asyncio.Task[None] | None = None
+        self._silent = False
         self._began = time.monotonic()
         self._release = 0
         self._pack: str | None = None
+        self.packs: list[str] = []
+        """Those that it installed, in order; it runs the last one."""
+        self.offered: list[tuple[int, str]] = []
+        """Numbers and packs of the releases that it began with."""
+        drawn = random.Random(f"{seed} {name} fails").random()
+        self.fails: Failing = "" if drawn >= traffic.failing else "says so" if drawn < traffic.failing / 2 else "silent"
         self._fetching: transfer.Transfer | None = None
         self._answers: asyncio.Queue[m.Chunk] = asyncio.Queue(8)
 
@@ -135,6 +147,8 @@ class SimulatedNode:
                 while True:
                     if await self._connect():
                         await self._stay(group)
+                    while self._silent:
+                        await asyncio.sleep(TICK_S)
                     await asyncio.sleep(self._backoff.next())
         finally:
             if self._client is not None:
@@ -260,11 +274,13 @@ class SimulatedNode:
         )  # fmt: skip
 
     def _health(self) -> None:
-        camera = m.CameraHealth(camera=CAMERA, state="watching", fps=10.0, frames=10 * self.tally.made)
+        camera = m.CameraHealth(
+            camera=CAMERA, state="watching", fps=10.0, frames=10 * self.tally.made, latency_p50_ms=20.0
+        )
         health = m.Health(
             node=self.name, boot=self.boot, time=m.utc_now(), uptime_s=time.monotonic() - self._began, pack=self._pack,
             spool_frames=len(self.waiting), spool_bytes=len(self.waiting) * len(self._place.image),
-            sent=len(self.tally.latencies), temperature_c=40.0, cameras=[camera],
+            sent=len(self.tally.latencies), temperature_c=40.0, crashes=0, cameras=[camera],
         )  # fmt: skip
         self._send("health", health)
 
@@ -289,8 +305,10 @@ class SimulatedNode:
             self._send("reply", m.Reply(id=message.id, node=self.name, ok=True, time=m.utc_now()))
         elif isinstance(message, m.Release) and message.number > self._release:
             self._release = message.number
-            task = asyncio.create_task(self._update(message))
-            self._updating = task
+            self.offered.append((message.number, message.pack))
+            if self._updating is not None:
+                self._updating.cancel()
+            self._updating = asyncio.create_task(self._update(message))
 
     def _receipts(self, receipt: m.Receipt) -> None:
         now = time.monotonic()
@@ -306,10 +324,10 @@ class SimulatedNode:
     async def _update(self, release: m.Release) -> None:
         """Fetch the pack of `release`, throw it away, and say what a node says."""
 
-        def tell(step: m.Step, progress: float, reason: str = "") -> None:
+        def tell(step: m.Step, progress: float, reason: str = "", **more: Any) -> None:
             update = m.Update(
                 node=self.name, boot=self.boot, time=m.utc_now(), release=release.number, pack=release.pack, step=step,
-                progress=progress, reason=reason,
+                progress=progress, reason=reason, **more,
             )  # fmt: skip
             self._send("update", update)
 
@@ -321,12 +339,36 @@ class SimulatedNode:
         except transfer.TransferError as error:
             tell("rolled-back", 1.0, str(error)[: m.MAX_TEXT])
             return
-        steps: tuple[m.Step, ...] = ("verifying", "checking", "shadowing", "committed")
+        if self.fails and self.packs and release.pack not in self.packs:
+            self._fail(tell)
+            return
+        steps: tuple[m.Step, ...] = ("verifying", "checking", "shadowing")
         for step in steps:
             tell(step, 1.0)
+        tell("committed", 1.0, shadow=self._shadow() if self.packs else None, starts=1)
         self._pack = release.pack
+        self.packs.append(release.pack)
         self.tally.updates += 1
         self._send("status", self._status("online"))
+
+    def _fail(self, tell: Callable[..., None]) -> None:
+        """Go back and say so, or say nothing any more."""
+        if self.fails == "says so":
+            tell("checking", 1.0)
+            tell("rolled-back", 1.0, "checking: simulated to fail", failed="checking")
+        elif self._client is not None:
+            self._silent = True
+            self._client.drop()
+            self._ended.set()
+
+    def _shadow(self) -> m.Shadow:
+        """Return what a shadow run of a pack that hardly differs says."""
+        agreement, ms = self._draw.uniform(0.8, 0.95), self._draw.uniform(18.0, 22.0)
+        camera = m.ShadowCamera(camera=CAMERA, frames=40, agreement=agreement, score_shift=0.01)
+        return m.Shadow(
+            frames=40, agreement=agreement, score_shift=0.01, boxes_before=60, boxes_after=62, latency_before_ms=ms,
+            latency_after_ms=ms * self._draw.uniform(0.95, 1.1), cameras=[camera],
+        )  # fmt: skip
 
     async def _fetch(self, release: m.Release) -> None:
         pull = transfer.Transfer(release.size, window=FETCH_WINDOW)

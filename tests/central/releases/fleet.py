@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.ingest import presence
 from central.notify import Notifier
@@ -91,24 +92,24 @@ class World:
         """Two packs; every node runs the first, by release 1."""
         async with self.database.write() as session:
             session.add_all([Pack(address=a, name=a[:4], size_bytes=9) for a in (old, new)])
-        for node in self.nodes.values():
-            await self._birth(node)
+            for node in self.nodes.values():
+                await self._birth(session, node)
         await offers.create(self.database, old, "me")
-        for node in self.nodes.values():
-            node.pack, node.release = old, 1
-            await self._say(self._update(node, 1, old, "committed"))
-            await self._health(node)
-
-    async def _birth(self, node: Fake) -> None:
         async with self.database.write() as session:
-            status = m.Status(
-                state="online", node=node.name, boot="b", site=node.site, pack=node.pack, release=node.release or None,
-                backend="cpu",
-            )  # fmt: skip
-            row = await presence.apply_status(session, status, self.clock())
-            await tracking.apply_running(session, row, self.clock())
+            for node in self.nodes.values():
+                node.pack, node.release = old, 1
+                await self._say(session, node, 1, old, "committed")
+                await self._health(session, node)
 
-    async def _health(self, node: Fake) -> None:
+    async def _birth(self, session: AsyncSession, node: Fake) -> None:
+        status = m.Status(
+            state="online", node=node.name, boot="b", site=node.site, pack=node.pack, release=node.release or None,
+            backend="cpu",
+        )  # fmt: skip
+        row = await presence.apply_status(session, status, self.clock())
+        await tracking.apply_running(session, row, self.clock())
+
+    async def _health(self, session: AsyncSession, node: Fake) -> None:
         camera = m.CameraHealth(
             camera="c", state="watching", fps=10.0, frames=100, selected=5, latency_p50_ms=node.latency
         )
@@ -116,56 +117,60 @@ class World:
             node=node.name, boot="b", time=self.clock(), uptime_s=9.0, pack=node.pack, crashes=node.crashes,
             cameras=[camera],
         )  # fmt: skip
-        async with self.database.write() as session:
-            await presence.apply_health(session, health, self.clock())
+        await presence.apply_health(session, health, self.clock())
 
-    def _update(self, node: Fake, number: int, pack: str, step: Any, **more: Any) -> m.Update:
-        return m.Update(
+    async def _say(
+        self, session: AsyncSession, node: Fake, number: int, pack: str, step: Any, **more: Any
+    ) -> None:  # fmt: skip
+        update = m.Update(
             node=node.name, boot="b", time=self.clock(), release=number, pack=pack, step=step, progress=1.0, **more
         )
+        await tracking.apply_update(session, update, self.clock())
 
-    async def _say(self, update: m.Update) -> None:
+    async def say(self, node: Fake, number: int, pack: str, step: Any) -> None:
+        """A node tells a step of an update, whatever it was offered."""
         async with self.database.write() as session:
-            await tracking.apply_update(session, update, self.clock())
+            await self._say(session, node, number, pack, step)
 
     async def away(self, *names: str, online: bool = False) -> None:
         """Nodes go offline, or come back."""
-        for name in names:
-            self.nodes[name].online = online
-            async with self.database.write() as session:
-                row = await session.get_one(Node, name)
-                row.state, row.since = ("online" if online else "offline"), self.clock()
+        async with self.database.write() as session:
+            for name in names:
+                await self._leave(session, self.nodes[name], online)
+
+    async def _leave(self, session: AsyncSession, node: Fake, online: bool = False) -> None:
+        node.online = online
+        row = await session.get_one(Node, node.name)
+        row.state, row.since = ("online" if online else "offline"), self.clock()
 
     async def live(self) -> None:
         """Each node that is there does what it was offered, and says how it fares."""
-        for node in self.nodes.values():
-            if node.online:
-                await self._obey(node)
-            if node.online:
-                await self._health(node)
+        async with self.database.write() as session:
+            for node in self.nodes.values():
+                if node.online:
+                    await self._obey(session, node)
+                if node.online:
+                    await self._health(session, node)
 
-    async def _obey(self, node: Fake) -> None:
+    async def _obey(self, session: AsyncSession, node: Fake) -> None:
         release = self.retained.get(node.name)
         if release is None or release.number <= max(node.release, *(n for n, _ in node.offered), 0):
             return
         node.offered.append((release.number, release.pack))
-        behaviour = node.behaviour if release.pack == NEW else "good"
+        behaviour, of = (node.behaviour if release.pack == NEW else "good"), (node, release.number, release.pack)
         if release.number not in self.signed:
-            await self._say(self._update(node, release.number, release.pack, "rolled-back", reason="refused: mixed"))
+            await self._say(session, *of, "rolled-back", reason="refused: mixed")
         elif behaviour == "fail":
-            reason = "checking: scores is off by 0.2"
-            await self._say(
-                self._update(node, release.number, release.pack, "rolled-back", reason=reason, failed="checking")
-            )
+            await self._say(session, *of, "rolled-back", reason="checking: scores is off by 0.2", failed="checking")
         elif behaviour == "silent":
-            await self.away(node.name)
+            await self._leave(session, node)
         elif behaviour == "stall":
-            await self._say(self._update(node, release.number, release.pack, "fetching"))
+            await self._say(session, *of, "fetching")
         else:
-            await self._say(self._update(node, release.number, release.pack, "committed", shadow=node.shadow, starts=1))
+            await self._say(session, *of, "committed", shadow=node.shadow, starts=1)
             node.release, node.pack = release.number, release.pack
             if behaviour == "dies":
-                await self.away(node.name)
+                await self._leave(session, node)
             elif behaviour == "lies":
                 node.pack = OLD
 

@@ -331,7 +331,7 @@ async def test_release__an_update_that_was_never_offered_offers_nothing(db: Data
     await world.step()
     release = (await world.rollout(number)).release
     assert release is not None
-    await world._say(world._update(world.nodes["n02"], release, NEW, "fetching"))
+    await world.say(world.nodes["n02"], release, NEW, "fetching")
     async with db.read() as session:
         due = await offers.due(session, ["n00", "n02"])
         assert (await session.get_one(Node, "n02")).update is not None
