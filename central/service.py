@@ -38,6 +38,7 @@ from central.store.blobs import Blobs
 from central.store.database import Database
 from central.store.migrations import migrate
 from central.store.models import Release
+from central.store.sweep import keep_swept
 from protocols.messages import Command, Fetch, Reply, utc_now
 from protocols.pack import Pack
 
@@ -261,5 +262,6 @@ async def start(settings: ServiceSettings) -> Service:
         service.spawn(service.sweep, "sweep")
         service.spawn(service.tell, "offers")
         service.spawn(service.signing.keep, "signing")
+        service.spawn(lambda: keep_swept(database, blobs), "space")
         undo.pop_all()
         return service

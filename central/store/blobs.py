@@ -97,6 +97,11 @@ class Blobs:
         self._store, self._root = store, root
         self._segments = None if root is None else segments.Segments(root)
 
+    @property
+    def root(self) -> Path | None:
+        """The folder, where the store is a local one."""
+        return self._root
+
     async def keep(self, items: Sequence[tuple[str, bytes]]) -> list[str]:
         """Store `items` (wanted key and content) and return their keys, which may be others than wanted; all of them
         are durable when this returns. Keeping something again is a second copy of it. Once the keys are noted durably,

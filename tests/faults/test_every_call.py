@@ -45,3 +45,13 @@ def test_ingest__killed_at_its_calls_never_gave_a_receipt_for_what_is_not_stored
 def test_ingest__a_receipt_before_the_commit_is_found(tmp_path: Path) -> None:
     found = run(tmp_path, "--every", "10", "--first", "5", "--bug", "receipt-first")
     assert any("receipted and not stored" in line for line in found["wrong"])
+
+
+def test_sweep__killed_at_each_of_its_calls_takes_nothing_that_a_row_refers_to(tmp_path: Path) -> None:
+    found = run(tmp_path, "--sweep")
+    assert found["wrong"] == []
+    assert found["calls"] >= 3, "the calls of the sweep were not seen"
+
+
+def test_sweep__one_that_takes_too_much_is_found(tmp_path: Path) -> None:
+    assert run(tmp_path, "--sweep", "--bug", "greedy")["wrong"]
