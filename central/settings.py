@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         description="Step to which a round rounds what a weight learned, over the standard deviation of that: what is "
         "finer does not travel. 0 leaves networks as they were trained, and updates large.",
     )  # fmt: skip
+    webhook_hosts: str = Field(
+        "", max_length=2000,
+        description="Hosts that may be told of changes, with commas, each with its port where it is not the usual one; "
+        "no other is ever called.",
+    )  # fmt: skip
     session_hours: float = Field(24.0, ge=0.1, le=720.0, description="Hours after which a login ends.")
     online_after_s: float = Field(
         90.0, ge=5.0, le=3600.0, description="Seconds of silence after which a node counts as offline."

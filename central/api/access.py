@@ -5,6 +5,7 @@
                      cookie and unsafe method -> header X-Wayside: 1, which no foreign page can send
 
 A route states its role by its parameter: ``person: Annotator``. Roles contain one another in the order of `ROLES`.
+A role at a site goes before the role everywhere: a route about one site takes `SiteAnnotator` and asks `demand`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Final, cast, get_args
+from typing import Annotated, Final, cast
 
 from fastapi import Depends, Request
 from fastapi.security.utils import get_authorization_scheme_param
@@ -25,8 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.api.context import Centre, CentreDep
 from central.api.errors import ApiError
-from central.api.schemas import Role
-from central.store.models import Session, User
+from central.api.schemas import ROLES, Role
+from central.store.models import ApiToken, Session, SiteRole, User
 from protocols.messages import utc_now
 
 COOKIE: Final = "wayside_session"
@@ -45,16 +46,31 @@ GATE_S: Final = 300.0
 GATE_ENTRIES: Final = 10_000
 """Names and addresses that the gate remembers; the oldest is forgotten first."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 
 @dataclass(frozen=True)
 class Person:
-    """Who asks. `token_sha256` names the session."""
+    """Who asks. `token_sha256` names the session; `sites` are the sites where the role is another one."""
 
     name: str
     role: Role
     token_sha256: str
+    sites: Mapping[str, Role] = field(default_factory=dict)
+
+    def at(self, site: str) -> Role:
+        """Return the role at `site`."""
+        return self.sites.get(site, self.role)
+
+    def may(self, role: Role, site: str) -> bool:
+        """Whether this person has at least `role` at `site`."""
+        return ROLES.index(self.at(site)) >= ROLES.index(role)
+
+    def demand(self, role: Role, site: str) -> None:
+        """Raise ApiError unless this person has at least `role` at `site`."""
+        if not self.may(role, site):
+            raise ApiError(
+                403, "forbidden", f"this needs the role {role} at {site}; {self.name} has {self.at(site)} there"
+            )
 
 
 class LoginGate:
@@ -122,23 +138,51 @@ async def whoever(request: Request, centre: Centre) -> Person | None:
         return None
     key = digest(token)
     async with centre.database.read() as session:
-        query = select(Session, User).join(User, User.name == Session.user).where(Session.token_sha256 == key)
-        row = (await session.execute(query)).first()
-    if row is None or row[0].expires <= utc_now() or row[1].disabled:
+        found = await _holder(session, key, by_browser)
+        rows = () if found is None else await session.scalars(select(SiteRole).where(SiteRole.user == found[0].name))
+        own = {row.site: cast(Role, row.role) for row in rows}
+    if found is None:
         return None
+    user, most = found
     if by_browser and request.method not in SAFE and request.headers.get(CSRF_HEADER) != "1":
         raise ApiError(403, "csrf", f"send the header {CSRF_HEADER}: 1 with a request that changes something")
-    return Person(row[1].name, cast(Role, row[1].role), key)
+    role = cast(Role, user.role)
+    person = Person(user.name, least(role, most), key, {site: least(r, most) for site, r in own.items()})
+    request.state.person = person.name
+    return person
 
 
-def _require(role: Role) -> Callable[[Request, Centre], Awaitable[Person]]:
+def least(first: Role, second: Role) -> Role:
+    """Return the lower of two roles."""
+    return min(first, second, key=ROLES.index)
+
+
+async def _holder(session: AsyncSession, key: str, by_browser: bool) -> tuple[User, Role] | None:
+    """Return whose session or token has the hash `key`, and the most that it may do; None where it counts no more.
+
+    A browser has sessions alone: a program's token in a cookie is nobody's."""
+    query = select(Session.expires, User).join(User, User.name == Session.user).where(Session.token_sha256 == key)
+    login = (await session.execute(query)).first()
+    if login is not None:
+        expires, user, most = login[0], login[1], "admin"
+    else:
+        tokens = select(ApiToken.expires, User, ApiToken.role).join(User, User.name == ApiToken.user)
+        program = (await session.execute(tokens.where(ApiToken.token_sha256 == key))).first()
+        if program is None or by_browser:
+            return None
+        expires, user, most = program
+    return None if expires <= utc_now() or user.disabled else (user, cast(Role, most))
+
+
+def _require(role: Role, somewhere: bool = False) -> Callable[[Request, Centre], Awaitable[Person]]:
     async def check(request: Request, centre: CentreDep) -> Person:
         person = await whoever(request, centre)
         if person is None:
             raise ApiError(
                 401, "not_logged_in", "log in first; the session may have ended", headers={"WWW-Authenticate": "Bearer"}
             )
-        if ROLES.index(person.role) < ROLES.index(role):
+        held = (person.role, *person.sites.values()) if somewhere else (person.role,)
+        if max(map(ROLES.index, held)) < ROLES.index(role):
             raise ApiError(403, "forbidden", f"this needs the role {role}; {person.name} has {person.role}")
         return person
 
@@ -149,3 +193,5 @@ Viewer = Annotated[Person, Depends(_require("viewer"))]
 Annotator = Annotated[Person, Depends(_require("annotator"))]
 Engineer = Annotated[Person, Depends(_require("engineer"))]
 Admin = Annotated[Person, Depends(_require("admin"))]
+SiteAnnotator = Annotated[Person, Depends(_require("annotator", somewhere=True))]
+"""May annotate at some site, perhaps at all; the route has to ask `demand` about the one that it is about."""

@@ -10,10 +10,14 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 
 from central.api import errors, ui
+from central.api.audit import Audit
 from central.api.context import Centre
+from central.api.etags import Etags
 from central.api.guards import Guards
 from central.api.routes import (
     accuracy,
+    audit,
+    datasets,
     events,
     frames,
     health,
@@ -26,14 +30,19 @@ from central.api.routes import (
     releases,
     rollouts,
     rounds,
+    search,
     session,
+    tokens,
+    users,
+    webhooks,
+    workbench,
 )
 from edge import __version__
 
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (
-    session, overview, nodes, queue, frames, profile, rounds, packs, releases, rollouts, accuracy, policies, events,
-    health,
+    session, overview, nodes, queue, frames, workbench, search, profile, datasets, rounds, packs, releases, rollouts,
+    accuracy, policies, events, health, users, tokens, audit, webhooks,
 )  # fmt: skip
 OpenCentre = Callable[[], AbstractAsyncContextManager[Centre]]
 
@@ -66,5 +75,7 @@ def create_app(open_centre: OpenCentre | None = None, dist: Path = ui.DIST) -> F
     app.include_router(api)
     ui.install(app, dist)
     errors.install(app)
+    app.add_middleware(Etags)
+    app.add_middleware(Audit, prefix=PREFIX)
     app.add_middleware(Guards)
     return app

@@ -16,6 +16,7 @@ from central.api.access import LoginGate
 from central.api.chores import Chores
 from central.api.context import Centre
 from central.api.fleet import ServiceFleet
+from central.api.webhooks import Hooks
 from central.jobs import rounds
 from central.jobs.process import INTERRUPTED, ProcessJobs
 from central.releases.rollout.advance import Engine
@@ -60,7 +61,7 @@ async def open_centre(
     `on_first_password` gets the one-time password of `admin` where nobody could log in yet; it is kept nowhere.
     Raises ProfileError, DatabaseError, BlobError, BrokerError, LinkError, OSError.
     """
-    project = profile.load(settings.profile)
+    project = profile.current(settings)
     async with AsyncExitStack() as stack:
         service = await services.start(settings)
         stack.push_async_callback(service.stop)
@@ -73,6 +74,7 @@ async def open_centre(
         chores = Chores(centre, service.offers.tell_all)
         service.spawn(chores.run, "chores")
         service.spawn(partial(chores.rollouts, _engine(service)), "rollouts")
+        service.spawn(partial(Hooks(service.database, settings.webhook_hosts).run, service.notify), "webhooks")
         if settings.auto_review:
             known, confidence = project.label_names, settings.auto_confidence
             review = partial(auto.run, service.database, service.notify, known, confidence)

@@ -11,11 +11,12 @@ from central.annotate import queue as annotate
 from central.annotate.boxes import LabelBox, mask_of
 from central.api import schemas as s
 from central.api import views
-from central.api.access import Annotator, Viewer
+from central.api.access import Viewer
 from central.api.answers import answering, shown, visible
 from central.api.context import CentreDep
 from central.api.errors import documented, not_found
 from central.api.routes.nodes import JPEG
+from central.api.sites import FrameAnnotator
 from central.store.blobs import BlobError
 from central.store.models import Frame
 from protocols.messages import IDENTITY
@@ -96,7 +97,7 @@ def answer_of(frame: str, body: s.LabelsBody, author: str) -> annotate.Answer:
 
 
 @router.put("/frames/{frame}/labels", responses=documented(401, 403, 404, 409, 422))
-async def label(frame: FrameId, body: s.LabelsBody, person: Annotator, centre: CentreDep) -> s.FrameView:
+async def label(frame: FrameId, body: s.LabelsBody, person: FrameAnnotator, centre: CentreDep) -> s.FrameView:
     """Replace the labels of a frame. Where somebody else was quicker: 409, with the frame as it is now in `detail`.
 
     Where a second opinion is wanted of whoever asks, the answer is that opinion, and changes no label.
@@ -112,7 +113,7 @@ async def label(frame: FrameId, body: s.LabelsBody, person: Annotator, centre: C
 
 
 @router.post("/frames/{frame}/skip", responses=documented(401, 403, 404, 409, 422))
-async def skip(frame: FrameId, body: s.SkipBody, person: Annotator, centre: CentreDep) -> s.FrameView:
+async def skip(frame: FrameId, body: s.SkipBody, person: FrameAnnotator, centre: CentreDep) -> s.FrameView:
     """Put a frame aside without labels: for another time, or because nobody can tell what is on it."""
     reason: annotate.SkipReason = "cant_tell" if body.reason == "cant_tell" else "skipped"
     async with answering(centre, person), centre.database.write() as session:

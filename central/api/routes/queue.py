@@ -13,6 +13,7 @@ from central.api.answers import answering, shown
 from central.api.context import CentreDep
 from central.api.errors import documented
 from central.api.routes.frames import FrameId, Limit
+from central.api.sites import FrameAnnotator
 
 router = APIRouter(tags=["queue"])
 
@@ -34,7 +35,7 @@ async def next_frame(body: s.NextBody, person: Annotator, centre: CentreDep) -> 
 
 
 @router.post("/frames/{frame}/lease", responses=documented(401, 403, 404, 409))
-async def take(frame: FrameId, person: Annotator, centre: CentreDep) -> s.LeaseView:
+async def take(frame: FrameId, person: FrameAnnotator, centre: CentreDep) -> s.LeaseView:
     """Say that one looks at a frame, or still does: for two minutes. 409 `leased` where somebody else does."""
     async with answering(centre, person), centre.database.write() as session:
         await annotate.load(session, frame)
@@ -43,14 +44,14 @@ async def take(frame: FrameId, person: Annotator, centre: CentreDep) -> s.LeaseV
 
 
 @router.delete("/frames/{frame}/lease", status_code=204, response_class=Response, responses=documented(401, 403))
-async def give_up(frame: FrameId, person: Annotator, centre: CentreDep) -> None:
+async def give_up(frame: FrameId, person: FrameAnnotator, centre: CentreDep) -> None:
     """Let others have a frame."""
     async with centre.database.write() as session:
         await leases.give_up(session, [frame], person.name)
 
 
 @router.put("/frames/{frame}/draft", responses=documented(401, 403, 404, 422))
-async def keep(frame: FrameId, body: s.DraftBody, person: Annotator, centre: CentreDep) -> s.DraftView:
+async def keep(frame: FrameId, body: s.DraftBody, person: FrameAnnotator, centre: CentreDep) -> s.DraftView:
     """Keep what is on the screen. It is nobody else's, is checked when it is saved, and goes when it was."""
     boxes = [b.model_dump(mode="json", exclude_none=True) for b in body.boxes]
     sheet = drafts.Sheet(body.revision, boxes, body.tags, body.complete_for)
@@ -60,14 +61,14 @@ async def keep(frame: FrameId, body: s.DraftBody, person: Annotator, centre: Cen
 
 
 @router.delete("/frames/{frame}/draft", status_code=204, response_class=Response, responses=documented(401, 403))
-async def forget(frame: FrameId, person: Annotator, centre: CentreDep) -> None:
+async def forget(frame: FrameId, person: FrameAnnotator, centre: CentreDep) -> None:
     """Forget one's draft."""
     async with centre.database.write() as session:
         await drafts.forget(session, frame, person.name)
 
 
 @router.post("/frames/{frame}/flag", responses=documented(401, 403, 404, 422))
-async def flag(frame: FrameId, body: s.FlagBody, person: Annotator, centre: CentreDep) -> s.FrameView:
+async def flag(frame: FrameId, body: s.FlagBody, person: FrameAnnotator, centre: CentreDep) -> s.FrameView:
     """Mark a frame for others to look at, and say why."""
     async with answering(centre, person), centre.database.write() as session:
         row = await annotate.load(session, frame)
@@ -79,7 +80,7 @@ async def flag(frame: FrameId, body: s.FlagBody, person: Annotator, centre: Cent
 
 
 @router.delete("/frames/{frame}/flag", responses=documented(401, 403, 404))
-async def unflag(frame: FrameId, person: Annotator, centre: CentreDep) -> s.FrameView:
+async def unflag(frame: FrameId, person: FrameAnnotator, centre: CentreDep) -> s.FrameView:
     """Take the mark off."""
     async with answering(centre, person), centre.database.write() as session:
         row = await annotate.load(session, frame)

@@ -20,6 +20,7 @@ router = APIRouter(prefix="/session", tags=["session"])
 async def log_in(body: s.Login, request: Request, response: Response, centre: CentreDep) -> s.SessionToken:
     """Start a session: sets the cookie `wayside_session` and returns the same token for `Authorization: Bearer`."""
     address = request.client.host if request.client else ""
+    request.state.person = body.name
     wait = math.ceil(centre.gate.wait(body.name, address))
     if wait > 0:
         raise ApiError(
@@ -49,7 +50,7 @@ async def log_in(body: s.Login, request: Request, response: Response, centre: Ce
 @router.get("", responses=documented(401))
 async def who_am_i(person: Viewer) -> s.SessionView:
     """Say who is logged in."""
-    return s.SessionView(name=person.name, role=person.role)
+    return s.SessionView(name=person.name, role=person.role, sites=dict(person.sites))
 
 
 @router.delete("", status_code=204, responses=documented(401, 403))

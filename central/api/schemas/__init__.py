@@ -9,11 +9,14 @@ One file per subject; every public name of each is a name of this package, too.
 from __future__ import annotations
 
 from central.api.schemas.base import *  # noqa: F403
+from central.api.schemas.datasets import *  # noqa: F403
 from central.api.schemas.frames import *  # noqa: F403
 from central.api.schemas.learning import *  # noqa: F403
 from central.api.schemas.nodes import *  # noqa: F403
 from central.api.schemas.overview import *  # noqa: F403
+from central.api.schemas.people import *  # noqa: F403
 from central.api.schemas.project import *  # noqa: F403
 from central.api.schemas.releases import *  # noqa: F403
 from central.api.schemas.rollouts import *  # noqa: F403
 from central.api.schemas.session import *  # noqa: F403
+from central.api.schemas.together import *  # noqa: F403

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,8 @@ MAX_PAGE: Final = 200
 """Items of one page."""
 
 Role = Literal["viewer", "annotator", "engineer", "admin"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+"""Each contains those before it."""
 LabelName = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]
 Pixel = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 BoxPixels = tuple[Pixel, Pixel, Pixel, Pixel]

@@ -33,6 +33,7 @@ class SessionView(View):
 
     name: str = Field(examples=["admin"])
     role: Role
+    sites: dict[str, Role] = Field({}, description="Sites where the role is another one.")
 
 
 class SessionToken(SessionView):

@@ -25,7 +25,7 @@ async def test_log_in__token_and_cookie(world: World) -> None:
         assert answer.json()["role"] == "admin"
         cookie = answer.headers["set-cookie"].lower()
         assert "httponly" in cookie and "samesite=strict" in cookie and "path=/" in cookie
-        assert (await client.get("/session")).json() == {"name": "admin", "role": "admin"}
+        assert (await client.get("/session")).json() == {"name": "admin", "role": "admin", "sites": {}}
 
 
 async def test_log_in__token_is_kept_only_as_hash(world: World) -> None:
