@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,8 @@ PER_NODE: Final = 8
 _NAME = re.compile(r"^packs/([0-9a-f]{64})\Z")
 _DELTA = re.compile(r"^deltas/[0-9a-f]{32}\.[0-9a-f]{64}\Z")
 
-Allow = Callable[[str, int], bool]
-"""May node (name) be sent so many bytes now? A hook for rate limits; a False is as good as a lost answer."""
+BURST_S: Final = 2.0
+"""Seconds of its rate that a node may have saved up: a window of pieces at once does not wait."""
 
 Signed = Callable[[str], bytes | None]
 """Return the small file with this name, None where there is none (`central.releases.signing.Signing.read`)."""
@@ -43,6 +44,26 @@ class TransferCounters:
     bytes: int = 0
     errors: int = 0
     dropped: int = 0
+
+
+class Rates:
+    """How long each node's next piece has to wait, so that none gets more than `rate` bytes per second on average.
+
+    Pure: the time is passed in (monotonic seconds). None: nobody waits."""
+
+    def __init__(self, rate: int | None) -> None:
+        self._rate = rate
+        self._free: dict[str, float] = {}
+
+    def wait(self, node: str, size: int, now: float) -> float:
+        """Take `size` bytes for `node` and return the seconds until they may go."""
+        if self._rate is None:
+            return 0.0
+        if len(self._free) > WAITING:  # those that saved up all they may are as new ones
+            self._free = {name: free for name, free in self._free.items() if free > now - BURST_S}
+        start = max(self._free.get(node, float("-inf")), now - BURST_S)
+        self._free[node] = start + size / self._rate
+        return max(0.0, start - now)
 
 
 def answer(folder: Path, fetch: Fetch, signed: Signed = lambda _name: None) -> Chunk:
@@ -75,35 +96,47 @@ def answer(folder: Path, fetch: Fetch, signed: Signed = lambda _name: None) -> C
 
 
 class Transfer:
-    """Answers requests in turn, a bounded number of them waiting."""
+    """Answers requests in turn, a bounded number of them waiting; `rate` is in bytes per second for each node, None for
+    as fast as it goes. A node that has had its share waits, and holds up nobody else."""
 
     def __init__(
         self,
         folder: Path,
         publisher: Publisher,
-        allow: Allow = lambda _node, _size: True,
+        rate: int | None = None,
         signed: Signed = lambda _name: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = TransferCounters()
-        self._folder, self._publisher, self._allow, self._signed = folder, publisher, allow, signed
-        self._queue: asyncio.Queue[tuple[str, Fetch]] = asyncio.Queue(WAITING)
-        self._waiting: dict[str, int] = {}
+        self._folder, self._publisher, self._signed, self._clock = folder, publisher, signed, clock
+        self._rates = Rates(rate)
+        self._queue: asyncio.Queue[tuple[str, Fetch]] = asyncio.Queue()
+        self._waiting: dict[str, set[tuple[str, int]]] = {}
+        self._total = 0
 
     def ask(self, node: str, fetch: Fetch) -> None:
-        """Answer `fetch` of `node` soon, or drop it where too many wait."""
-        if self._queue.full() or self._waiting.get(node, 0) >= PER_NODE:
+        """Answer `fetch` of `node` soon, or drop it where too many wait, or the same one does already."""
+        mine, what = self._waiting.get(node, set()), (fetch.name, fetch.offset)
+        if self._total >= WAITING or len(mine) >= PER_NODE or what in mine:
             self.counters.dropped += 1
             return
-        self._waiting[node] = self._waiting.get(node, 0) + 1
-        self._queue.put_nowait((node, fetch))
+        self._waiting[node] = mine | {what}
+        self._total += 1
+        wait = self._rates.wait(node, min(fetch.length, MAX_CHUNK), self._clock())
+        if wait:
+            asyncio.get_running_loop().call_later(wait, self._queue.put_nowait, (node, fetch))
+        else:
+            self._queue.put_nowait((node, fetch))
 
     async def run(self) -> None:
         """Answer until cancelled."""
         while True:
             node, fetch = await self._queue.get()
-            left = self._waiting.pop(node) - 1
-            if left:
-                self._waiting[node] = left
+            self._total -= 1
+            mine = self._waiting[node]
+            mine.discard((fetch.name, fetch.offset))
+            if not mine:
+                del self._waiting[node]
             chunk = await asyncio.to_thread(answer, self._folder, fetch, self._signed)
             self._send(node, chunk)
 
@@ -114,7 +147,7 @@ class Transfer:
             tell = log.debug if chunk.error == NOT_THERE else log.warning
             tell("a node asked for what there is not", node=node, name=chunk.name, reason=chunk.error)
         try:
-            sent = self._allow(node, len(chunk.data)) and self._publisher.publish("chunks", node, chunk)
+            sent = self._publisher.publish("chunks", node, chunk)
         except codec.CodecError as error:
             log.error("an answer cannot be sent", node=node, reason=str(error))
             sent = False

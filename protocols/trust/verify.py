@@ -114,7 +114,6 @@ class Verifier:
 
         Raises TrustError, which names the attack or what is amiss; UnreachableError; OSError.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in reversed(range(TRIES)):
             try:
                 updater = self.refresh()
@@ -133,6 +132,8 @@ class Verifier:
         return Approved(length=target.length, sha256=target.hashes["sha256"])
 
     def refresh(self) -> Updater:
+        """Ask for what the centre signs now, and keep it. Raises TrustError, UnreachableError, OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         floor, proven = self._floor(), self._ask_time()
         if proven is not None and (floor.time is None or proven > floor.time):
             floor = msgspec.structs.replace(floor, time=proven)

@@ -178,27 +178,6 @@ async def test_answer__pieces_are_bounded_and_make_the_whole(db: Database, pack:
     assert chunk.total == len(data)
 
 
-async def test_transfer__bounds_each_node_and_asks_the_limit(tmp_path: Path) -> None:
-    outbox, asked = Outbox(), list[str]()
-
-    def allow(node: str, _size: int) -> bool:
-        asked.append(node)
-        return node != "slow"
-
-    transfer = Transfer(tmp_path, outbox, allow)
-    for _ in range(PER_NODE + 3):
-        transfer.ask("greedy", Fetch(request="r", name="packs/x", offset=0, length=1))
-    transfer.ask("slow", Fetch(request="r", name="packs/x", offset=0, length=1))
-    task = asyncio.create_task(transfer.run())
-    async with asyncio.timeout(5):
-        while transfer.counters.errors < PER_NODE + 1:
-            await asyncio.sleep(0.01)
-    task.cancel()
-    assert len(outbox.sent) == PER_NODE
-    assert transfer.counters.dropped == 3 + 1
-    assert set(asked) == {"greedy", "slow"}
-
-
 def step(node: str, what: Any, release: int = 1, pack: str = "0" * 64, reason: str = "") -> Update:
     return Update(node=node, boot="b", time=utc_now(), release=release, pack=pack, step=what, reason=reason)
 
