@@ -214,13 +214,17 @@ def _workers(settings: ServiceSettings, url: str, broker: Broker, notify: Notifi
     return Workers(count - 1, task, lambda: notify.emit("frame"))
 
 
+def _transfer(settings: ServiceSettings, link: Link, signing: Signing) -> Transfer:
+    return Transfer(settings.data / "packs", link, getattr(settings, "node_bytes_per_s", None), signing.read)
+
+
 def _wire(
     settings: ServiceSettings, database: Database, blobs: Blobs, broker: Broker, signing: Signing
 ) -> Service:
     notify, answers = Notifier(), _Answers()
     link = Link(broker.centre, settings.prefix, lambda r: service.consumer.deliver(r), lambda: service.greet_all())
     made = Offers(database, link, signing.sign, link.retract)
-    answers.link, answers.transfer = link, Transfer(settings.data / "packs", link, signed=signing.read)
+    answers.link, answers.transfer = link, _transfer(settings, link, signing)
     consumer = Consumer(database, blobs, link, answers, notify, link.done, made.greet)
     after = timedelta(seconds=getattr(settings, "online_after_s", ONLINE_AFTER_S))
     service = Service(

@@ -96,6 +96,10 @@ class Settings(BaseSettings):
         description="Step to which a round rounds what a weight learned, over the standard deviation of that: what is "
         "finer does not travel. 0 leaves networks as they were trained, and updates large.",
     )  # fmt: skip
+    node_bytes_per_s: int | None = Field(
+        None, ge=65536,
+        description="Most bytes per second that one node is sent of packs and what is signed; no limit where absent.",
+    )
     webhook_hosts: str = Field(
         "", max_length=2000,
         description="Hosts that may be told of changes, with commas, each with its port where it is not the usual one; "
