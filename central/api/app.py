@@ -66,7 +66,7 @@ def create_app(open_centre: OpenCentre | None = None, dist: Path = ui.DIST) -> F
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=lambda route: "_".join((*map(str, route.tags[:1]), route.name)),
         lifespan=lifespan,
     )
     api = APIRouter(prefix=PREFIX)
