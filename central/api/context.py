@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
@@ -16,6 +17,7 @@ from central.notify import Notifier
 from central.settings import Settings
 from central.store.blobs import Blobs
 from central.store.database import Database
+from central.store.search import FrameIndex
 from protocols.messages import Reply
 from protocols.pack import Pack
 
@@ -58,9 +60,9 @@ class Fleet(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Centre:
-    """Everything that a route may need."""
+    """Everything that a route may need. Only `profile` is ever replaced, under `editing`; ask for it anew each time."""
 
     settings: Settings
     database: Database
@@ -71,6 +73,8 @@ class Centre:
     gate: LoginGate
     notifier: Notifier
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
+    index: FrameIndex = field(default_factory=FrameIndex)
+    editing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def current(request: Request) -> Centre:

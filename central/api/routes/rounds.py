@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from sqlalchemy import select
 
+from central.annotate import profile as profiles
 from central.api import schemas as s
 from central.api import views
 from central.api.access import Engineer, Viewer
@@ -42,7 +43,7 @@ async def rounds(
 async def start(body: s.RoundBody, person: Engineer, centre: CentreDep) -> s.RoundView:
     """Start a round in the background. One runs at a time: 409 while it does."""
     settings = centre.settings
-    set_here = {"profile": settings.profile, "pack": settings.pack, "update_step": settings.update_step}
+    set_here = {"profile": profiles.place(settings), "pack": settings.pack, "update_step": settings.update_step}
     options = {**body.model_dump(exclude_none=True), **set_here}
     try:
         round_id = await jobs.start(
