@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from central.api.routes import propagate
+from central.api.routes import agreement, pairs, propagate
 
 router = APIRouter()
-for module in (propagate,):
+for module in (propagate, pairs, agreement):
     router.include_router(module.router)
