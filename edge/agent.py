@@ -77,7 +77,10 @@ class Agent:
         self.config, self.boot, self.spool = config, boot, spool
         self.started = time.monotonic()
         self._crashes = identity.crashes(config.data)
-        self.cameras = {name: Camera(name, p, config.policy_of(name)) for name, p in outside.parts.items()}
+        tags = {name: camera.tags for name, camera in config.cameras.items()}
+        self.cameras = {
+            name: Camera(name, p, config.policy_of(name), tags.get(name, ())) for name, p in outside.parts.items()
+        }
         self._ledger = Ledger(config.data)
         for name, camera in self.cameras.items():
             camera.resume(self._ledger.rows(name), self.started)

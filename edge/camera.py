@@ -173,8 +173,8 @@ class Origin:
 class Camera:
     """One camera of the node."""
 
-    def __init__(self, name: str, parts: Parts, policy: Policy) -> None:
-        self.name, self.meter = name, Meter()
+    def __init__(self, name: str, parts: Parts, policy: Policy, tags: Sequence[str] = ()) -> None:
+        self.name, self.tags, self.meter = name, tuple(tags), Meter()
         self.reader = parts.reader()
         self.policy = policy
         self.counts: dict[str, int] = {}
@@ -192,7 +192,8 @@ class Camera:
     def info(self) -> CameraInfo:
         """Return the camera as the node's status shows it."""
         width, height = self._size
-        return CameraInfo(camera=self.name, source=self.reader.public_source[:2000], width=width, height=height)
+        source, tags = self.reader.public_source[:2000], list(self.tags)
+        return CameraInfo(camera=self.name, source=source, width=width, height=height, tags=tags)
 
     @property
     def problem(self) -> str:

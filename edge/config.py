@@ -37,7 +37,7 @@ from edge.sections import (
     UpdatesConfig,
 )
 from edge.yamlfile import ConfigError, Reader
-from protocols.messages import Policy
+from protocols.messages import MAX_CAMERA_TAGS, MAX_LABEL, Policy
 
 MAX_FILE: Final = 1024 * 1024
 """Bytes of a configuration: a thousand cameras need 200 KB."""
@@ -47,6 +47,9 @@ def host_name() -> str:
     """Return this machine's name as a node name."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip("_.-")[:64]
     return name or "node"
+
+
+Tag = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]
 
 
 class CameraConfig(Section):
@@ -64,6 +67,8 @@ class CameraConfig(Section):
     """How RTSP is decoded: by GStreamer in hardware where this machine can (hardware: a warning where it cannot)."""
     paced: bool = True
     """Whether a file plays in real time; otherwise as fast as it can be assessed, without skipping."""
+    tags: Annotated[list[Tag], Field(default_factory=list, max_length=MAX_CAMERA_TAGS)]
+    """Words for the camera that the centre may choose it by, as for a rollout: junction, indoor."""
     policy: PolicyOverride = PolicyOverride()
     """What differs from the common `policy`."""
     redact: RedactOverride = RedactOverride()

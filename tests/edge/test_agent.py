@@ -189,7 +189,7 @@ class World:
         (folder / "data" / "packs").mkdir(parents=True)
         self.config = NodeConfig.model_validate(
             {
-                "node": "n1", "data": folder / "data", "cameras": {"a": "x", "b": "y"},
+                "node": "n1", "data": folder / "data", "cameras": {"a": {"source": "x", "tags": ["indoor"]}, "b": "y"},
                 "mqtt": {"backoff_cap_s": 0.1, **mqtt},
                 "metrics": {"health_interval_s": 0.5, "events_interval_s": 0.5},
             }
@@ -381,6 +381,12 @@ def test_stop__is_quick_and_says_so(world: World) -> None:
     assert time.monotonic() - began < 3.0
     assert world.of(Status)[-1].state == "stopped"
     assert all(r.closes == 1 for r in world.readers.values())
+
+
+def test_reports__the_tags_of_its_cameras(world: World) -> None:
+    world.start()
+    until(lambda: world.of(Status))
+    assert {c.camera: c.tags for c in world.of(Status)[0].cameras} == {"a": ["indoor"], "b": []}
 
 
 def test_reports__health_and_counts(world: World) -> None:
