@@ -164,7 +164,7 @@ def pack(row: m.Pack, running: Mapping[str, Sequence[str]]) -> s.PackView:
         labels=list(row.labels),
         created=_time(row.created) or row.registered,
         parent=row.parent,
-        metrics=dict(row.metrics),
+        metrics={name: value for name, value in row.metrics.items() if "/" not in name},  # those of cameras: the diff
         running_on=list(running.get(row.address, ())),
     )
 

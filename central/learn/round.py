@@ -35,6 +35,7 @@ from central.learn.material import Material, MaterialError, gather, hold_down
 from central.learn.rounding import FRAMES, round_network
 from central.learn.snapshot import Frozen
 from central.learn.start import StartError, network_from, read_pack
+from central.releases.compare import camera_metrics
 from central.releases.registry import register
 from central.store import blobs as blob_store
 from central.store import database as databases
@@ -121,6 +122,7 @@ def run_round(data: Path, round_id: str, options: dict[str, Any], report: Tell) 
     before, after = _judge(plan, plan.parent), _judge(plan, pack)
     stages["evaluate_s"] = time.monotonic() - mark
     measured = {name: v for name in ("ap", "ap50") if after is not None and (v := getattr(after, name)) is not None}
+    measured |= camera_metrics(_by_camera(before), _by_camera(after))
     kept = _with_database(settled, lambda db: register(db, settled.packs, pack, measured))
     result = _result(plan, kept, before, after) | {
         "strategy": plan.strategy, "new_frames": len(plan.material.new), "replayed": lesson.remembered,
@@ -129,6 +131,10 @@ def run_round(data: Path, round_id: str, options: dict[str, Any], report: Tell) 
     stages["total_s"] = time.monotonic() - begun
     files.write_atomic(plan.folder / "report.json", json.dumps({**result, "stages": stages}, indent=1).encode())
     return result
+
+
+def _by_camera(report: Report | None) -> dict[str, float | None]:
+    return {camera: each.ap50 for camera, each in report.cameras.items()} if report is not None else {}
 
 
 def _with_database(settled: settings.Settings, work: Callable[[Database], Awaitable[T]]) -> T:

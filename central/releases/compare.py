@@ -99,8 +99,8 @@ class Comparison:
 
 def camera_metrics(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> dict[str, float]:
     """Return the AP50 of each camera as figures of a pack, on the same frames with the pack that it came from."""
-    found = {f"{CAMERA}{camera}"[:64]: value for camera, value in after.items() if value is not None}
-    found |= {f"{CAMERA_BEFORE}{camera}"[:64]: value for camera, value in before.items() if value is not None}
+    found = {f"{CAMERA}{camera}": value for camera, value in after.items() if value is not None}
+    found |= {f"{CAMERA_BEFORE}{camera}": value for camera, value in before.items() if value is not None}
     return found
 
 

@@ -26,7 +26,7 @@ from protocols.topics import DEFAULT_PREFIX
 from tests.system import rig
 from tests.system.rig import until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
 NODES = 24
 FAILING = 0.25
