@@ -19,7 +19,6 @@ import fcntl
 import os
 import secrets
 import sys
-import time
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from central.store.blobs import Blobs
 from central.store.database import Database
 from central.store.models import Frame, Setting
 from protocols.files import write_atomic
+from protocols.messages import utc_now
 
 log = structlog.get_logger("central.store")
 
@@ -75,7 +75,7 @@ async def sweep(database: Database, blobs: Blobs, age_s: float = AGE_S) -> Swept
     root = blobs.root
     if root is None or not await _ours(database, root):
         return None
-    places = await asyncio.to_thread(_candidates, root, time.time() - age_s)
+    places = await asyncio.to_thread(_candidates, root, utc_now().timestamp() - age_s)
     if not places:
         return Swept(0, 0, 0)
     await _read(database, places)

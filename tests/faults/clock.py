@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
+from types import SimpleNamespace
 from typing import Any
 
 Clock = Callable[[], datetime]
@@ -36,9 +37,17 @@ CLOCKS: dict[str, Callable[[], Clock]] = {
 }
 
 
-def install(name: str) -> None:
-    """Give this process the wrong clock `name`, once all modules that it needs are loaded."""
+TIMED = ("edge.link", "edge.mqtt.client")
+"""Modules that measure how long something takes."""
+
+
+def install(name: str, bug: bool = False) -> None:
+    """Give this process the wrong clock `name`, once all modules that it needs are loaded. With the planted `bug`,
+    durations of the link are measured with it."""
     clock = CLOCKS[name]()
+    for timed in TIMED if bug else ():
+        wall = {**vars(time), "monotonic": lambda: clock().timestamp()}
+        sys.modules[timed].time = SimpleNamespace(**wall)  # type: ignore[attr-defined]
 
     class Wrong(datetime):
         @classmethod

@@ -49,6 +49,8 @@ class Plan:
     centre_bug: str = ""
     clock: str = ""
     poison: int = -1
+    timeout: float = 1.0
+    """Seconds that the node waits for a receipt."""
 
 
 def _mosquitto(folder: Path, port: int) -> rig.Process:
@@ -86,7 +88,7 @@ class World:
         else:
             line = [*python, "tests.faults.sender", str(self.node_folder), str(self.port), rig.NODE_PASSWORD]
             line += ["--rate", str(plan.rate), "--quota", str(plan.quota), "--replay", str(plan.replay)]
-            line += ["--poison", str(plan.poison)]
+            line += ["--poison", str(plan.poison), "--timeout", str(plan.timeout)]
             line += ["--clock", plan.clock] if plan.clock else []
             process = rig.Process([*line, "--bug", plan.node_bug], self.folder / "node.log")
         self.running[what] = process

@@ -4,7 +4,7 @@ python -m tests.faults.sender FOLDER PORT PASSWORD --rate 40 --quota 200 [--repl
 
 It makes frames until ``FOLDER/enough`` is there, and ends when its spool is empty. ``--replay 3`` sends every frame
 three times and out of order. ``--bug acked`` plants the bug that the oracle must find: a frame leaves the spool when
-the broker has it, and not when its receipt comes.
+the broker has it, and not when its receipt comes. ``--bug wall-clock`` measures durations with the clock of the day.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--replay", type=int, default=1)
     parser.add_argument("--clock", choices=list(clock.CLOCKS), help="have a wrong wall clock")
     parser.add_argument("--poison", type=int, default=-1, help="number of a frame that nobody can store")
+    parser.add_argument("--timeout", type=float, default=1.0, help="seconds that a receipt is waited for")
     parser.add_argument("--bug", default="")
     return parser.parse_args()
 
@@ -139,7 +140,7 @@ def main() -> None:
     """Spool and send until it is enough and everything has its receipt."""
     given = arguments()
     if given.clock:
-        clock.install(given.clock)
+        clock.install(given.clock, given.bug == "wall-clock")
     with (given.folder / JOURNAL).open("a") as log:
         spool = LoggedSpool(given.folder / "spool", 1 << 28, given.quota, reserve=4096)
         spool.log = log
@@ -149,7 +150,7 @@ def main() -> None:
             camera = CameraInfo(camera="c", source="made", width=64, height=64)
             return Status(state=state, node=NAME, boot=boot, time=utc_now(), site="s", backend="-", cameras=[camera])
 
-        settings = LinkSettings(PREFIX, NAME, 8, 1.0, backoff_cap=0.3)
+        settings = LinkSettings(PREFIX, NAME, 8, given.timeout, backoff_cap=0.3)
         broker = Broker("127.0.0.1", given.port, f"wayside-{NAME}", NAME, given.password)
         link = Link(settings, Connector(broker, spool, given.replay, given.bug), spool, status, {})
         link.start()
@@ -167,6 +168,7 @@ def main() -> None:
         while len(spool):
             time.sleep(0.05)
         link.stop(3.0)
+        print("sent again:", link.window.resent, flush=True)
 
 
 if __name__ == "__main__":

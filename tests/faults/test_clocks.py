@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,23 +25,52 @@ from tests.system.rig import ROOT, until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 EACH = 40
+PATIENCE_S = 8.0
+"""For a receipt: longer than any takes once the centre listens, so that what is sent again then is so for the clock's
+sake."""
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
 
+Start = Callable[[str, str], World]
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path / "world", Plan(clock="1970", rate=40.0))
-    yield made
-    made.close()
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a world whose node has a wrong clock and maybe a bug."""
+    made: list[World] = []
+
+    def of(name: str, bug: str = "") -> World:
+        made.append(World(tmp_path / "world", Plan(clock=name, rate=40.0, node_bug=bug, timeout=PATIENCE_S)))
+        return made[0]
+
+    yield of
+    for each in made:
+        each.close()
 
 
-def test_frames__of_a_node_with_wrong_clocks_all_arrive_in_order_without_a_stall(world: World) -> None:
+def connections(world: World) -> int:
+    return (world.folder / "node.log").read_text().count("connected to the broker")
+
+
+def sent_again(world: World) -> int:
+    """How often the node, which has ended, took a receipt for overdue."""
+    return int(re.findall(r"sent again: (\d+)", (world.folder / "node.log").read_text())[-1])
+
+
+def arrive(world: World, name: str) -> None:
+    """Wait until `EACH` further frames were made and all of them stored, on one connection."""
+    before = len(oracle.journal(world.node_folder)[0])
+    until(lambda: len(oracle.journal(world.node_folder)[0]) >= before + EACH, f"no frames in {name}", 60)
+    until(lambda: world.count() >= before + EACH, f"frames stall in {name}", 60)
+
+
+def test_frames__of_a_node_with_wrong_clocks_all_arrive_in_order_without_a_stall(start: Start) -> None:
+    world = start("1970", "")
     for name in ("1970", "2038", "steps"):
         if name != "1970":  # the machine starts again, and its clock stands elsewhere
             world.plan = replace(world.plan, clock=name)
             world.kill("node")
-        before = len(oracle.journal(world.node_folder)[0])
-        until(lambda b=before: len(oracle.journal(world.node_folder)[0]) >= b + EACH, f"no frames in {name}", 60)
+        arrive(world, name)
     account = world.drain()
     assert account.missing == set()
     assert account.doubled == []
@@ -51,8 +80,18 @@ def test_frames__of_a_node_with_wrong_clocks_all_arrive_in_order_without_a_stall
     assert len(numbers) == 3
     for sent in numbers.values():
         assert sorted(sent) == list(range(len(sent)))
-    said = (world.folder / "node.log").read_text()
-    assert said.count("connected to the broker") == 3, "a connection was given up for the clock's sake"
+    assert connections(world) == 3, "a connection was given up for the clock's sake"
+    assert sent_again(world) == 0, "a receipt was given up for the clock's sake"
+
+
+def test_frames__a_link_that_measures_with_the_wall_clock_is_found(start: Start) -> None:
+    world = start("1970", "")
+    arrive(world, "1970")  # until the centre listens, frames have to be sent again
+    world.plan = replace(world.plan, clock="steps", node_bug="wall-clock")
+    world.kill("node")
+    arrive(world, "steps")
+    world.drain()
+    assert sent_again(world) > 0
 
 
 def test_certificates__hold_whatever_a_nodes_clock_says(tmp_path: Path) -> None:
