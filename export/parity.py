@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.runtime import Float
-from edge.runtime.parity import CERTAIN, MAX_FRAMES, TOLERANCE
+from edge.runtime.parity import ALSO, CERTAIN, MAX_FRAMES, TOLERANCE
 
 ROWS: Final = 32
 """Best detections of a frame that are kept; `edge.runtime.parity` compares down to the last of them."""
+FURTHER: Final = 6
+"""Of the detections below them, the largest and the smallest, so many each: a network has a head for each range of
+sizes, and the best rows may all be of one."""
 NOISE: Final = CERTAIN / 2
 """Best class score below which a detection is not kept: none is compared from CERTAIN down."""
 FINENESS: Final = 4
@@ -45,7 +48,7 @@ def make(
     for index, pixels in enumerate(images):
         arrays[f"input_{index}"] = pixels
         for name, value in _kept(run(pixels), index == 0).items():
-            arrays[f"{name}_{index}"] = _rounded(np.asarray(value, np.float32), limits.get(name))
+            arrays[f"{name}_{index}"] = _rounded(np.asarray(value, np.float32), limits.get(name.removeprefix(ALSO)))
     stated = json.dumps(limits, sort_keys=True).encode()
     return pack_arrays({**arrays, "tolerance": np.frombuffer(stated, np.uint8)})
 
@@ -57,8 +60,22 @@ def _kept(outputs: Mapping[str, Float], dense: bool) -> dict[str, Float]:
         best = found["scores"].max(axis=1, initial=0.0)
         rows = np.sort(np.argsort(-best, kind="stable")[:ROWS])
         rows = rows[best[rows] >= NOISE]
-        found |= {name: found[name][rows] for name in _ROWS if name in found}
-    return {name: value for name, value in found.items() if dense or name in _ROWS or value.size < DENSE}
+        also = _further(found["boxes"], best, rows) if "boxes" in found else rows[:0]
+        further = {ALSO + name: found[name][also] for name in _ROWS if name in found and len(also)}
+        found |= {name: found[name][rows] for name in _ROWS if name in found} | further
+    return {name: value for name, value in found.items() if dense or _of_rows(name) or value.size < DENSE}
+
+
+def _of_rows(name: str) -> bool:
+    return name.removeprefix(ALSO) in _ROWS
+
+
+def _further(boxes: Float, best: Float, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows of the largest and of the smallest boxes that are not `kept`, and no noise."""
+    rest = np.setdiff1d(np.flatnonzero(best > CERTAIN), kept)
+    sides = np.clip(boxes[rest, 2:] - boxes[rest, :2], 0, None).prod(axis=1)
+    order = rest[np.argsort(sides, kind="stable")]
+    return np.unique(np.concatenate([order[:FURTHER], order[-FURTHER:]]))
 
 
 def _rounded(values: Float, tolerance: float | None) -> NDArray[np.floating[Any]]:

@@ -3,6 +3,7 @@
     parity.npz   input_<i>         uint8 [1, 3, H, W], as prepared, before any normalisation outside the graph
                  <output>_<i>      what the graph gave where it was made
                  boxes_<i>, scores_<i>   foreign packs: what the decoder made of it
+                 also_boxes_<i>, ...     a few detections further down, so that those of every size are proven
                  tolerance         JSON (bytes): output -> largest absolute difference that is still the same
 
 Detections are compared as sets: rows of nearly equal score may change places between devices, and with them who is the
@@ -50,6 +51,8 @@ COARSE_FACTOR: Final = 20.0
 """How many tolerances variants of less precision may be away from the outputs of their own that they carry: kernels of
 another device round elsewhere, and a step of 8 bits is wide (scores 0.02, boxes 2 pixels)."""
 _ROWS: Final = ("boxes", "scores", "spread")
+ALSO: Final = "also_"
+"""Begins the names of rows that are kept beside the best ones."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -144,17 +147,22 @@ def worst_rows(expected: Arrays, actual: Arrays, tolerance: Mapping[str, float],
     Both hold ``boxes [K, 4]``, ``scores [K, C]`` and perhaps ``spread [K, 4]``. Rows whose best score is within
     tolerance of `cut` (where the set was cut off) may be missing on one side. A row without any partner gives infinity.
     """
-    names = [name for name in _ROWS if name in expected and name in actual]
+    one, other = (nearest_rows(*pair, tolerance, cut) for pair in ((expected, actual), (actual, expected)))
+    return {name: max(gap, other[name]) for name, gap in one.items()}
+
+
+def nearest_rows(first: Arrays, second: Arrays, tolerance: Mapping[str, float], cut: float) -> dict[str, float]:
+    """The same for the rows of `first` alone: how far each is from the nearest one of `second`."""
+    names = [name for name in _ROWS if name in first and name in second]
     worst = dict.fromkeys(names, 0.0)
     floor = max(cut, CERTAIN) + tolerance["scores"]
-    for first, second in ((expected, actual), (actual, expected)):
-        rows = np.flatnonzero(np.asarray(first["scores"]).max(axis=1, initial=0.0) >= floor)
-        if len(rows) and not len(second["scores"]):
-            return dict.fromkeys(names, float("inf"))
-        for row in rows:
-            gaps = {n: np.abs(np.asarray(second[n]) - np.asarray(first[n])[row]).max(axis=1) for n in names}
-            nearest = int(np.argmin(np.max([gaps[n] / tolerance[n] for n in names], axis=0)))
-            worst = {n: max(worst[n], float(gaps[n][nearest])) for n in names}
+    rows = np.flatnonzero(np.asarray(first["scores"]).max(axis=1, initial=0.0) >= floor)
+    if len(rows) and not len(second["scores"]):
+        return dict.fromkeys(names, float("inf"))
+    for row in rows:
+        gaps = {n: np.abs(np.asarray(second[n]) - np.asarray(first[n])[row]).max(axis=1) for n in names}
+        nearest = int(np.argmin(np.max([gaps[n] / tolerance[n] for n in names], axis=0)))
+        worst = {n: max(worst[n], float(gaps[n][nearest])) for n in names}
     return worst
 
 
@@ -172,8 +180,12 @@ def compare(expected: Arrays, actual: Arrays, tolerance: Mapping[str, float]) ->
             return {"scores": float("inf")}
         cut = max(_cut(expected["scores"]), _cut(actual["scores"]))
         worst.update(worst_rows(expected, actual, tolerance, cut))
+        further = {name: expected[ALSO + name] for name in _ROWS if ALSO + name in expected}
+        if len(further.get("scores", ())):
+            gaps = nearest_rows(further, actual, tolerance, _cut(actual["scores"]))
+            worst.update({name: max(gap, worst[name]) for name, gap in gaps.items()})
     for name, wanted in expected.items():
-        if name in worst:
+        if name in worst or (rows and name.startswith(ALSO)):
             continue
         given = actual.get(name)
         if given is None or given.shape != wanted.shape:
