@@ -310,6 +310,8 @@ def encode_within(image: Image, quality: int, most: int | None) -> bytes:
 def to_detections(inference: Inference, labels: tuple[str, ...]) -> list[Detection]:
     """Return the detections of `inference` as they travel, best first, at most MAX_DETECTIONS."""
     found = inference.detections
+    if not len(found):
+        return []
     boxes, scores = rows(found.boxes), np.clip(found.scores[:MAX_DETECTIONS], 0.0, 1.0).tolist()
     spreads = [None] * len(boxes) if found.spread is None else rows(found.spread)
     blurs = [None] * len(boxes) if found.blur is None else found.blur[:MAX_DETECTIONS].tolist()

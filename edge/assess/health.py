@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.assess.sharpness import WINDOW_LIVE, patches
-from edge.assess.small import GREEN, Grey, small_grey
+from edge.assess.patches import TILE, patches
+from edge.assess.small import Grey, small_grey
 from edge.sources import Image
 
 KINDS = ("dark", "overexposed", "frozen", "covered", "moved", "defocused")
@@ -30,6 +30,10 @@ WIDTH = 80
 """Pixels across of the picture whose structure is remembered: a defocus leaves it alone, a shift of 2 % does not."""
 SURROUND = 11
 """Side of the window that is subtracted, in small pixels, so that light does not count."""
+WINDOW = 384 * 288
+"""Pixels at native resolution whose detail is looked at."""
+THIN = 3
+"""Of them, every so many across and down are kept to tell whether anything changed."""
 TILES = (8, 6)
 """Across and down: parts of the picture that are compared each by itself, so that one lorry is one part."""
 LEARN_LOOKS = 8
@@ -102,13 +106,13 @@ def ranked(values: NDArray[Any], percent: float) -> float:
     return float(np.partition(values, place, axis=None)[place])
 
 
-def detail_of(image: Image) -> Small:
-    """Return how much fine detail each tile of a BGR image has, in a grid of patches at native resolution.
+def detail_of(near: Grey) -> Small:
+    """Return how much fine detail each tile has of `near`, a picture or patches of it at native resolution.
 
     The flattest tiles show the sensor's noise, which is taken off. Less light makes less detail: it is divided off."""
-    plane = np.asarray(cv2.extractChannel(patches(image, WINDOW_LIVE), GREEN), np.float32)
+    plane = near.astype(np.float32)
     fine = cv2.subtract(plane, cv2.GaussianBlur(plane, (5, 5), 1.0))
-    size = (max(1, plane.shape[1] // 16), max(1, plane.shape[0] // 16))
+    size = (max(1, plane.shape[1] // TILE), max(1, plane.shape[0] // TILE))
     energy = np.asarray(cv2.resize(cv2.multiply(fine, fine), size, interpolation=cv2.INTER_AREA), np.float32)
     clean = np.sqrt(np.maximum(energy - np.float32(ranked(energy, NOISE)), np.float32(0.0)))
     return np.asarray(100.0 * clean / (cv2.mean(plane)[0] + 10.0), np.float32)
@@ -119,11 +123,11 @@ def look(image: Image, picture: Grey | None = None) -> Look:
     grey = small_grey(image, picture, WIDTH)
     small = grey.astype(np.float32)
     structure = np.asarray(cv2.subtract(small, cv2.blur(small, (SURROUND, SURROUND))), np.float32)
-    step = max(1, image.shape[1] // (2 * WIDTH))
+    near = patches(image, WINDOW)
     return Look(
         structure, cv2.mean(grey)[0], ranked(grey, 95.0),
         cv2.countNonZero(cv2.compare(grey, WHITE, cv2.CMP_GE)) / grey.size,  # type: ignore[call-overload]
-        detail_of(image), image[::step, ::step, GREEN].copy(),
+        detail_of(near), near[::THIN, ::THIN].copy(),
     )  # fmt: skip
 
 

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.assess import Score, Verdict
+from edge.assess.patches import TILE, patches
 from edge.runtime import Inference
 from edge.sources import Frame, Image
 
 SMOOTHING = 0.8
 """Standard deviation in pixels; just hides single-pixel noise."""
-TILE = 16
-"""Side of a tile in pixels: several edges wide."""
 TEXTURED = 85.0
 """Percentile of first-derivative energy above which a tile says something about sharpness."""
 FLAT_SHARE = 0.1
@@ -33,21 +32,8 @@ WINDOW = 1280 * 720
 """Pixels looked at. Of larger pictures, a grid of native-resolution patches of this sum."""
 WINDOW_LIVE = 384 * 288
 """The same for every frame of a camera, where time counts."""
-PATCHES = 3
 BLURRED = 0.75
 """Above this the reason is worth a word."""
-
-
-def patches(image: Image, window: int) -> Image:
-    """Return `image`, or PATCHES x PATCHES patches of it side by side where it is larger than `window` pixels."""
-    height, width = image.shape[:2]
-    scale = (window / (height * width)) ** 0.5
-    if scale >= 1.0:
-        return image
-    tall, wide = int(height * scale / PATCHES), int(width * scale / PATCHES)
-    tops = [int(i * (height - tall) / (PATCHES - 1)) for i in range(PATCHES)]
-    lefts = [int(i * (width - wide) / (PATCHES - 1)) for i in range(PATCHES)]
-    return np.vstack([np.hstack([image[y : y + tall, x : x + wide] for x in lefts]) for y in tops])
 
 
 def tiles(energy: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -58,9 +44,7 @@ def tiles(energy: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def sharpness(image: Image, window: int = WINDOW) -> float:
     """Return the sharpness of a BGR or grey image, 0..1; higher is sharper, about 0.5 at a defocus of 1.5 pixels."""
-    part = patches(image, window)
-    grey = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY) if part.ndim == 3 else part
-    smooth = cv2.GaussianBlur(grey, (5, 5), SMOOTHING)
+    smooth = cv2.GaussianBlur(patches(image, window), (5, 5), SMOOTHING)
     ratios = []
     for x, y in ((1, 0), (0, 1)):
         first = tiles(cv2.Sobel(smooth, cv2.CV_32F, x, y, scale=1 / 8))  # type: ignore[arg-type]
