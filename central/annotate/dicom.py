@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +62,19 @@ class Pixels:
     header: FileDataset
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let the library say nothing: what it says about odd values holds those values, and they stay in the file."""
+    logger = logging.getLogger("pydicom")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+
+
 def _hash(salt: bytes, *parts: str) -> str:
     return hmac.new(salt, "\0".join(parts).encode(), hashlib.sha256).hexdigest()[:DIGITS]
 
@@ -75,8 +91,7 @@ def _read(file: Path, header_only: bool) -> FileDataset | None:
     try:
         if file.stat().st_size > MAX_FILE:
             raise FormatError(f"{file}: more than {MAX_FILE} bytes")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it says about odd values is about values that stay in the file
+        with _quiet():
             return pydicom.dcmread(file, stop_before_pixels=header_only)
     except InvalidDicomError:
         return None
@@ -90,6 +105,16 @@ def _read(file: Path, header_only: bool) -> FileDataset | None:
 
 def look(file: Path, salt: bytes) -> About | None:
     """Return what may be known of `file` by its header, None where it has no image. Raises FormatError."""
+    with _quiet():
+        try:
+            return _look(file, salt)
+        except FormatError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a foreign parser of hostile bytes raises whatever it meets
+            raise FormatError(f"{file}: not a sound DICOM file ({type(error).__name__})") from None
+
+
+def _look(file: Path, salt: bytes) -> About | None:
     header = _read(file, header_only=True)
     width, height = (0, 0) if header is None else (_whole(header, "Columns", 0), _whole(header, "Rows", 0))
     if header is None or not width or not height:
@@ -107,14 +132,17 @@ def look(file: Path, salt: bytes) -> About | None:
 
 def pixels(file: Path) -> Pixels:
     """Return the decoded frames of `file`. Raises FormatError, for compressions that no plug-in decodes, too."""
+    with _quiet():
+        return _pixels(file)
+
+
+def _pixels(file: Path) -> Pixels:
     header = _read(file, header_only=False)
     if header is None or "PixelData" not in header:
         raise FormatError(f"{file}: no pixels in it")
     syntax = header.file_meta.get("TransferSyntaxUID", None) if hasattr(header, "file_meta") else None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            values = pixel_array(header)
+        values = pixel_array(header)
     except (RuntimeError, NotImplementedError, ImportError):
         name = getattr(syntax, "name", "unknown")
         raise FormatError(
@@ -160,8 +188,7 @@ def grey(given: Pixels, frame: int, own: tuple[float, float] | None = None) -> N
         bits = 8 if palette else _whole(header, "BitsStored", 8)
         scaled = values if bits <= 8 else values >> (bits - 8)
         return np.ascontiguousarray(scaled[..., ::-1].astype(np.uint8))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         try:
             shown = _shown(values, header, own)
         except (ValueError, TypeError, IndexError, AttributeError, NotImplementedError, KeyError):
