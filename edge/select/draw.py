@@ -88,7 +88,8 @@ class Draw:
         chosen, why = self._judge.judge(assessment, inference, allowance)
         if self._chance and allowance.seconds < self._policy.min_gap_s:
             chosen = min(chosen, MOST_IN_GAP)
-        closed, shut = self.quota.closed(), self.quota.closed(audit=True)
+        closed = self.quota.closed()
+        shut = closed and self.quota.closed(audit=True)  # what is open to all is open to the audit
         audit = 0.0 if shut else min(1.0, self._audit_share * allowance.frames)
         probability = 1.0 - (1.0 - audit) * (1.0 - (0.0 if closed else chosen))
         waited = self.quota.wait()
