@@ -18,8 +18,9 @@ PATCHES = 3
 
 
 def patches(image: Image, window: int) -> Grey:
-    """Return the green plane of BGR `image` (a grey one as it is), or PATCHES x PATCHES patches of it side by side where
-    it is larger than `window` pixels. The sides are whole tiles where there is room for one, so that none is mixed."""
+    """Return the green plane of BGR `image` (a grey one as it is), or PATCHES x PATCHES patches of it side by side
+    where it is larger than `window` pixels. The sides are whole tiles where there is room for one, so that none is
+    mixed."""
     height, width = image.shape[:2]
     scale = (window / (height * width)) ** 0.5
     if scale >= 1.0:
