@@ -1,7 +1,8 @@
 """The way back: to each node that got the release the pack that it had, as new signed releases, one per pack.
 
-A node that never began keeps what it has; a node whose pack before is not known here goes back to the one that counted
-when the rollout was planned. A node that runs a newer release than this rollout's is left alone.
+A node that never began keeps what it has, and so does one that went back by itself and says so. A node whose pack
+before is not known here goes back to the one that counted when the rollout was planned. A node that runs a newer release
+than this rollout's is left alone.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ def _elsewhere(node: Node, rollout: Rollout) -> bool:
     return node.release is not None and rollout.release is not None and node.release > rollout.release
 
 
+async def _by_itself(session: AsyncSession, node: Node, rollout: Rollout, row: RolloutNode) -> bool:
+    """Whether `node` said that it went back, and runs what it ran before."""
+    update = await session.get(ReleaseNode, (rollout.release, row.node)) if rollout.release is not None else None
+    return update is not None and update.step == "rolled-back" and node.pack == row.from_pack != rollout.pack
+
+
 async def begin(session: AsyncSession, rollout: Rollout, now: datetime, by: str = CENTRE) -> list[str]:
     """Make the releases that take the nodes of `rollout` back, and return the nodes that they are offered to."""
     made: dict[str, Release] = {}
@@ -38,6 +45,10 @@ async def begin(session: AsyncSession, rollout: Rollout, now: datetime, by: str 
         if _elsewhere(node, rollout):
             row.stage, row.reason = "returned", f"runs release {node.release}, which came later"
             continue
+        failed = f"{HAD_FAILED}{row.reason}"[:2000] if row.stage == "failed" else ""
+        if await _by_itself(session, node, rollout, row):
+            row.stage, row.reason = "returned", failed
+            continue
         pack = await _target(session, rollout, row)
         if pack is None:
             row.stage, row.reason = "stuck", "the pack that it had is not in the registry; release another one"
@@ -47,8 +58,7 @@ async def begin(session: AsyncSession, rollout: Rollout, now: datetime, by: str 
             made[pack.address] = await offers.add(session, pack, by, notes, rollout.id)
         number = made[pack.address].number
         session.add(ReleaseNode(release=number, node=row.node))
-        row.reason = f"{HAD_FAILED}{row.reason}"[:2000] if row.stage == "failed" else ""
-        row.stage, row.back = "returning", number
+        row.stage, row.reason, row.back = "returning", failed, number
         row.offered_s, row.silent_s = rollout.clock_s, None
     going = [row.node for row in rollout.nodes if row.stage == "returning"]
     numbers = {r.number: r.pack for r in made.values()}

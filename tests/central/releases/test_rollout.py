@@ -237,6 +237,17 @@ async def test_rollback__brings_everybody_back_from_a_rollout_that_was_done(db: 
     assert counting.pack == OLD
 
 
+async def test_rollback__a_node_that_went_back_by_itself_is_left_alone(db: Database) -> None:
+    world = fleet(db, 4, n01="fail")
+    await world.begin()
+    number = await world.start({"waves": [2]})
+    assert await world.until(number, ["rolled_back", "done"]) == "rolled_back"
+    assert [p for _, p in world.nodes["n01"].offered] == [NEW]
+    assert [p for _, p in world.nodes["n00"].offered] == [NEW, OLD]
+    row = next(n for n in (await world.rollout(number)).nodes if n.node == "n01")
+    assert (row.stage, row.reason) == ("returned", "had failed: checking: scores is off by 0.2")
+
+
 async def test_rollback__a_node_that_is_away_goes_back_when_it_returns(db: Database) -> None:
     world = fleet(db, 3)
     await world.begin()
