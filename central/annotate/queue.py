@@ -178,7 +178,7 @@ def _remember(session: AsyncSession, answer: Answer, revision: int, state: str, 
 
 
 async def _again(session: AsyncSession, answer: Answer, boxes: Sequence[LabelBox], state: str) -> bool:
-    """Whether the frame has just this answer: its receipt was lost, and it came once more."""
+    """Whether the last answer about the frame is just this one: its receipt was lost, and it came once more."""
     last = await session.get(LabelRevision, (answer.frame, answer.revision + 1))
     return (
         last is not None
@@ -249,7 +249,7 @@ async def label(
     check_labels(answer.complete_for, known)
     check_tags(answer.tags, known_tags)
     person, state = answer.source == PERSON, "adjudicated" if settles else "labelled"
-    if answer.revision != frame.revision and await _again(session, answer, boxes, state):
+    if frame.revision == answer.revision + 1 and await _again(session, answer, boxes, state):
         return frame
     if answer.source != IMPORT:
         await leases.must_be_free(session, frame.id, answer.author)
@@ -275,7 +275,7 @@ async def skip(session: AsyncSession, answer: Answer, reason: SkipReason = "skip
     boxes = [
         LabelBox((a.x1, a.y1, a.x2, a.y2), a.label, mask=mask_of(a.mask)) for a in frame.annotations if a.confirmed
     ]
-    if answer.revision != frame.revision and await _again(session, answer, boxes, reason):
+    if frame.revision == answer.revision + 1 and await _again(session, answer, boxes, reason):
         return frame
     await leases.must_be_free(session, frame.id, answer.author)
     if answer.source == PERSON and second.blind(frame, answer.author):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from central.store.models import Lease
+from central.api.access import open_session
+from central.store.models import Lease, Session
 from protocols.messages import utc_now
 
 World = Any
@@ -177,3 +178,39 @@ async def test_frame__missing(world: World, path: str) -> None:
     async with world.client("annotator") as client:
         answer = await client.request(method, f"/frames/nix/{path}", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+async def test_labels__expired_session_keeps_the_draft(world: World) -> None:
+    frame = await world.add_frame()
+    sheet = {"revision": 0, "boxes": [CAR]}
+    async with world.client("annotator") as client:
+        await client.put(f"/frames/{frame}/draft", json=sheet)
+        async with world.centre.database.write() as session:
+            gone = update(Session).where(Session.user == "annotator")
+            await session.execute(gone.values(expires=utc_now() - timedelta(seconds=1)))
+        refused = await client.put(f"/frames/{frame}/labels", json=sheet)
+        async with world.centre.database.write() as session:
+            token = await open_session(session, "annotator", 1.0)
+        client.headers["Authorization"] = f"Bearer {token}"
+        view = (await client.get(f"/frames/{frame}")).json()
+        saved = await client.put(f"/frames/{frame}/labels", json=sheet)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "not_logged_in")
+    assert (view["revision"], [b["label"] for b in view["draft"]["boxes"]]) == (0, ["car"])
+    assert saved.status_code == 200
+
+
+async def test_labels__label_removed_meanwhile_is_told_and_nothing_is_lost(world: World) -> None:
+    first, frame = await world.add_frame(1), await world.add_frame(2)
+    bus = {"revision": 0, "boxes": [CAR | {"label": "bus"}]}
+    async with world.client("annotator") as client:
+        await client.put(f"/frames/{first}/labels", json=bus)
+        await client.put(f"/frames/{frame}/draft", json=bus)
+        project = world.centre.profile
+        left = tuple(label for label in project.labels if label.name != "bus")
+        object.__setattr__(world.centre, "profile", project.model_copy(update={"labels": left}))
+        refused = await client.put(f"/frames/{frame}/labels", json=bus)
+        view = (await client.get(f"/frames/{frame}")).json()
+        kept = (await client.get(f"/frames/{first}")).json()
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["detail"]["label"]) == (422, "unknown_label", "bus")
+    assert [b["label"] for b in view["draft"]["boxes"]] == [b["label"] for b in kept["boxes"]] == ["bus"]
