@@ -173,7 +173,8 @@ def log_in(url: str, name: str) -> tuple[httpx.Client, str]:
     return httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=WAIT_MS / 1000), token
 
 
-def _desk(browser: Any, url: str, name: str, test: str) -> Iterator[Desk]:
+def open_desk(browser: Any, url: str, name: str, test: str) -> Iterator[Desk]:
+    """Yield a page in which `name` is logged in; it is photographed when the test ends."""
     client, token = log_in(url, name)
     context = browser.new_context(viewport={"width": 1366, "height": 768})
     context.add_cookies([{"name": "wayside_session", "value": token, "url": url}])
@@ -193,16 +194,16 @@ def _desk(browser: Any, url: str, name: str, test: str) -> Iterator[Desk]:
 @pytest.fixture
 def desk(browser: Any, centre: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
     """A browser in which the admin is logged in."""
-    yield from _desk(browser, centre, world.NAME, request.node.name)
+    yield from open_desk(browser, centre, world.NAME, request.node.name)
 
 
 @pytest.fixture
 def guest(browser: Any, centre: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
     """A browser in which a viewer is logged in."""
-    yield from _desk(browser, centre, "guest", request.node.name)
+    yield from open_desk(browser, centre, "guest", request.node.name)
 
 
 @pytest.fixture
 def newcomer(browser: Any, empty_centre: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
     """A browser in which the admin of an empty centre is logged in."""
-    yield from _desk(browser, empty_centre, world.NAME, request.node.name)
+    yield from open_desk(browser, empty_centre, world.NAME, request.node.name)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.web import world
-from tests.web.conftest import Desk, _centre, _desk
+from tests.web.conftest import Desk, _centre, open_desk
 from tests.web.fleet import NAMES, SIZES
 
 pytestmark = [pytest.mark.web, pytest.mark.system]
@@ -25,7 +25,7 @@ def city(built: Path, chromium: str, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def engineer(browser: Any, city: str, request: pytest.FixtureRequest) -> Iterator[Desk]:
     """A browser at that centre."""
-    yield from _desk(browser, city, world.NAME, request.node.name)
+    yield from open_desk(browser, city, world.NAME, request.node.name)
 
 
 def test_rollout__the_wave_that_failed_is_open_and_says_why(engineer: Desk) -> None:

@@ -37,11 +37,13 @@ from central.store import blobs, database, migrations
 from central.store import models as db
 from protocols import pack as packs
 from protocols.messages import Reply, utc_now
+from tests.web import together
 from tests.web import fleet as fleets
 
 NAME: Final = "admin"
 PASSWORD: Final = "a door in the hedge"
 WIDTH, HEIGHT = 640, 360
+PEOPLE: Final = (together.FIRST, together.SECOND)
 NAMES: Final = ("base", "street-2", "street-3")
 LABELS: Final = ["person", "two_wheeler", "car", "bus", "truck"]
 CAMERAS: Final = {
@@ -182,6 +184,9 @@ def _frame(number: int, picture: Picture, now: datetime) -> db.Frame:
     node = list(CAMERAS)[number % len(CAMERAS)]
     site, _, cameras = CAMERAS[node]
     reason = REASONS[number % len(REASONS)]
+    detections = [
+        {"box": box, "label": label, "score": 0.8, "blur": rng.uniform(0.1, 0.9)} for label, box in picture.objects
+    ]
     annotations = [
         db.Annotation(
             x1=x1 + rng.uniform(-2, 2), y1=y1, x2=x2, y2=y2 + rng.uniform(-2, 2), label=label, source="node",
@@ -193,7 +198,8 @@ def _frame(number: int, picture: Picture, now: datetime) -> db.Frame:
         id=frame_id(number), node=node, site=site, camera=cameras[number % len(cameras)], boot="b", sequence=number,
         captured_at=now - timedelta(minutes=number), width=picture.width, height=picture.height,
         size_bytes=len(picture.jpeg), sha256=sha256(picture.jpeg).hexdigest(), blob=f"frames/{frame_id(number)}.jpg",
-        pack=address(2), value=1.0 - number / 100, annotations=annotations,
+        pack=address(2), value=1.0 - number / 1000, annotations=annotations, detections=detections,
+        tag_proposals={"rain": 0.12, "day": 0.91},
         assessment={"blur": 0.31, "uncertainty": 0.72, "unexplained_motion": 0.18, "novelty": 0.4, "reasons": {}},
         selection={"keep": True, "probability": 0.04, "reason": reason, "policy": "budget"},
     )  # fmt: skip
@@ -251,6 +257,7 @@ async def seed(centre: Centre, pictures: Sequence[Picture], empty: bool, fleet: 
     async with centre.database.write() as session:
         session.add(db.User(name=NAME, role="admin", password=hashed))
         session.add(db.User(name="guest", role="viewer", password=hashed))
+        session.add_all(db.User(name=n, role="annotator", password=hashed) for n in PEOPLE)
         if empty:
             return
         session.add_all(_nodes(now))
@@ -258,6 +265,10 @@ async def seed(centre: Centre, pictures: Sequence[Picture], empty: bool, fleet: 
         await session.flush()
         session.add_all(_releases(now))
         session.add_all(_frame(n, picture, now) for n, picture in enumerate(pictures))
+        disputed, wanted = (_frame(n, pictures[-1], now) for n in (together.DISPUTED, together.WANTED))
+        session.add_all([disputed, wanted])
+        await session.flush()
+        session.add_all(together.opinions(disputed, wanted))
         for camera in await session.run_sync(lambda s: s.query(db.Camera).all()):
             camera.last_frame_id, camera.last_frame_at = frame_id(len(camera.name) % len(pictures)), now
         if fleet:
@@ -268,12 +279,13 @@ async def seed(centre: Centre, pictures: Sequence[Picture], empty: bool, fleet: 
             session.add_all(fleets.history(made))
     for number in range(len(NAMES)):
         packs.create(centre.settings.packs / address(number), _manifest(number), _contents(number))
-    await centre.blobs.put([(f"frames/{frame_id(n)}.jpg", p.jpeg) for n, p in enumerate(pictures)])
+    images = {**dict(enumerate(pictures)), together.DISPUTED: pictures[-1], together.WANTED: pictures[-1]}
+    await centre.blobs.put([(f"frames/{frame_id(n)}.jpg", p.jpeg) for n, p in images.items()])
 
 
 async def serve(data: Path, port: int, pictures: Sequence[Picture], empty: bool, fleet: bool = False) -> None:
     """Serve a seeded centre until the process is told to stop."""
-    settings = Settings(data=data)
+    settings = Settings(data=data, double_share=0.0)
     store = database.connect(settings.database)
     await migrations.migrate(store.engine)
     images = blobs.connect("memory:", data / "blobs")

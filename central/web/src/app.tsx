@@ -1,20 +1,15 @@
 import { Loader } from '@mantine/core';
-import { lazy, Suspense } from 'react';
+import { Suspense } from 'react';
 import { Navigate, Route, Routes } from 'react-router';
 import { say } from './api/client';
 import { LiveProvider } from './api/live';
 import { useSession } from './api/queries';
 import { OutboxProvider } from './outbox';
+import { PAGES } from './pages';
 import { LoginPage } from './pages/login';
 import { NotFoundPage } from './pages/not-found';
-import { OverviewPage } from './pages/overview';
-import { PacksPage } from './pages/packs';
-import { RoundsPage } from './pages/rounds';
 import { Problem } from './parts/say';
 import { Shell } from './parts/shell';
-
-// The canvas library is only needed here.
-const ReviewPage = lazy(async () => ({ default: (await import('./pages/review/page')).ReviewPage }));
 
 const Waiting = () => (
   <div className="center">
@@ -39,11 +34,7 @@ export function App() {
         <Shell session={session.data}>
           <Suspense fallback={<Waiting />}>
             <Routes>
-              <Route path="/" element={<OverviewPage />} />
-              <Route path="/review" element={<ReviewPage />} />
-              <Route path="/review/:frame" element={<ReviewPage />} />
-              <Route path="/rounds" element={<RoundsPage />} />
-              <Route path="/packs" element={<PacksPage />} />
+              {PAGES.flatMap(({ paths, page: Page }) => paths.map((path) => <Route key={path} path={path} element={<Page />} />))}
               <Route path="/login" element={<Navigate to="/" replace />} />
               <Route path="*" element={<NotFoundPage />} />
             </Routes>

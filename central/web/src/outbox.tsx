@@ -3,9 +3,10 @@ import { useQueryClient } from '@tanstack/react-query';
 import { createContext, useContext, useEffect, useState, useSyncExternalStore, type ReactNode } from 'react';
 import { request } from './api/client';
 import { keys } from './api/queries';
-import type { FrameView } from './api/schema';
+import type { FrameView, LabelsBody } from './api/schema';
 import * as drafts from './lib/drafts';
 import { Outbox, type Contents, type Parcel } from './lib/outbox';
+import { toBody } from './lib/sheet';
 import { read, write } from './lib/storage';
 
 const isParcels = (value: unknown): value is Parcel[] =>
@@ -13,12 +14,16 @@ const isParcels = (value: unknown): value is Parcel[] =>
 
 function send(parcel: Parcel): Promise<FrameView> {
   const frame = `/frames/${encodeURIComponent(parcel.frame)}`;
-  if (parcel.action === 'skip') return request('POST', `${frame}/skip`, { revision: parcel.revision });
-  return request('PUT', `${frame}/labels`, {
-    revision: parcel.revision,
-    boxes: parcel.boxes.map(({ box, label }) => ({ box, label })),
-    complete_for: parcel.completeFor,
-  });
+  const { revision, action } = parcel;
+  if (action !== 'label') return request('POST', `${frame}/skip`, { revision, reason: action });
+  const body: LabelsBody = {
+    revision,
+    boxes: toBody(parcel.boxes),
+    complete_for: [...parcel.completeFor],
+    tags: parcel.tags ?? {},
+    seconds: parcel.seconds ?? null,
+  };
+  return request('PUT', `${frame}/labels`, body);
 }
 
 const Box = createContext<Outbox | null>(null);

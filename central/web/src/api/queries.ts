@@ -2,7 +2,7 @@
 import { useMutation, useQuery, useQueryClient, type QueryKey } from '@tanstack/react-query';
 import { ApiError, request } from './client';
 import { useLive } from './live';
-import type { AccuracyView, FrameView, Overview, PackView, ProfileView, QueueView, ReleaseView, RolloutSummary, RolloutView, RoundView, SessionView } from './schema';
+import type { AccuracyView, FrameView, Overview, PackView, ProfileState, QueueView, ReleaseView, RolloutSummary, RolloutView, RoundView, SessionView } from './schema';
 
 /** Milliseconds between polls: rarely while events arrive, often while they do not. */
 const CALM = 15_000;
@@ -39,9 +39,9 @@ export const useAccuracy = () => usePolled<AccuracyView[]>(keys.accuracy, '/accu
 export const useQueue = () => usePolled<QueueView>(keys.queue, '/queue?limit=20');
 
 export function useProfile() {
-  return useQuery<ProfileView, ApiError>({
+  return useQuery<ProfileState, ApiError>({
     queryKey: keys.profile,
-    queryFn: () => request<ProfileView>('GET', '/profile'),
+    queryFn: () => request<ProfileState>('GET', '/profile'),
     staleTime: Infinity,
   });
 }

@@ -15,18 +15,18 @@ export interface paths {
          * Who Am I
          * @description Say who is logged in.
          */
-        get: operations["who_am_i"];
+        get: operations["session_who_am_i"];
         put?: never;
         /**
          * Log In
          * @description Start a session: sets the cookie `wayside_session` and returns the same token for `Authorization: Bearer`.
          */
-        post: operations["log_in"];
+        post: operations["session_log_in"];
         /**
          * Log Out
          * @description End the session.
          */
-        delete: operations["log_out"];
+        delete: operations["session_log_out"];
         options?: never;
         head?: never;
         patch?: never;
@@ -44,7 +44,7 @@ export interface paths {
          * Change Password
          * @description Choose a new password; every other session of this person ends.
          */
-        put: operations["change_password"];
+        put: operations["session_change_password"];
         post?: never;
         delete?: never;
         options?: never;
@@ -63,7 +63,7 @@ export interface paths {
          * Overview
          * @description Nodes, totals, and where each step of the loop stands.
          */
-        get: operations["overview"];
+        get: operations["overview_overview"];
         put?: never;
         post?: never;
         delete?: never;
@@ -83,7 +83,7 @@ export interface paths {
          * Thumbnail
          * @description What the camera sees now; where its node does not answer, its last stored frame.
          */
-        get: operations["thumbnail"];
+        get: operations["nodes_thumbnail"];
         put?: never;
         post?: never;
         delete?: never;
@@ -105,27 +105,7 @@ export interface paths {
          * Command
          * @description Ask something of a node, and wait for its answer.
          */
-        post: operations["command"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/frames": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Frames
-         * @description Stored frames, newest first.
-         */
-        get: operations["frames"];
-        put?: never;
-        post?: never;
+        post: operations["nodes_command"];
         delete?: never;
         options?: never;
         head?: never;
@@ -143,7 +123,119 @@ export interface paths {
          * Queue
          * @description Frames that wait for a person, most valuable first.
          */
-        get: operations["queue"];
+        get: operations["queue_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue/next": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Next Frame
+         * @description The most valuable frame that nobody else looks at, leased to whoever asks; null where there is none.
+         */
+        post: operations["queue_next_frame"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/frames/{frame}/lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take
+         * @description Say that one looks at a frame, or still does: for two minutes. 409 `leased` where somebody else does.
+         */
+        post: operations["queue_take"];
+        /**
+         * Give Up
+         * @description Let others have a frame.
+         */
+        delete: operations["queue_give_up"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/frames/{frame}/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Keep
+         * @description Keep what is on the screen. It is nobody else's, is checked when it is saved, and goes when it was.
+         */
+        put: operations["queue_keep"];
+        post?: never;
+        /**
+         * Forget
+         * @description Forget one's draft.
+         */
+        delete: operations["queue_forget"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/frames/{frame}/flag": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Flag
+         * @description Mark a frame for others to look at, and say why.
+         */
+        post: operations["queue_flag"];
+        /**
+         * Unflag
+         * @description Take the mark off.
+         */
+        delete: operations["queue_unflag"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/frames": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Frames
+         * @description Stored frames, newest first.
+         */
+        get: operations["frames_frames"];
         put?: never;
         post?: never;
         delete?: never;
@@ -163,7 +255,7 @@ export interface paths {
          * Frame
          * @description One frame.
          */
-        get: operations["frame"];
+        get: operations["frames_frame"];
         put?: never;
         post?: never;
         delete?: never;
@@ -183,7 +275,7 @@ export interface paths {
          * Image
          * @description The image of a frame. It never changes.
          */
-        get: operations["image"];
+        get: operations["frames_image"];
         put?: never;
         post?: never;
         delete?: never;
@@ -201,9 +293,29 @@ export interface paths {
         };
         /**
          * History
-         * @description Every change of the labels of a frame, oldest first.
+         * @description Every answer about a frame, oldest first; none to somebody whose second opinion is wanted.
          */
-        get: operations["history"];
+        get: operations["frames_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/frames/{frame}/previous": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Previous
+         * @description The last labelled frame of the same camera before this one.
+         */
+        get: operations["frames_previous"];
         put?: never;
         post?: never;
         delete?: never;
@@ -223,8 +335,10 @@ export interface paths {
         /**
          * Label
          * @description Replace the labels of a frame. Where somebody else was quicker: 409, with the frame as it is now in `detail`.
+         *
+         *     Where a second opinion is wanted of whoever asks, the answer is that opinion, and changes no label.
          */
-        put: operations["label"];
+        put: operations["frames_label"];
         post?: never;
         delete?: never;
         options?: never;
@@ -243,9 +357,211 @@ export interface paths {
         put?: never;
         /**
          * Skip
-         * @description Put a frame aside without labels.
+         * @description Put a frame aside without labels: for another time, or because nobody can tell what is on it.
          */
-        post: operations["skip"];
+        post: operations["frames_skip"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/frames/{frame}/propagate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Moved
+         * @description The boxes of the last labelled frame of the camera, or of another one, followed to this frame.
+         *
+         *     What cannot be followed is left out; where nothing can be: 409 too_far, too_different, no_previous or no_image.
+         */
+        post: operations["queue_moved"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pairs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pairs
+         * @description Pairs that nobody answered, the least certain first; more are made where few are left.
+         */
+        get: operations["pairs_pairs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pairs/{pair}/{side}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Crop
+         * @description One side of a pair, pixels as they are in its frame.
+         */
+        get: operations["pairs_crop"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pairs/{pair}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer
+         * @description Say which one is sharper. Another answer of the same person replaces it.
+         */
+        post: operations["pairs_answer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agreement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Agreements
+         * @description How far every two people agree, by tag and by class.
+         */
+        get: operations["agreement_agreements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/adjudication": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Adjudication
+         * @description Frames with two answers that differ, both shown, oldest first.
+         */
+        get: operations["agreement_adjudication"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/frames/{frame}/adjudicate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Adjudicate
+         * @description Say what counts. It becomes the frame's labels, and ends the dispute; both answers stay in the records.
+         */
+        post: operations["agreement_adjudicate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Proposals
+         * @description How good each source of proposals is, from what people made of them.
+         */
+        get: operations["agreement_proposals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search
+         * @description Frames for which all of it holds. The best box of a class on a frame has the frame's score for it.
+         */
+        get: operations["search_search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/search/facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Facets
+         * @description What there is to look for, with the number of frames of each.
+         */
+        get: operations["search_facets"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -261,9 +577,138 @@ export interface paths {
         };
         /**
          * Profile
-         * @description Labels, with their colours and keys, and tags.
+         * @description Labels, with their colours and keys, tags, questions, sources and redaction.
          */
-        get: operations["profile"];
+        get: operations["profile_profile"];
+        /**
+         * Change
+         * @description Change the profile. 409 `conflict` where somebody else was quicker; 409 `in_use` for a label that frames have and
+         *     of which nothing was said: rename it, delete it, or keep it on the frames that have it.
+         */
+        put: operations["profile_change"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/profile/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * History
+         * @description The last edits, newest first: who, when, and what became of labels.
+         */
+        get: operations["profile_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/profile/use": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Use
+         * @description How often each label and tag was given: what a rename or a removal would touch.
+         */
+        get: operations["profile_use"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Snapshots
+         * @description The snapshots, newest first.
+         */
+        get: operations["data sets_snapshots"];
+        put?: never;
+        /**
+         * Take
+         * @description Take a snapshot of every labelled frame. The same labels give the same one; a name that it has already stays.
+         */
+        post: operations["data sets_take"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/snapshots/{address}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Snapshot
+         * @description One snapshot. The first six digits of its address, or more, will do.
+         */
+        get: operations["data sets_snapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/snapshots/{address}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check
+         * @description Whether its list has its address, and every answer in it is there.
+         */
+        get: operations["data sets_check"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/snapshots/{address}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Diff
+         * @description What changed from this snapshot to another: frames, and labels by class and camera.
+         */
+        get: operations["data sets_diff"];
         put?: never;
         post?: never;
         delete?: never;
@@ -283,13 +728,13 @@ export interface paths {
          * Rounds
          * @description The last rounds, newest first.
          */
-        get: operations["rounds"];
+        get: operations["rounds_rounds"];
         put?: never;
         /**
          * Start
          * @description Start a round in the background. One runs at a time: 409 while it does.
          */
-        post: operations["start"];
+        post: operations["rounds_start"];
         delete?: never;
         options?: never;
         head?: never;
@@ -307,7 +752,7 @@ export interface paths {
          * One
          * @description One round.
          */
-        get: operations["one"];
+        get: operations["rounds_one"];
         put?: never;
         post?: never;
         delete?: never;
@@ -329,7 +774,7 @@ export interface paths {
          * Cancel
          * @description Stop a running round.
          */
-        post: operations["cancel"];
+        post: operations["rounds_cancel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -347,7 +792,7 @@ export interface paths {
          * Packs
          * @description The last packs, newest first.
          */
-        get: operations["packs"];
+        get: operations["packs_packs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -367,7 +812,7 @@ export interface paths {
          * Pack Diff
          * @description What changed from one pack to another: classes, data, figures, cameras, bytes and tensors.
          */
-        get: operations["pack_diff"];
+        get: operations["packs_pack_diff"];
         put?: never;
         post?: never;
         delete?: never;
@@ -387,13 +832,13 @@ export interface paths {
          * Releases
          * @description The last releases, newest first.
          */
-        get: operations["releases"];
+        get: operations["releases_releases"];
         put?: never;
         /**
          * Release
          * @description Offer a pack to every node at once. Releasing an earlier pack again is how to go back to it.
          */
-        post: operations["release"];
+        post: operations["releases_release"];
         delete?: never;
         options?: never;
         head?: never;
@@ -411,13 +856,13 @@ export interface paths {
          * Rollouts
          * @description The last rollouts, newest first.
          */
-        get: operations["rollouts"];
+        get: operations["rollouts_rollouts"];
         put?: never;
         /**
          * Plan Rollout
          * @description Plan a rollout; with `start`, begin it. Nobody is offered anything before it is started.
          */
-        post: operations["plan_rollout"];
+        post: operations["rollouts_plan_rollout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -437,7 +882,7 @@ export interface paths {
          * Preview Rollout
          * @description The waves that a plan would make of the nodes that there are now; who is in which is drawn anew each time.
          */
-        post: operations["preview_rollout"];
+        post: operations["rollouts_preview_rollout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -455,7 +900,7 @@ export interface paths {
          * Rollout
          * @description A rollout with its waves, nodes, gates and history. The ETag is its revision.
          */
-        get: operations["rollout"];
+        get: operations["rollouts_rollout"];
         put?: never;
         post?: never;
         delete?: never;
@@ -475,7 +920,7 @@ export interface paths {
          * Rollout Effect
          * @description How the nodes fared before, and with the new pack: of one wave, counted from 0, or of all.
          */
-        get: operations["rollout_effect"];
+        get: operations["rollouts_rollout_effect"];
         put?: never;
         post?: never;
         delete?: never;
@@ -497,7 +942,7 @@ export interface paths {
          * Start Rollout
          * @description Begin with the first wave.
          */
-        post: operations["start_rollout"];
+        post: operations["rollouts_start_rollout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -517,7 +962,7 @@ export interface paths {
          * Pause Rollout
          * @description Offer it to nobody else for now.
          */
-        post: operations["pause_rollout"];
+        post: operations["rollouts_pause_rollout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -537,7 +982,7 @@ export interface paths {
          * Resume Rollout
          * @description Go on; after a halt the failures so far are forgiven.
          */
-        post: operations["resume_rollout"];
+        post: operations["rollouts_resume_rollout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -557,7 +1002,7 @@ export interface paths {
          * Abort Rollout
          * @description Stop offering it, for good; nodes that run it go on running it.
          */
-        post: operations["abort_rollout"];
+        post: operations["rollouts_abort_rollout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -577,7 +1022,7 @@ export interface paths {
          * Rollback Rollout
          * @description Take every node that got it back to the pack that it had.
          */
-        post: operations["rollback_rollout"];
+        post: operations["rollouts_rollback_rollout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -595,7 +1040,7 @@ export interface paths {
          * Accuracy
          * @description What share of all objects each pack finds at each camera, estimated from the reviewed frames of the last days.
          */
-        get: operations["accuracy"];
+        get: operations["accuracy_accuracy"];
         put?: never;
         post?: never;
         delete?: never;
@@ -615,7 +1060,7 @@ export interface paths {
          * Policies
          * @description The policies that were set here; without any, each node follows its own configuration.
          */
-        get: operations["policies"];
+        get: operations["policies_policies"];
         put?: never;
         post?: never;
         delete?: never;
@@ -636,7 +1081,7 @@ export interface paths {
          * Set Policy
          * @description Set the policy of a node, or of `all-nodes`; it is told at once, and goes over to it without a restart.
          */
-        put: operations["set_policy"];
+        put: operations["policies_set_policy"];
         post?: never;
         delete?: never;
         options?: never;
@@ -655,7 +1100,7 @@ export interface paths {
          * Events
          * @description Server-sent events: `{"kind": "node"}` means that what is shown of nodes should be asked for again.
          */
-        get: operations["events"];
+        get: operations["events_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -675,7 +1120,7 @@ export interface paths {
          * Health
          * @description The process answers.
          */
-        get: operations["health"];
+        get: operations["health_health"];
         put?: never;
         post?: never;
         delete?: never;
@@ -695,7 +1140,7 @@ export interface paths {
          * Ready
          * @description The database and the broker are there; 503 while one is not.
          */
-        get: operations["ready"];
+        get: operations["health_ready"];
         put?: never;
         post?: never;
         delete?: never;
@@ -715,10 +1160,164 @@ export interface paths {
          * Metrics
          * @description Prometheus metrics: from this machine, or with a login.
          */
-        get: operations["metrics"];
+        get: operations["health_metrics"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Users
+         * @description Everybody who may log in, and those who may no more.
+         */
+        get: operations["people_users"];
+        put?: never;
+        /**
+         * Add User
+         * @description Let somebody in, with a password that is shown this once.
+         */
+        post: operations["people_add_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change User
+         * @description Change what somebody may do, or shut them out: their sessions and tokens end at once.
+         *
+         *     The last admin stays one.
+         */
+        patch: operations["people_change_user"];
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tokens
+         * @description One's own tokens; an admin sees everybody's.
+         */
+        get: operations["people_tokens"];
+        put?: never;
+        /**
+         * Make Token
+         * @description Make a token, which is shown this once. It may do what its person may, and `role` at most.
+         */
+        post: operations["people_make_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Token
+         * @description End a token, at once. An admin may end anybody's.
+         */
+        delete: operations["people_delete_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Audit
+         * @description The newest entries first. What was answered about frames is in the history of each frame instead.
+         */
+        get: operations["people_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Webhooks
+         * @description All of them, and how the last call went.
+         */
+        get: operations["people_webhooks"];
+        put?: never;
+        /**
+         * Add Webhook
+         * @description Tell a place of changes from now on. The secret that signs what it is sent is shown this once.
+         */
+        post: operations["people_add_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Webhook
+         * @description Tell it no more.
+         */
+        delete: operations["people_delete_webhook"];
         options?: never;
         head?: never;
         patch?: never;
@@ -751,6 +1350,85 @@ export interface components {
             right: components["schemas"]["IntervalView"] | null;
         };
         /**
+         * AgreementView
+         * @description How far two people agree about one tag or class. Counts are of objects; null where nothing can be said.
+         */
+        AgreementView: {
+            /** People */
+            people: [
+                string,
+                string
+            ];
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "tag" | "box";
+            /** Name */
+            name: string;
+            /** Frames */
+            frames: number;
+            /**
+             * Kappa
+             * @description Beyond chance, -1..1: of tags, and of whether a frame has the class.
+             */
+            kappa: number | null;
+            /** F1 */
+            f1: number | null;
+            /** Mean Iou */
+            mean_iou: number | null;
+            /** Both */
+            both: number;
+            /**
+             * First
+             * @description Objects that only the first of the two saw.
+             */
+            first: number;
+            /** Second */
+            second: number;
+        };
+        /**
+         * AgreementsView
+         * @description Every two people who answered the same frames without seeing each other's answer.
+         */
+        AgreementsView: {
+            /** Items */
+            items: components["schemas"]["AgreementView"][];
+            /** Frames */
+            frames: number;
+        };
+        /**
+         * AnswerView
+         * @description One answer about a frame.
+         */
+        AnswerView: {
+            /** Revision */
+            revision: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** By */
+            by: string;
+            /**
+             * State
+             * @example labelled
+             * @example skipped
+             * @example cant_tell
+             * @example adjudicated
+             */
+            state: string;
+            /** Boxes */
+            boxes: components["schemas"]["BoxBody"][];
+            /** Tags */
+            tags: {
+                [key: string]: "present" | "absent";
+            };
+            /** Complete For */
+            complete_for: string[];
+        };
+        /**
          * AssessmentView
          * @description All that the node computed about a frame, with a sentence per score that spoke.
          */
@@ -776,6 +1454,42 @@ export interface components {
             };
         };
         /**
+         * AuditPage
+         * @description Newest first; `next` is the cursor of the page after it.
+         */
+        AuditPage: {
+            /** Items */
+            items: components["schemas"]["AuditView"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * AuditView
+         * @description Something that somebody changed, or tried to.
+         */
+        AuditView: {
+            /** Id */
+            id: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * By
+             * @description Empty where nobody was logged in.
+             */
+            by: string;
+            /** Action */
+            action: string;
+            /** Target */
+            target: string;
+            /** Status */
+            status: number;
+            /** Address */
+            address: string;
+        };
+        /**
          * BoxBody
          * @description A box that a person vouches for.
          */
@@ -789,6 +1503,16 @@ export interface components {
             ];
             /** Label */
             label: string;
+            /** Mask */
+            mask?: [
+                number,
+                number
+            ][][] | null;
+            /**
+             * Origin
+             * @description Id of the proposal that it came from, moved or not.
+             */
+            origin?: string | null;
         };
         /**
          * BoxView
@@ -815,6 +1539,7 @@ export interface components {
              * Source
              * @example node
              * @example pack
+             * @example track
              * @example person
              * @example machine
              * @example import
@@ -822,6 +1547,26 @@ export interface components {
             source: string;
             /** Confirmed */
             confirmed: boolean;
+            /** Mask */
+            mask: [
+                number,
+                number
+            ][][] | null;
+            /**
+             * Confidence
+             * @description How often one like it was right, as measured.
+             */
+            confidence: number | null;
+            /**
+             * Origin
+             * @description Of a label: source of the proposal that it came from.
+             */
+            origin: string | null;
+            /**
+             * Moved
+             * @description Of a label with an origin: whether a person changed its box.
+             */
+            moved: boolean | null;
         };
         /**
          * BytesDiff
@@ -832,6 +1577,37 @@ export interface components {
             full: number;
             /** Delta */
             delta: number | null;
+        };
+        /**
+         * CalibrationView
+         * @description Proposals with a score from `low` up to `high`.
+         */
+        CalibrationView: {
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+            /** Proposed */
+            proposed: number;
+            /** Right */
+            right: number;
+            /**
+             * Confidence
+             * @description What such a score is worth; null where too few were judged.
+             */
+            confidence: number | null;
+        };
+        /**
+         * CameraCount
+         * @description How many frames a camera has.
+         */
+        CameraCount: {
+            /** Node */
+            node: string;
+            /** Camera */
+            camera: string;
+            /** Frames */
+            frames: number;
         };
         /**
          * CameraDiff
@@ -980,6 +1756,30 @@ export interface components {
             detail: string;
         };
         /**
+         * CropView
+         * @description One object of a pair.
+         */
+        CropView: {
+            /** Frame */
+            frame: string;
+            /**
+             * Box
+             * @description x1, y1, x2, y2, pixels of the frame.
+             */
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /**
+             * Image
+             * @description PNG, pixels as they are in the frame.
+             * @example /api/v1/pairs/7/left
+             */
+            image: string;
+        };
+        /**
          * DataDiff
          * @description What two packs were trained on; null where a snapshot is not known here.
          */
@@ -1002,6 +1802,100 @@ export interface components {
             frames_removed: number | null;
             /** Frames Relabelled */
             frames_relabelled: number | null;
+        };
+        /**
+         * DifferenceView
+         * @description What the second snapshot has that the first has not. Boxes by class and by camera (`node/camera`).
+         */
+        DifferenceView: {
+            frames: components["schemas"]["TallyView"];
+            /** Labels */
+            labels: {
+                [key: string]: components["schemas"]["TallyView"];
+            };
+            /** Cameras */
+            cameras: {
+                [key: string]: components["schemas"]["TallyView"];
+            };
+            /** Camera Frames */
+            camera_frames: {
+                [key: string]: components["schemas"]["TallyView"];
+            };
+            /** Tags */
+            tags: {
+                [key: string]: components["schemas"]["TallyView"];
+            };
+            /** Complete For */
+            complete_for: {
+                [key: string]: components["schemas"]["TallyView"];
+            };
+            /**
+             * Examples
+             * @description Ids of some frames: added, removed, changed.
+             */
+            examples: {
+                [key: string]: string[];
+            };
+        };
+        /**
+         * DisputeView
+         * @description A frame with two answers that differ.
+         */
+        DisputeView: {
+            frame: components["schemas"]["FrameView"];
+            first: components["schemas"]["OpinionView"];
+            second: components["schemas"]["OpinionView"];
+        };
+        /**
+         * DisputesView
+         * @description Frames that wait for somebody who decides.
+         */
+        DisputesView: {
+            /** Items */
+            items: components["schemas"]["DisputeView"][];
+        };
+        /**
+         * DraftBody
+         * @description What is on the screen, to be kept until it is saved. Labels need not exist.
+         */
+        DraftBody: {
+            /** Revision */
+            revision: number;
+            /** Boxes */
+            boxes: components["schemas"]["BoxBody"][];
+            /**
+             * Tags
+             * @default {}
+             */
+            tags: {
+                [key: string]: "present" | "absent";
+            };
+            /**
+             * Complete For
+             * @default []
+             */
+            complete_for: string[];
+        };
+        /**
+         * DraftView
+         * @description Boxes and tags that somebody has on the screen. The revision is that of the frame when they began.
+         */
+        DraftView: {
+            /** Revision */
+            revision: number;
+            /** Boxes */
+            boxes: components["schemas"]["BoxBody"][];
+            /** Tags */
+            tags: {
+                [key: string]: "present" | "absent";
+            };
+            /** Complete For */
+            complete_for: string[];
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
         };
         /**
          * EffectView
@@ -1037,6 +1931,32 @@ export interface components {
          */
         ErrorView: {
             error: components["schemas"]["ErrorInfo"];
+        };
+        /**
+         * FlagBody
+         * @description Why others should look at a frame.
+         */
+        FlagBody: {
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * FlagView
+         * @description Why somebody wants others to look at a frame.
+         */
+        FlagView: {
+            /** By */
+            by: string;
+            /** Note */
+            note: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
         };
         /**
          * FramePage
@@ -1115,6 +2035,32 @@ export interface components {
              * @description Labels that the frame was fully looked through for.
              */
             complete_for: string[];
+            /**
+             * Tags
+             * @description What is not listed is unknown.
+             * @default {}
+             */
+            tags: {
+                [key: string]: "present" | "absent";
+            };
+            /**
+             * Tag Proposals
+             * @description Score 0..1 of each tag, as a machine said.
+             * @default {}
+             */
+            tag_proposals: {
+                [key: string]: number;
+            };
+            lease: components["schemas"]["LeaseView"] | null;
+            flag: components["schemas"]["FlagView"] | null;
+            /**
+             * Double
+             * @description A second opinion is wanted of whoever asks: the first answer is not shown to them.
+             * @default false
+             */
+            double: boolean;
+            /** @description What whoever asks has begun and not saved. */
+            draft: components["schemas"]["DraftView"] | null;
         };
         /** HTTPValidationError */
         HTTPValidationError: {
@@ -1144,24 +2090,11 @@ export interface components {
         };
         /**
          * HistoryView
-         * @description One change of a frame's labels.
+         * @description Every answer about a frame, oldest first.
          */
         HistoryView: {
-            /** Revision */
-            revision: number;
-            /**
-             * At
-             * Format: date-time
-             */
-            at: string;
-            /** By */
-            by: string;
-            /** Action */
-            action: string;
-            /** Boxes */
-            boxes: components["schemas"]["BoxBody"][];
-            /** Complete For */
-            complete_for: string[];
+            /** Items */
+            items: components["schemas"]["AnswerView"][];
         };
         /**
          * IntervalView
@@ -1174,6 +2107,18 @@ export interface components {
             low: number;
             /** High */
             high: number;
+        };
+        /**
+         * LabelCount
+         * @description How many frames have a box of a class, and how many of those have one that counts.
+         */
+        LabelCount: {
+            /** Label */
+            label: string;
+            /** Frames */
+            frames: number;
+            /** Labelled */
+            labelled: number;
         };
         /**
          * LabelView
@@ -1213,7 +2158,11 @@ export interface components {
          *         "bus",
          *         "truck"
          *       ],
-         *       "revision": 0
+         *       "revision": 0,
+         *       "seconds": 4.2,
+         *       "tags": {
+         *         "night": "absent"
+         *       }
          *     }
          */
         LabelsBody: {
@@ -1226,6 +2175,31 @@ export interface components {
              * @default []
              */
             complete_for: string[];
+            /**
+             * Tags
+             * @default {}
+             */
+            tags: {
+                [key: string]: "present" | "absent";
+            };
+            /**
+             * Seconds
+             * @description How long it took.
+             */
+            seconds?: number | null;
+        };
+        /**
+         * LeaseView
+         * @description Who looks at a frame, and until when if they do not say that they still do.
+         */
+        LeaseView: {
+            /** By */
+            by: string;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
         };
         /**
          * Login
@@ -1277,6 +2251,40 @@ export interface components {
             before: number | null;
             /** After */
             after: number | null;
+        };
+        /**
+         * MoveBody
+         * @description The frame whose boxes are moved; where it is absent, the last labelled one of the same camera before.
+         */
+        MoveBody: {
+            /** From */
+            from?: string | null;
+        };
+        /**
+         * MovedView
+         * @description Boxes of an earlier frame, moved to this one by tracking. They are proposals of the source ``track``.
+         */
+        MovedView: {
+            /** Boxes */
+            boxes: components["schemas"]["BoxView"][];
+        };
+        /**
+         * NextBody
+         * @description Frames that whoever asks has already, and does not want again.
+         */
+        NextBody: {
+            /**
+             * Skip
+             * @default []
+             */
+            skip: string[];
+        };
+        /**
+         * NextView
+         * @description The frame to look at now, leased to whoever asked; null where none waits.
+         */
+        NextView: {
+            frame: components["schemas"]["FrameView"] | null;
         };
         /**
          * NodeEffectView
@@ -1355,6 +2363,27 @@ export interface components {
             cameras: components["schemas"]["CameraView"][];
         };
         /**
+         * OpinionView
+         * @description What one person said of a frame.
+         */
+        OpinionView: {
+            /** By */
+            by: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Boxes */
+            boxes: components["schemas"]["BoxBody"][];
+            /** Tags */
+            tags: {
+                [key: string]: "present" | "absent";
+            };
+            /** Complete For */
+            complete_for: string[];
+        };
+        /**
          * Overview
          * @description The page that an operator opens first.
          */
@@ -1414,6 +2443,51 @@ export interface components {
              * @default []
              */
             running_on: string[];
+        };
+        /**
+         * PairAnswered
+         * @description How many pairs whoever asks has answered.
+         */
+        PairAnswered: {
+            /** Answered */
+            answered: number;
+        };
+        /**
+         * PairBody
+         * @description Which one is sharper.
+         */
+        PairBody: {
+            /**
+             * Answer
+             * @enum {string}
+             */
+            answer: "left" | "right" | "cant_tell";
+            /** Seconds */
+            seconds?: number | null;
+        };
+        /**
+         * PairView
+         * @description Two objects: which one is sharper?
+         */
+        PairView: {
+            /** Id */
+            id: string;
+            left: components["schemas"]["CropView"];
+            right: components["schemas"]["CropView"];
+            /** Label */
+            label: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * PairsView
+         * @description Pairs that nobody answered yet; `answered` is how many whoever asks has answered.
+         */
+        PairsView: {
+            /** Items */
+            items: components["schemas"]["PairView"][];
+            /** Answered */
+            answered: number;
         };
         /**
          * PasswordChange
@@ -1558,16 +2632,217 @@ export interface components {
             by: string;
         };
         /**
-         * ProfileView
-         * @description What a project labels.
+         * Profile
+         * @description What a project labels. Names and keys are unique.
          */
-        ProfileView: {
+        Profile: {
+            /** Name */
+            name: string;
+            /** Labels */
+            labels: components["schemas"]["ProfileLabel"][];
+            /**
+             * Tags
+             * @default []
+             */
+            tags: components["schemas"]["ProfileTag"][];
+            /**
+             * Questions
+             * @default []
+             */
+            questions: components["schemas"]["ProfileQuestion"][];
+            /**
+             * Sources
+             * @default []
+             */
+            sources: components["schemas"]["ProfileSource"][];
+            /**
+             * @default {
+             *       "method": "fill",
+             *       "masks": []
+             *     }
+             */
+            redaction: components["schemas"]["Redaction"];
+            /**
+             * Base
+             * @description The profile that an edited one began as.
+             * @default
+             */
+            base: string;
+        };
+        /**
+         * ProfileBody
+         * @description A change of the profile, and what becomes of labels and tags that are not in it any more.
+         */
+        ProfileBody: {
+            /** Version */
+            version: number;
+            profile: components["schemas"]["Profile"];
+            /**
+             * Renamed
+             * @default {}
+             */
+            renamed: {
+                [key: string]: string;
+            };
+            /**
+             * Removed
+             * @default {}
+             */
+            removed: {
+                [key: string]: "delete" | "keep";
+            };
+            /**
+             * Renamed Tags
+             * @default {}
+             */
+            renamed_tags: {
+                [key: string]: string;
+            };
+            /**
+             * Removed Tags
+             * @default {}
+             */
+            removed_tags: {
+                [key: string]: "delete" | "keep";
+            };
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * ProfileLabel
+         * @description A class that may be labelled.
+         */
+        ProfileLabel: {
+            /** Name */
+            name: string;
+            /**
+             * Color
+             * @description For the UI.
+             */
+            color: string;
+            /**
+             * Key
+             * @description The key that chooses it in the UI.
+             * @default
+             */
+            key: string;
+        };
+        /**
+         * ProfileQuestion
+         * @description Something that people are asked, in the project's own words.
+         */
+        ProfileQuestion: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @description What answers it.
+             * @enum {string}
+             */
+            kind: "boxes" | "tags" | "pair" | "complete";
+            /** Text */
+            text: string;
+        };
+        /**
+         * ProfileSource
+         * @description Where the project's images come from.
+         */
+        ProfileSource: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "camera" | "images" | "dicom";
+            /**
+             * Window
+             * @description dicom: CENTRE,WIDTH in place of what files say.
+             * @default
+             */
+            window: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * ProfileState
+         * @description The profile as it counts now. Send `version` back with a change.
+         */
+        ProfileState: {
             /** Name */
             name: string;
             /** Labels */
             labels: components["schemas"]["LabelView"][];
             /** Tags */
             tags: components["schemas"]["TagView"][];
+            /**
+             * Version
+             * @description 0 where it was never edited.
+             */
+            version: number;
+            /** @description All of it, as its file has it. */
+            profile: components["schemas"]["Profile"];
+        };
+        /**
+         * ProfileTag
+         * @description An image-level label: present, absent or unknown.
+         */
+        ProfileTag: {
+            /** Name */
+            name: string;
+            /**
+             * Group
+             * @default
+             */
+            group: string;
+            /**
+             * Title
+             * @default
+             */
+            title: string;
+        };
+        /**
+         * ProfileUse
+         * @description How often each label and tag is in use.
+         */
+        ProfileUse: {
+            /** Labels */
+            labels: {
+                [key: string]: components["schemas"]["UseView"];
+            };
+            /** Tags */
+            tags: {
+                [key: string]: components["schemas"]["UseView"];
+            };
+        };
+        /**
+         * ProfileVersionView
+         * @description One edit of the profile: who, when, and what became of labels and tags.
+         */
+        ProfileVersionView: {
+            /** Version */
+            version: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** By */
+            by: string;
+            /** Note */
+            note: string;
+            /** Changes */
+            changes: {
+                [key: string]: unknown;
+            };
+            /** Labels */
+            labels: string[];
+            /** Tags */
+            tags: string[];
         };
         /**
          * QueueView
@@ -1578,6 +2853,29 @@ export interface components {
             items: components["schemas"]["FrameView"][];
             /** Pending */
             pending: number;
+        };
+        /**
+         * Redaction
+         * @description What importers make unreadable in every image before anything is stored. Nodes have their own configuration.
+         */
+        Redaction: {
+            /**
+             * Method
+             * @default fill
+             * @enum {string}
+             */
+            method: "fill" | "pixelate";
+            /**
+             * Masks
+             * @description x1, y1, x2, y2 in shares of the image.
+             * @default []
+             */
+            masks: [
+                number,
+                number,
+                number,
+                number
+            ][];
         };
         /**
          * ReleaseBody
@@ -2036,6 +3334,54 @@ export interface components {
             eta_s: number | null;
         };
         /**
+         * SearchFacets
+         * @description What there is to look for.
+         */
+        SearchFacets: {
+            /** Frames */
+            frames: number;
+            /**
+             * Embeddings
+             * @description Frames that others can be like.
+             */
+            embeddings: number;
+            /** Cameras */
+            cameras: components["schemas"]["CameraCount"][];
+            /** Labels */
+            labels: components["schemas"]["LabelCount"][];
+            /** Tags */
+            tags: components["schemas"]["TagCount"][];
+            /** States */
+            states: {
+                [key: string]: number;
+            };
+            /** First */
+            first: string | null;
+            /** Last */
+            last: string | null;
+        };
+        /**
+         * SearchItem
+         * @description A frame that was found; how alike it is, -1..1, where likeness was asked for.
+         */
+        SearchItem: {
+            frame: components["schemas"]["FrameView"];
+            /** Likeness */
+            likeness: number | null;
+        };
+        /**
+         * SearchPage
+         * @description Frames that were found, newest or most alike first; `total` on all pages; `next` leads to the following one.
+         */
+        SearchPage: {
+            /** Items */
+            items: components["schemas"]["SearchItem"][];
+            /** Total */
+            total: number;
+            /** Next */
+            next: string | null;
+        };
+        /**
          * SessionToken
          * @description A new session. The token works as ``Authorization: Bearer TOKEN``; it is shown this once.
          */
@@ -2050,6 +3396,14 @@ export interface components {
              * @enum {string}
              */
             role: "viewer" | "annotator" | "engineer" | "admin";
+            /**
+             * Sites
+             * @description Sites where the role is another one.
+             * @default {}
+             */
+            sites: {
+                [key: string]: "viewer" | "annotator" | "engineer" | "admin";
+            };
             /** Token */
             token: string;
         };
@@ -2068,6 +3422,14 @@ export interface components {
              * @enum {string}
              */
             role: "viewer" | "annotator" | "engineer" | "admin";
+            /**
+             * Sites
+             * @description Sites where the role is another one.
+             * @default {}
+             */
+            sites: {
+                [key: string]: "viewer" | "annotator" | "engineer" | "admin";
+            };
         };
         /**
          * SkipBody
@@ -2076,6 +3438,117 @@ export interface components {
         SkipBody: {
             /** Revision */
             revision: number;
+            /**
+             * Reason
+             * @default skip
+             * @enum {string}
+             */
+            reason: "skip" | "cant_tell";
+        };
+        /**
+         * SnapshotBody
+         * @description What a snapshot is for.
+         */
+        SnapshotBody: {
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+        };
+        /**
+         * SnapshotCheck
+         * @description Whether a snapshot is what it was.
+         */
+        SnapshotCheck: {
+            /** Whole */
+            whole: boolean;
+            /** Problems */
+            problems: string[];
+        };
+        /**
+         * SnapshotPage
+         * @description Snapshots, newest first.
+         */
+        SnapshotPage: {
+            /** Items */
+            items: components["schemas"]["SnapshotView"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * SnapshotView
+         * @description Frames with the answers that they had, which never change.
+         */
+        SnapshotView: {
+            /** Address */
+            address: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Frames */
+            frames: number;
+            /** Labels */
+            labels: number;
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /**
+             * By
+             * @default
+             */
+            by: string;
+        };
+        /**
+         * SourceView
+         * @description What people made of the proposals of one source for one label.
+         */
+        SourceView: {
+            /** Source */
+            source: string;
+            /** Label */
+            label: string;
+            /** Proposed */
+            proposed: number;
+            /** Kept */
+            kept: number;
+            /** Moved */
+            moved: number;
+            /** Relabelled */
+            relabelled: number;
+            /** Deleted */
+            deleted: number;
+            /**
+             * Precision
+             * @description Share that was right: kept or moved.
+             */
+            precision: number | null;
+            /** Calibration */
+            calibration: components["schemas"]["CalibrationView"][];
+        };
+        /**
+         * SourcesView
+         * @description Every source of proposals that people judged.
+         */
+        SourcesView: {
+            /** Items */
+            items: components["schemas"]["SourceView"][];
+        };
+        /**
+         * TagCount
+         * @description On how many frames a tag is present, and on how many it is absent.
+         */
+        TagCount: {
+            /** Tag */
+            tag: string;
+            /** Present */
+            present: number;
+            /** Absent */
+            absent: number;
         };
         /**
          * TagView
@@ -2096,6 +3569,22 @@ export interface components {
             title: string;
         };
         /**
+         * TallyView
+         * @description What came, went and changed, and how many there were before and after.
+         */
+        TallyView: {
+            /** Added */
+            added: number;
+            /** Removed */
+            removed: number;
+            /** Changed */
+            changed: number;
+            /** Before */
+            before: number;
+            /** After */
+            after: number;
+        };
+        /**
          * TensorsDiff
          * @description The weights of the main model, counted; `names` are of those that changed.
          */
@@ -2112,6 +3601,85 @@ export interface components {
             parameters_changed: number;
             /** Names */
             names: string[];
+        };
+        /**
+         * TokenBody
+         * @description A way in for a program that acts for the person who asks.
+         */
+        TokenBody: {
+            /**
+             * Name
+             * @description What it is for.
+             */
+            name: string;
+            /**
+             * Role
+             * @description The most that it may do.
+             * @default annotator
+             * @enum {string}
+             */
+            role: "viewer" | "annotator" | "engineer" | "admin";
+            /**
+             * Days
+             * @default 90
+             */
+            days: number;
+        };
+        /**
+         * TokenCreated
+         * @description A new one, shown this once: ``Authorization: Bearer TOKEN``.
+         */
+        TokenCreated: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** User */
+            user: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "annotator" | "engineer" | "admin";
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /**
+             * Expires
+             * Format: date-time
+             */
+            expires: string;
+            /** Token */
+            token: string;
+        };
+        /**
+         * TokenView
+         * @description A program's way in.
+         */
+        TokenView: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** User */
+            user: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "annotator" | "engineer" | "admin";
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /**
+             * Expires
+             * Format: date-time
+             */
+            expires: string;
         };
         /**
          * Totals
@@ -2173,6 +3741,105 @@ export interface components {
              */
             reason: string;
         };
+        /**
+         * UseView
+         * @description How often people gave something.
+         */
+        UseView: {
+            /** Frames */
+            frames: number;
+            /**
+             * Boxes
+             * @default 0
+             */
+            boxes: number;
+        };
+        /**
+         * UserBody
+         * @description Somebody new. They get a password that is shown once, and choose their own.
+         */
+        UserBody: {
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @default annotator
+             * @enum {string}
+             */
+            role: "viewer" | "annotator" | "engineer" | "admin";
+            /**
+             * Sites
+             * @description Sites where the role is another one than everywhere.
+             * @default {}
+             */
+            sites: {
+                [key: string]: "viewer" | "annotator" | "engineer" | "admin";
+            };
+        };
+        /**
+         * UserChange
+         * @description What is to be different; what is left out stays.
+         */
+        UserChange: {
+            /** Role */
+            role?: ("viewer" | "annotator" | "engineer" | "admin") | null;
+            /** Sites */
+            sites?: {
+                [key: string]: "viewer" | "annotator" | "engineer" | "admin";
+            } | null;
+            /** Disabled */
+            disabled?: boolean | null;
+        };
+        /**
+         * UserCreated
+         * @description Somebody new, and their first password, shown this once.
+         */
+        UserCreated: {
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "annotator" | "engineer" | "admin";
+            /** Sites */
+            sites: {
+                [key: string]: "viewer" | "annotator" | "engineer" | "admin";
+            };
+            /** Disabled */
+            disabled: boolean;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Password */
+            password: string;
+        };
+        /**
+         * UserView
+         * @description Somebody who may log in.
+         */
+        UserView: {
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "annotator" | "engineer" | "admin";
+            /** Sites */
+            sites: {
+                [key: string]: "viewer" | "annotator" | "engineer" | "admin";
+            };
+            /** Disabled */
+            disabled: boolean;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+        };
         /** ValidationError */
         ValidationError: {
             /** Location */
@@ -2221,6 +3888,70 @@ export interface components {
              */
             required: boolean;
         };
+        /**
+         * WebhookBody
+         * @description A place to tell. Its host must be one that the settings allow.
+         */
+        WebhookBody: {
+            /** Url */
+            url: string;
+            /** Kinds */
+            kinds: ("node" | "frame" | "round" | "release" | "update" | "label")[];
+        };
+        /**
+         * WebhookCreated
+         * @description A new one, and the secret that signs what it is sent (HMAC-SHA256 of the body, hex), shown this once.
+         */
+        WebhookCreated: {
+            /** Id */
+            id: number;
+            /** Url */
+            url: string;
+            /** Kinds */
+            kinds: ("node" | "frame" | "round" | "release" | "update" | "label")[];
+            /** By */
+            by: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Told At */
+            told_at: string | null;
+            /**
+             * Outcome
+             * @description Of the last call, in words.
+             */
+            outcome: string;
+            /** Secret */
+            secret: string;
+        };
+        /**
+         * WebhookView
+         * @description A place that is told.
+         */
+        WebhookView: {
+            /** Id */
+            id: number;
+            /** Url */
+            url: string;
+            /** Kinds */
+            kinds: ("node" | "frame" | "round" | "release" | "update" | "label")[];
+            /** By */
+            by: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Told At */
+            told_at: string | null;
+            /**
+             * Outcome
+             * @description Of the last call, in words.
+             */
+            outcome: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -2229,43 +3960,78 @@ export interface components {
     pathItems: never;
 }
 export type AccuracyView = components['schemas']['AccuracyView'];
+export type AgreementView = components['schemas']['AgreementView'];
+export type AgreementsView = components['schemas']['AgreementsView'];
+export type AnswerView = components['schemas']['AnswerView'];
 export type AssessmentView = components['schemas']['AssessmentView'];
+export type AuditPage = components['schemas']['AuditPage'];
+export type AuditView = components['schemas']['AuditView'];
 export type BoxBody = components['schemas']['BoxBody'];
 export type BoxView = components['schemas']['BoxView'];
 export type BytesDiff = components['schemas']['BytesDiff'];
+export type CalibrationView = components['schemas']['CalibrationView'];
+export type CameraCount = components['schemas']['CameraCount'];
 export type CameraDiff = components['schemas']['CameraDiff'];
 export type CameraView = components['schemas']['CameraView'];
 export type ChangeView = components['schemas']['ChangeView'];
 export type ClassesDiff = components['schemas']['ClassesDiff'];
 export type CommandBody = components['schemas']['CommandBody'];
 export type CommandResult = components['schemas']['CommandResult'];
+export type CropView = components['schemas']['CropView'];
 export type DataDiff = components['schemas']['DataDiff'];
+export type DifferenceView = components['schemas']['DifferenceView'];
+export type DisputeView = components['schemas']['DisputeView'];
+export type DisputesView = components['schemas']['DisputesView'];
+export type DraftBody = components['schemas']['DraftBody'];
+export type DraftView = components['schemas']['DraftView'];
 export type EffectView = components['schemas']['EffectView'];
 export type ErrorInfo = components['schemas']['ErrorInfo'];
 export type ErrorView = components['schemas']['ErrorView'];
+export type FlagBody = components['schemas']['FlagBody'];
+export type FlagView = components['schemas']['FlagView'];
 export type FramePage = components['schemas']['FramePage'];
 export type FrameView = components['schemas']['FrameView'];
 export type HttpValidationError = components['schemas']['HTTPValidationError'];
 export type HealthView = components['schemas']['HealthView'];
 export type HistoryView = components['schemas']['HistoryView'];
 export type IntervalView = components['schemas']['IntervalView'];
+export type LabelCount = components['schemas']['LabelCount'];
 export type LabelView = components['schemas']['LabelView'];
 export type LabelsBody = components['schemas']['LabelsBody'];
+export type LeaseView = components['schemas']['LeaseView'];
 export type Login = components['schemas']['Login'];
 export type LoopStep = components['schemas']['LoopStep'];
 export type MetricDiff = components['schemas']['MetricDiff'];
+export type MoveBody = components['schemas']['MoveBody'];
+export type MovedView = components['schemas']['MovedView'];
+export type NextBody = components['schemas']['NextBody'];
+export type NextView = components['schemas']['NextView'];
 export type NodeEffectView = components['schemas']['NodeEffectView'];
 export type NodeView = components['schemas']['NodeView'];
+export type OpinionView = components['schemas']['OpinionView'];
 export type Overview = components['schemas']['Overview'];
 export type PackDiff = components['schemas']['PackDiff'];
 export type PackView = components['schemas']['PackView'];
+export type PairAnswered = components['schemas']['PairAnswered'];
+export type PairBody = components['schemas']['PairBody'];
+export type PairView = components['schemas']['PairView'];
+export type PairsView = components['schemas']['PairsView'];
 export type PasswordChange = components['schemas']['PasswordChange'];
 export type PlanPreviewBody = components['schemas']['PlanPreviewBody'];
 export type PlanWaveView = components['schemas']['PlanWaveView'];
 export type PolicyBody = components['schemas']['PolicyBody'];
 export type PolicyView = components['schemas']['PolicyView'];
-export type ProfileView = components['schemas']['ProfileView'];
+export type Profile = components['schemas']['Profile'];
+export type ProfileBody = components['schemas']['ProfileBody'];
+export type ProfileLabel = components['schemas']['ProfileLabel'];
+export type ProfileQuestion = components['schemas']['ProfileQuestion'];
+export type ProfileSource = components['schemas']['ProfileSource'];
+export type ProfileState = components['schemas']['ProfileState'];
+export type ProfileTag = components['schemas']['ProfileTag'];
+export type ProfileUse = components['schemas']['ProfileUse'];
+export type ProfileVersionView = components['schemas']['ProfileVersionView'];
 export type QueueView = components['schemas']['QueueView'];
+export type Redaction = components['schemas']['Redaction'];
 export type ReleaseBody = components['schemas']['ReleaseBody'];
 export type ReleaseNodeView = components['schemas']['ReleaseNodeView'];
 export type ReleaseView = components['schemas']['ReleaseView'];
@@ -2278,18 +4044,40 @@ export type RolloutView = components['schemas']['RolloutView'];
 export type RolloutWaveView = components['schemas']['RolloutWaveView'];
 export type RoundBody = components['schemas']['RoundBody'];
 export type RoundView = components['schemas']['RoundView'];
+export type SearchFacets = components['schemas']['SearchFacets'];
+export type SearchItem = components['schemas']['SearchItem'];
+export type SearchPage = components['schemas']['SearchPage'];
 export type SessionToken = components['schemas']['SessionToken'];
 export type SessionView = components['schemas']['SessionView'];
 export type SkipBody = components['schemas']['SkipBody'];
+export type SnapshotBody = components['schemas']['SnapshotBody'];
+export type SnapshotCheck = components['schemas']['SnapshotCheck'];
+export type SnapshotPage = components['schemas']['SnapshotPage'];
+export type SnapshotView = components['schemas']['SnapshotView'];
+export type SourceView = components['schemas']['SourceView'];
+export type SourcesView = components['schemas']['SourcesView'];
+export type TagCount = components['schemas']['TagCount'];
 export type TagView = components['schemas']['TagView'];
+export type TallyView = components['schemas']['TallyView'];
 export type TensorsDiff = components['schemas']['TensorsDiff'];
+export type TokenBody = components['schemas']['TokenBody'];
+export type TokenCreated = components['schemas']['TokenCreated'];
+export type TokenView = components['schemas']['TokenView'];
 export type Totals = components['schemas']['Totals'];
 export type UpdateView = components['schemas']['UpdateView'];
+export type UseView = components['schemas']['UseView'];
+export type UserBody = components['schemas']['UserBody'];
+export type UserChange = components['schemas']['UserChange'];
+export type UserCreated = components['schemas']['UserCreated'];
+export type UserView = components['schemas']['UserView'];
 export type ValidationError = components['schemas']['ValidationError'];
 export type VerdictView = components['schemas']['VerdictView'];
+export type WebhookBody = components['schemas']['WebhookBody'];
+export type WebhookCreated = components['schemas']['WebhookCreated'];
+export type WebhookView = components['schemas']['WebhookView'];
 export type $defs = Record<string, never>;
 export interface operations {
-    who_am_i: {
+    session_who_am_i: {
         parameters: {
             query?: never;
             header?: never;
@@ -2318,7 +4106,7 @@ export interface operations {
             };
         };
     };
-    log_in: {
+    session_log_in: {
         parameters: {
             query?: never;
             header?: never;
@@ -2369,7 +4157,7 @@ export interface operations {
             };
         };
     };
-    log_out: {
+    session_log_out: {
         parameters: {
             query?: never;
             header?: never;
@@ -2405,7 +4193,7 @@ export interface operations {
             };
         };
     };
-    change_password: {
+    session_change_password: {
         parameters: {
             query?: never;
             header?: never;
@@ -2454,7 +4242,7 @@ export interface operations {
             };
         };
     };
-    overview: {
+    overview_overview: {
         parameters: {
             query?: never;
             header?: never;
@@ -2483,7 +4271,7 @@ export interface operations {
             };
         };
     };
-    thumbnail: {
+    nodes_thumbnail: {
         parameters: {
             query?: never;
             header?: never;
@@ -2533,7 +4321,7 @@ export interface operations {
             };
         };
     };
-    command: {
+    nodes_command: {
         parameters: {
             query?: never;
             header?: never;
@@ -2604,7 +4392,441 @@ export interface operations {
             };
         };
     };
-    frames: {
+    queue_queue: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    queue_next_frame: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NextBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NextView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    queue_take: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LeaseView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    queue_give_up: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    queue_keep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DraftBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    queue_forget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    queue_flag: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FlagBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    queue_unflag: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    frames_frames: {
         parameters: {
             query?: {
                 node?: string | null;
@@ -2648,47 +4870,7 @@ export interface operations {
             };
         };
     };
-    queue: {
-        parameters: {
-            query?: {
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["QueueView"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorView"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorView"];
-                };
-            };
-        };
-    };
-    frame: {
+    frames_frame: {
         parameters: {
             query?: never;
             header?: never;
@@ -2737,7 +4919,7 @@ export interface operations {
             };
         };
     };
-    image: {
+    frames_image: {
         parameters: {
             query?: never;
             header?: never;
@@ -2786,7 +4968,7 @@ export interface operations {
             };
         };
     };
-    history: {
+    frames_history: {
         parameters: {
             query?: never;
             header?: never;
@@ -2803,7 +4985,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HistoryView"][];
+                    "application/json": components["schemas"]["HistoryView"];
                 };
             };
             /** @description Unauthorized */
@@ -2835,7 +5017,56 @@ export interface operations {
             };
         };
     };
-    label: {
+    frames_previous: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    frames_label: {
         parameters: {
             query?: never;
             header?: never;
@@ -2906,7 +5137,7 @@ export interface operations {
             };
         };
     };
-    skip: {
+    frames_skip: {
         parameters: {
             query?: never;
             header?: never;
@@ -2977,7 +5208,239 @@ export interface operations {
             };
         };
     };
-    profile: {
+    queue_moved: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoveBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MovedView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    pairs_pairs: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PairsView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    pairs_crop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pair: number;
+                side: "left" | "right";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description PNG */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": unknown;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    pairs_answer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pair: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PairBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PairAnswered"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    agreement_agreements: {
         parameters: {
             query?: never;
             header?: never;
@@ -2992,7 +5455,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ProfileView"];
+                    "application/json": components["schemas"]["AgreementsView"];
                 };
             };
             /** @description Unauthorized */
@@ -3006,7 +5469,649 @@ export interface operations {
             };
         };
     };
-    rounds: {
+    agreement_adjudication: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DisputesView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    agreement_adjudicate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelsBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    agreement_proposals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourcesView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    search_search: {
+        parameters: {
+            query?: {
+                node?: string | null;
+                camera?: string | null;
+                site?: string | null;
+                since?: string | null;
+                until?: string | null;
+                state?: ("pending" | "labelled" | "skipped") | null;
+                label?: string | null;
+                /** @description What boxes count: proposals, labels, or any. */
+                kind?: "any" | "proposal" | "label";
+                min_score?: number | null;
+                max_score?: number | null;
+                present?: string[];
+                absent?: string[];
+                /** @description Most alike to this frame first. */
+                like?: string | null;
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchPage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    search_facets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchFacets"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    profile_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileState"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    profile_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProfileBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileState"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    profile_history: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileVersionView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    profile_use: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileUse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    "data sets_snapshots": {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotPage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    "data sets_take": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SnapshotBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    "data sets_snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    "data sets_check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotCheck"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    "data sets_diff": {
+        parameters: {
+            query: {
+                to: string;
+            };
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DifferenceView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    rounds_rounds: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3046,7 +6151,7 @@ export interface operations {
             };
         };
     };
-    start: {
+    rounds_start: {
         parameters: {
             query?: never;
             header?: never;
@@ -3115,7 +6220,7 @@ export interface operations {
             };
         };
     };
-    one: {
+    rounds_one: {
         parameters: {
             query?: never;
             header?: never;
@@ -3164,7 +6269,7 @@ export interface operations {
             };
         };
     };
-    cancel: {
+    rounds_cancel: {
         parameters: {
             query?: never;
             header?: never;
@@ -3231,7 +6336,7 @@ export interface operations {
             };
         };
     };
-    packs: {
+    packs_packs: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3271,7 +6376,7 @@ export interface operations {
             };
         };
     };
-    pack_diff: {
+    packs_pack_diff: {
         parameters: {
             query: {
                 to: string;
@@ -3322,7 +6427,7 @@ export interface operations {
             };
         };
     };
-    releases: {
+    releases_releases: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3362,7 +6467,7 @@ export interface operations {
             };
         };
     };
-    release: {
+    releases_release: {
         parameters: {
             query?: never;
             header?: never;
@@ -3440,7 +6545,7 @@ export interface operations {
             };
         };
     };
-    rollouts: {
+    rollouts_rollouts: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3480,7 +6585,7 @@ export interface operations {
             };
         };
     };
-    plan_rollout: {
+    rollouts_plan_rollout: {
         parameters: {
             query?: never;
             header?: never;
@@ -3549,7 +6654,7 @@ export interface operations {
             };
         };
     };
-    preview_rollout: {
+    rollouts_preview_rollout: {
         parameters: {
             query?: never;
             header?: never;
@@ -3600,7 +6705,7 @@ export interface operations {
             };
         };
     };
-    rollout: {
+    rollouts_rollout: {
         parameters: {
             query?: never;
             header?: never;
@@ -3649,7 +6754,7 @@ export interface operations {
             };
         };
     };
-    rollout_effect: {
+    rollouts_rollout_effect: {
         parameters: {
             query?: {
                 wave?: number | null;
@@ -3700,7 +6805,7 @@ export interface operations {
             };
         };
     };
-    start_rollout: {
+    rollouts_start_rollout: {
         parameters: {
             query?: never;
             header?: {
@@ -3783,7 +6888,7 @@ export interface operations {
             };
         };
     };
-    pause_rollout: {
+    rollouts_pause_rollout: {
         parameters: {
             query?: never;
             header?: {
@@ -3866,7 +6971,7 @@ export interface operations {
             };
         };
     };
-    resume_rollout: {
+    rollouts_resume_rollout: {
         parameters: {
             query?: never;
             header?: {
@@ -3949,7 +7054,7 @@ export interface operations {
             };
         };
     };
-    abort_rollout: {
+    rollouts_abort_rollout: {
         parameters: {
             query?: never;
             header?: {
@@ -4032,7 +7137,7 @@ export interface operations {
             };
         };
     };
-    rollback_rollout: {
+    rollouts_rollback_rollout: {
         parameters: {
             query?: never;
             header?: {
@@ -4115,7 +7220,7 @@ export interface operations {
             };
         };
     };
-    accuracy: {
+    accuracy_accuracy: {
         parameters: {
             query?: {
                 days?: number;
@@ -4156,7 +7261,7 @@ export interface operations {
             };
         };
     };
-    policies: {
+    policies_policies: {
         parameters: {
             query?: never;
             header?: never;
@@ -4185,7 +7290,7 @@ export interface operations {
             };
         };
     };
-    set_policy: {
+    policies_set_policy: {
         parameters: {
             query?: never;
             header?: never;
@@ -4247,7 +7352,7 @@ export interface operations {
             };
         };
     };
-    events: {
+    events_events: {
         parameters: {
             query?: never;
             header?: never;
@@ -4277,7 +7382,7 @@ export interface operations {
             };
         };
     };
-    health: {
+    health_health: {
         parameters: {
             query?: never;
             header?: never;
@@ -4297,7 +7402,7 @@ export interface operations {
             };
         };
     };
-    ready: {
+    health_ready: {
         parameters: {
             query?: never;
             header?: never;
@@ -4326,7 +7431,7 @@ export interface operations {
             };
         };
     };
-    metrics: {
+    health_metrics: {
         parameters: {
             query?: never;
             header?: never;
@@ -4351,6 +7456,526 @@ export interface operations {
                 };
                 content: {
                     "text/plain": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    people_users: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    people_add_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserCreated"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    people_change_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    people_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    people_make_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenCreated"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    people_delete_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    people_audit: {
+        parameters: {
+            query?: {
+                by?: string | null;
+                action?: string | null;
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    people_webhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    people_add_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookCreated"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    people_delete_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };

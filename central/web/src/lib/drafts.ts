@@ -18,8 +18,11 @@ const isDraft = (value: unknown): value is Draft =>
 /** The draft of `frame`, if it was begun on the labels that the frame still has. */
 export function load(frame: string, revision: number): Sheet | null {
   const draft = read(PREFIX + frame, isDraft);
-  return draft !== null && draft.revision === revision ? draft.sheet : null;
+  return draft !== null && draft.revision === revision ? { ...draft.sheet, tags: draft.sheet.tags ?? {} } : null;
 }
+
+/** When the draft of `frame` was kept, milliseconds since 1970; 0 where there is none. */
+export const at = (frame: string): number => read(PREFIX + frame, isDraft)?.at ?? 0;
 
 export function keep(frame: string, revision: number, sheet: Sheet): void {
   write(PREFIX + frame, { revision, at: Date.now(), sheet } satisfies Draft);

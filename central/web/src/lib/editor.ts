@@ -1,6 +1,8 @@
 /** What a person does to a sheet, one action each, with undo. Pure. */
 import type { Box } from './geometry';
 import { amend, begin, redo, step, undo, type History } from './history';
+import * as masks from './mask';
+import type { Mask, Place, Spot } from './mask';
 import * as sheets from './sheet';
 import type { Sheet, SheetBox } from './sheet';
 
@@ -13,6 +15,10 @@ export interface Editor {
   readonly label: string;
   /** Moves of one drag, or of one held arrow key, are one step to undo. */
   readonly run: string | null;
+  /** Points of the outline that is being drawn; null while none is. */
+  readonly path: readonly Spot[] | null;
+  /** The chosen point of the selected box's mask. */
+  readonly point: Place | null;
 }
 
 export type Action =
@@ -25,18 +31,31 @@ export type Action =
   | { readonly do: 'cycle'; readonly by: 1 | -1 }
   | { readonly do: 'looked'; readonly label: string }
   | { readonly do: 'looked-all'; readonly labels: readonly string[] }
+  | { readonly do: 'tag'; readonly name: string }
+  | { readonly do: 'accept-above'; readonly least: number }
+  | { readonly do: 'paste'; readonly boxes: readonly SheetBox[] }
+  | { readonly do: 'restore'; readonly sheet: Sheet }
+  | { readonly do: 'outline'; readonly on: boolean }
+  | { readonly do: 'trace'; readonly at: Spot }
+  | { readonly do: 'untrace' }
+  | { readonly do: 'close'; readonly id: string }
+  | { readonly do: 'pick'; readonly point: Place | null }
+  | { readonly do: 'bend'; readonly id: string; readonly mask: Mask; readonly point: Place; readonly run: string }
+  | { readonly do: 'unmask' }
   | { readonly do: 'undo' }
   | { readonly do: 'redo' }
   | { readonly do: 'drawing'; readonly on: boolean }
   | { readonly do: 'hide' };
 
 export const fresh = (label: string): Editor => ({
-  history: begin({ boxes: [], completeFor: [] }),
+  history: begin({ boxes: [], completeFor: [], tags: {} }),
   selected: null,
   drawing: false,
   hidden: false,
   label,
   run: null,
+  path: null,
+  point: null,
 });
 
 export const sheetOf = (editor: Editor): Sheet => editor.history.now;
@@ -49,13 +68,39 @@ const edit = (editor: Editor, sheet: Sheet): Editor => ({ ...editor, history: st
 /** After undo or redo the selected box may be gone. */
 function travel(editor: Editor, history: History<Sheet>): Editor {
   const there = history.now.boxes.some((b) => b.id === editor.selected);
-  return { ...editor, history, run: null, selected: there ? editor.selected : null };
+  return { ...editor, history, run: null, point: null, selected: there ? editor.selected : null };
 }
 
 function place(editor: Editor, id: string, box: Box, run: string): Editor {
   const sheet = sheets.change(sheetOf(editor), id, { box });
   const history = editor.run === run ? amend(editor.history, sheet) : step(editor.history, sheet);
   return { ...editor, history, run, selected: id };
+}
+
+function bend(editor: Editor, id: string, mask: Mask, point: Place, run: string): Editor {
+  const sheet = sheets.change(sheetOf(editor), id, { mask, box: masks.bounds(mask) });
+  const history = editor.run === run ? amend(editor.history, sheet) : step(editor.history, sheet);
+  return { ...editor, history, run, selected: id, point };
+}
+
+/** The outline becomes a ring of the selected box's mask, or a box of its own where none is selected. */
+function close(editor: Editor, id: string): Editor {
+  const path = editor.path ?? [];
+  if (path.length < masks.FEWEST) return { ...editor, path: null };
+  const chosen = selectedBox(editor);
+  const mask = [...(chosen?.mask ?? []), path];
+  const sheet = chosen
+    ? sheets.change(sheetOf(editor), chosen.id, { mask, box: masks.bounds(mask) })
+    : sheets.add(sheetOf(editor), id, masks.bounds(mask), editor.label, mask);
+  return { ...edit(editor, sheet), path: null, selected: chosen?.id ?? id };
+}
+
+/** Without its last ring of points a box is a box again. */
+function setMask(editor: Editor, mask: Mask | null): Editor {
+  const chosen = selectedBox(editor);
+  if (!chosen?.mask) return editor;
+  const to = mask ? { mask, box: masks.bounds(mask) } : { mask };
+  return { ...edit(editor, sheets.change(sheetOf(editor), chosen.id, to)), point: null };
 }
 
 function relabel(editor: Editor, label: string): Editor {
@@ -67,6 +112,8 @@ function relabel(editor: Editor, label: string): Editor {
 function drop(editor: Editor): Editor {
   const gone = editor.selected;
   if (gone === null) return editor;
+  const mask = selectedBox(editor)?.mask;
+  if (editor.point && mask) return setMask(editor, masks.dropPoint(mask, editor.point));
   const next = sheets.neighbour(sheetOf(editor).boxes, gone, 1);
   return { ...edit(editor, sheets.drop(sheetOf(editor), gone)), selected: next === gone ? null : next };
 }
@@ -88,19 +135,41 @@ export function reduce(editor: Editor, action: Action): Editor {
     case 'drop':
       return drop(editor);
     case 'select':
-      return { ...editor, selected: action.id, run: null };
+      return { ...editor, selected: action.id, run: null, point: null };
     case 'cycle':
-      return { ...editor, selected: sheets.neighbour(sheet.boxes, editor.selected, action.by), run: null };
+      return { ...editor, selected: sheets.neighbour(sheet.boxes, editor.selected, action.by), run: null, point: null };
     case 'looked':
       return edit(editor, sheets.toggle(sheet, action.label));
     case 'looked-all':
       return edit(editor, sheets.toggleAll(sheet, action.labels));
+    case 'tag':
+      return edit(editor, sheets.turn(sheet, action.name));
+    case 'accept-above':
+      return edit({ ...editor, selected: null }, sheets.acceptAbove(sheet, action.least));
+    case 'paste':
+      return edit(editor, sheets.paste(sheet, action.boxes));
+    case 'restore':
+      return edit({ ...editor, selected: null }, action.sheet);
+    case 'outline':
+      return { ...editor, drawing: false, hidden: action.on ? false : editor.hidden, path: action.on ? [] : null, point: null };
+    case 'trace':
+      return { ...editor, path: [...(editor.path ?? []), action.at] };
+    case 'untrace':
+      return { ...editor, path: editor.path?.slice(0, -1) ?? null };
+    case 'close':
+      return close(editor, action.id);
+    case 'pick':
+      return { ...editor, point: action.point, run: null };
+    case 'bend':
+      return bend(editor, action.id, action.mask, action.point, action.run);
+    case 'unmask':
+      return setMask(editor, null);
     case 'undo':
       return travel(editor, undo(editor.history));
     case 'redo':
       return travel(editor, redo(editor.history));
     case 'drawing':
-      return { ...editor, drawing: action.on, hidden: action.on ? false : editor.hidden };
+      return { ...editor, drawing: action.on, path: null, hidden: action.on ? false : editor.hidden };
     case 'hide':
       return { ...editor, hidden: !editor.hidden };
   }

@@ -27,6 +27,13 @@ const round = (value: number): number => Math.round(value * 10) / 10;
 
 export const area = (b: Box): number => Math.max(0, b[2] - b[0]) * Math.max(0, b[3] - b[1]);
 
+/** Intersection over union of two boxes, 0..1. */
+export function overlap(a: Box, b: Box): number {
+  const shared = area([Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])]);
+  const both = area(a) + area(b) - shared;
+  return both > 0 && a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3] ? shared / both : 0;
+}
+
 /** The box between two corners, inside the frame; null when too small to be meant. */
 export function between(a: Point, b: Point, frame: Size): Box | null {
   const x1 = clamp(Math.min(a.x, b.x), 0, frame.width);

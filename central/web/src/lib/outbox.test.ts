@@ -7,8 +7,10 @@ const parcel: Parcel = {
   frame: 'f1',
   action: 'label',
   revision: 0,
-  boxes: [{ id: 'a', box: [1, 2, 30, 40], label: 'car', score: null, source: 'person', confirmed: true }],
+  boxes: [{ id: 'a', box: [1, 2, 30, 40], label: 'car', score: null, source: 'person', confirmed: true, mask: null, origin: null }],
   completeFor: ['car'],
+  tags: {},
+  seconds: 4,
 };
 const frame = (change: Partial<FrameView>) => ({ id: 'f1', revision: 1, state: 'labelled', boxes: [], ...change }) as FrameView;
 

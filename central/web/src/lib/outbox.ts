@@ -7,16 +7,20 @@
  *                   -> conflict                somebody was quicker (409): the person chooses
  *                   -> refused                 anything else: the person is told why
  */
+import type { Tags } from '../api/annotation';
 import { ApiError } from '../api/client';
 import type { FrameView } from '../api/schema';
 import { same, type SheetBox } from './sheet';
 
 export interface Parcel {
   readonly frame: string;
-  readonly action: 'label' | 'skip';
+  readonly action: 'label' | 'skip' | 'cant_tell';
   readonly revision: number;
   readonly boxes: readonly SheetBox[];
   readonly completeFor: readonly string[];
+  readonly tags: Tags;
+  /** Time that the person looked at the frame. */
+  readonly seconds: number;
 }
 
 export interface Contents {
@@ -43,7 +47,7 @@ const isFrame = (value: unknown): value is FrameView => typeof value === 'object
 
 /** A parcel whose first answer was lost is refused as stale although it is what the centre has. */
 function arrivedBefore(mine: Parcel, theirs: FrameView): boolean {
-  if (mine.action === 'skip') return theirs.state === 'skipped';
+  if (mine.action !== 'label') return theirs.state === 'skipped';
   return theirs.state === 'labelled' && same(mine.boxes, theirs.boxes);
 }
 

@@ -36,7 +36,7 @@ describe('colours', () => {
 describe('keys', () => {
   const labels = [{ name: 'car', key: '3' }];
   const press = (key: string, with_: object = {}) =>
-    command({ key, shiftKey: false, altKey: false, ctrlKey: false, metaKey: false, ...with_ }, labels);
+    command({ key, code: '', shiftKey: false, altKey: false, ctrlKey: false, metaKey: false, ...with_ }, labels);
   it.each([
     ['Enter', {}, { do: 'accept' }],
     ['3', {}, { do: 'label', label: 'car' }],

@@ -1,5 +1,5 @@
 import { ActionIcon, Menu, Tooltip, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
-import { IconCamera, IconLogout, IconMoon, IconPackage, IconRefresh, IconScan, IconSun, IconUser } from '@tabler/icons-react';
+import { IconLogout, IconMoon, IconSun, IconUser } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { NavLink } from 'react-router';
@@ -7,9 +7,10 @@ import { request, say } from '../api/client';
 import { useLive } from '../api/live';
 import { keys, useOverview } from '../api/queries';
 import type { SessionView } from '../api/schema';
-import { count, many } from '../lib/format';
+import { many } from '../lib/format';
 import { tell } from '../lib/tell';
 import { useOutbox } from '../outbox';
+import { PAGES } from '../pages';
 
 function Scheme() {
   const { setColorScheme } = useMantineColorScheme();
@@ -72,14 +73,6 @@ function Banner() {
 export function Shell({ session, children }: { session: SessionView; children: ReactNode }) {
   const live = useLive();
   const overview = useOverview();
-  const pending = overview.data?.totals.pending ?? 0;
-  const training = overview.data?.round && !['done', 'failed'].includes(overview.data.round.state);
-  const links = [
-    { to: '/', text: 'Overview', icon: <IconCamera size={17} aria-hidden />, note: null },
-    { to: '/review', text: 'Review', icon: <IconScan size={17} aria-hidden />, note: pending > 0 ? count(pending) : null },
-    { to: '/rounds', text: 'Rounds', icon: <IconRefresh size={17} aria-hidden />, note: training ? 'training' : null },
-    { to: '/packs', text: 'Packs', icon: <IconPackage size={17} aria-hidden />, note: null },
-  ];
   return (
     <div className="shell">
       <a className="skip-link" href="#main">
@@ -91,13 +84,18 @@ export function Shell({ session, children }: { session: SessionView; children: R
           Wayside
         </span>
         <nav aria-label="Pages">
-          {links.map(({ to, text, icon, note }) => (
-            <NavLink key={to} to={to} end={to === '/'} className="nav-link">
-              {icon}
-              {text}
-              {note && <span className="nav-note">{note}</span>}
-            </NavLink>
-          ))}
+          {PAGES.map(({ paths: [to], text, icon: Mark, note }) => {
+            const told = overview.data && note?.(overview.data);
+            return (
+              text && (
+                <NavLink key={to} to={to} end={to === '/'} className="nav-link">
+                  <Mark size={17} aria-hidden />
+                  {text}
+                  {told && <span className="nav-note">{told}</span>}
+                </NavLink>
+              )
+            );
+          })}
         </nav>
         <span className="top-right">
           <Tooltip label={live ? 'Changes show at once' : 'No events arrive: asking every few seconds'}>

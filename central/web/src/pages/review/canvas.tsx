@@ -1,21 +1,25 @@
 /** The frame and its boxes. Drawn with Konva; what a pointer means is decided by lib/geometry. */
+import type Konva from 'konva';
 import { useEffect, useImperativeHandle, useRef, useState, type Dispatch, type PointerEvent, type Ref } from 'react';
-import { Image as KonvaImage, Label, Layer, Line, Rect, Stage, Tag, Text } from 'react-konva';
+import { Image as KonvaImage, Layer, Rect, Stage } from 'react-konva';
 import type { LabelView } from '../../api/schema';
-import { colorOf, inkOn, lifted } from '../../lib/color';
+import { colorOf, lifted } from '../../lib/color';
 import { selectedBox, sheetOf, type Action, type Editor } from '../../lib/editor';
 import * as geometry from '../../lib/geometry';
 import type { Box, Handle, Point, Size, View } from '../../lib/geometry';
-import { percent, spoken } from '../../lib/format';
-import { newId, type SheetBox } from '../../lib/sheet';
+import { spoken } from '../../lib/format';
+import * as masks from '../../lib/mask';
+import type { Mask, Place } from '../../lib/mask';
+import { faint, newId } from '../../lib/sheet';
+import { BoxShape, Crosshair, onScreen, PathShape } from './shapes';
+import { usePane, useSpace } from './use-pane';
 
 /** Screen pixels around a handle or a side that still count as on it. */
 const REACH = 9;
 /** Screen pixels that a pointer must move before it means more than a click. */
 const SLIP = 3;
-const HANDLE = 8;
-/** Screen pixels below which a box carries its key instead of its name. */
-const TINY = 34;
+/** Screen pixels around a side of a mask that count as on it: less than around a point, so that points win. */
+const SIDE = 5;
 /** Screen pixels of one frame pixel from which pixels are shown as squares. */
 const SQUARES = 4;
 
@@ -34,7 +38,14 @@ type Gesture =
   | { readonly kind: 'pan'; readonly from: Point; readonly view: View }
   | { readonly kind: 'draw'; readonly from: Point; readonly mode: boolean }
   | { readonly kind: 'move'; readonly from: Point; readonly id: string; readonly box: Box; readonly run: string }
-  | { readonly kind: 'resize'; readonly from: Point; readonly id: string; readonly box: Box; readonly run: string; readonly handle: Handle };
+  | { readonly kind: 'resize'; readonly from: Point; readonly id: string; readonly box: Box; readonly run: string; readonly handle: Handle }
+  | { readonly kind: 'bend'; readonly from: Point; readonly id: string; readonly mask: Mask; readonly point: Place; readonly run: string };
+
+/** How the picture is shown; 1 is as it is. */
+export interface Look {
+  readonly brightness: number;
+  readonly contrast: number;
+}
 
 export interface CanvasHandle {
   zoom(factor: number): void;
@@ -51,95 +62,20 @@ interface Props {
   readonly editor: Editor;
   readonly dispatch: Dispatch<Action>;
   readonly labels: readonly LabelView[];
+  /** Confidence 0..1 below which a proposal is faint and not accepted. */
+  readonly least: number;
+  readonly look: Look;
   readonly onZoom: (scale: number) => void;
 }
 
-const onScreen = (view: View, box: Box) => ({
-  x: view.x + box[0] * view.scale,
-  y: view.y + box[1] * view.scale,
-  width: (box[2] - box[0]) * view.scale,
-  height: (box[3] - box[1]) * view.scale,
-});
-
-function usePane(): [Ref<HTMLDivElement>, Size, HTMLDivElement | null] {
-  const [element, setElement] = useState<HTMLDivElement | null>(null);
-  const [size, setSize] = useState<Size>({ width: 0, height: 0 });
-  useEffect(() => {
-    if (element === null) return;
-    const observer = new ResizeObserver(() => setSize({ width: element.clientWidth, height: element.clientHeight }));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, [element]);
-  return [setElement, size, element];
-}
-
-function useSpace(): boolean {
-  const [down, setDown] = useState(false);
-  useEffect(() => {
-    const on = (event: KeyboardEvent) => event.key === ' ' && setDown(event.type === 'keydown');
-    const off = () => setDown(false);
-    window.addEventListener('keydown', on);
-    window.addEventListener('keyup', on);
-    window.addEventListener('blur', off);
-    return () => {
-      window.removeEventListener('keydown', on);
-      window.removeEventListener('keyup', on);
-      window.removeEventListener('blur', off);
-    };
-  }, []);
-  return down;
-}
-
-function BoxShape({ item, view, labels, selected }: { item: SheetBox; view: View; labels: readonly LabelView[]; selected: boolean }) {
-  const at = onScreen(view, item.box);
-  const color = colorOf(labels, item.label);
-  const key = labels.find((l) => l.name === item.label)?.key;
-  const tiny = at.width < TINY && !selected && key;
-  const sure = item.score === null || item.confirmed ? '' : ` ${percent(item.score)}`;
-  const dash = item.confirmed ? [] : [6, 4];
-  return (
-    <>
-      <Rect {...at} stroke="#000000" opacity={0.6} strokeWidth={selected ? 5 : 4} />
-      <Rect {...at} stroke={lifted(color)} strokeWidth={selected ? 3 : 2} dash={dash} />
-      {selected && <Rect {...at} fill={color} opacity={0.16} />}
-      <Label x={at.x - 1} y={at.y > 16 ? at.y - 16 : at.y} opacity={selected ? 1 : 0.92}>
-        <Tag fill={color} />
-        <Text
-          text={tiny ? key : spoken(item.label) + sure}
-          fill={inkOn(color)}
-          fontSize={11}
-          fontStyle={item.confirmed ? 'bold' : 'normal'}
-          fontFamily="system-ui, sans-serif"
-          padding={2.5}
-        />
-      </Label>
-      {selected &&
-        geometry.HANDLES.map((handle) => {
-          const p = geometry.handlePoint(item.box, handle);
-          return (
-            <Rect
-              key={handle}
-              x={view.x + p.x * view.scale - HANDLE / 2}
-              y={view.y + p.y * view.scale - HANDLE / 2}
-              width={HANDLE}
-              height={HANDLE}
-              fill="#ffffff"
-              stroke="#111111"
-              strokeWidth={1.5}
-            />
-          );
-        })}
-    </>
-  );
-}
-
-export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }: Props) {
+export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, look, onZoom }: Props) {
   const [holder, pane, element] = usePane();
   const [chosen, setChosen] = useState<{ frame: string; view: View } | null>(null);
   const [gesture, setGesture] = useState<Gesture | null>(null);
   const [pointer, setPointer] = useState<Point | null>(null);
   const space = useSpace();
   const counter = useRef(0);
+  const ground = useRef<Konva.Layer>(null);
   const fitted = geometry.fit(frame, pane);
   const view = chosen?.frame === frame.id ? chosen.view : fitted;
   const setView = (next: View) => setChosen({ frame: frame.id, view: next });
@@ -156,6 +92,11 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
     focus: () => element?.focus({ preventScroll: true }),
     middle: () => geometry.toFrame(view, { x: pane.width / 2, y: pane.height / 2 }),
   }));
+
+  useEffect(() => {
+    const drawn = ground.current?.getNativeCanvasElement();
+    if (drawn) drawn.style.filter = `brightness(${look.brightness}) contrast(${look.contrast})`;
+  }, [look]);
 
   // Whoever comes to a frame can use the keys at once.
   useEffect(() => {
@@ -180,6 +121,22 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
   };
   const run = () => `drag-${(counter.current += 1)}`;
 
+  /** The point of the selected box's mask under `at`, or a new one on the side under it. */
+  const bendAt = (at: Point): { id: string; mask: Mask; point: Place } | null => {
+    const current = selectedBox(editor);
+    if (!current?.mask) return null;
+    const point = masks.pointAt(current.mask, at, reach);
+    if (point) return { id: current.id, mask: current.mask, point };
+    const side = masks.sideAt(current.mask, at, SIDE / view.scale);
+    return side && { id: current.id, mask: masks.insertPoint(current.mask, side, masks.spot(at, frame)), point: side };
+  };
+
+  const trace = (at: Point) => {
+    const first = editor.path?.[0];
+    const closes = first && (editor.path?.length ?? 0) >= masks.FEWEST && Math.hypot(first[0] - at.x, first[1] - at.y) <= reach;
+    dispatch(closes ? { do: 'close', id: newId() } : { do: 'trace', at: masks.spot(at, frame) });
+  };
+
   const begin = (event: PointerEvent<HTMLDivElement>): Gesture | null => {
     const screen = locate(event);
     if (event.button === 1 || space) return { kind: 'pan', from: screen, view };
@@ -187,7 +144,9 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
     const at = geometry.toFrame(view, screen);
     if (editor.drawing || editor.hidden) return { kind: 'draw', from: at, mode: editor.drawing };
     const current = selectedBox(editor);
-    const handle = current && geometry.handleAt(current.box, at, reach);
+    const bent = bendAt(at);
+    if (bent) return { kind: 'bend', from: at, ...bent, run: run() };
+    const handle = current && !current.mask && geometry.handleAt(current.box, at, reach);
     if (current && handle) return { kind: 'resize', from: at, id: current.id, box: current.box, run: run(), handle };
     const hit = geometry.boxAt(boxes, at, 2 / view.scale);
     if (!hit) return { kind: 'draw', from: at, mode: false };
@@ -195,12 +154,18 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
   };
 
   const down = (event: PointerEvent<HTMLDivElement>) => {
+    if (editor.path && event.button === 0 && !space) {
+      event.preventDefault();
+      event.currentTarget.focus({ preventScroll: true });
+      return trace(geometry.toFrame(view, locate(event)));
+    }
     const next = begin(event);
     if (next === null) return;
     event.preventDefault();
     event.currentTarget.focus({ preventScroll: true });
     event.currentTarget.setPointerCapture(event.pointerId);
     if (next.kind === 'move') dispatch({ do: 'select', id: next.id });
+    if (next.kind === 'bend') dispatch({ do: 'pick', point: next.point });
     if (next.kind === 'draw' && !next.mode) dispatch({ do: 'select', id: null });
     setGesture(next);
   };
@@ -218,6 +183,10 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
     const dx = at.x - gesture.from.x;
     const dy = at.y - gesture.from.y;
     if (editor.run !== gesture.run && Math.hypot(dx, dy) * view.scale < SLIP) return;
+    if (gesture.kind === 'bend') {
+      const mask = masks.setPoint(gesture.mask, gesture.point, masks.spot(at, frame));
+      return dispatch({ do: 'bend', id: gesture.id, mask, point: gesture.point, run: gesture.run });
+    }
     const box =
       gesture.kind === 'move' ? geometry.move(gesture.box, dx, dy, frame) : geometry.resize(gesture.box, gesture.handle, dx, dy, frame);
     dispatch({ do: 'place', id: gesture.id, box, run: gesture.run });
@@ -238,12 +207,13 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
 
   const cursor = (): string => {
     if (space || gesture?.kind === 'pan') return gesture ? 'grabbing' : 'grab';
-    if (editor.drawing) return 'crosshair';
+    if (editor.drawing || editor.path) return 'crosshair';
     if (gesture?.kind === 'resize') return CURSORS[gesture.handle];
     if (pointer === null) return 'default';
     const at = geometry.toFrame(view, pointer);
     const current = selectedBox(editor);
-    const handle = current && geometry.handleAt(current.box, at, reach);
+    if (bendAt(at)) return 'crosshair';
+    const handle = current && !current.mask && geometry.handleAt(current.box, at, reach);
     if (handle) return CURSORS[handle];
     return geometry.boxAt(boxes, at, 2 / view.scale) ? 'move' : 'crosshair';
   };
@@ -268,21 +238,25 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, onZoom }
       data-view={`${view.x.toFixed(2)} ${view.y.toFixed(2)} ${view.scale.toFixed(5)}`}
     >
       <Stage width={pane.width} height={pane.height} listening={false}>
-        <Layer imageSmoothingEnabled={view.scale < SQUARES}>
+        <Layer ref={ground} imageSmoothingEnabled={view.scale < SQUARES}>
           {picture && <KonvaImage image={picture} {...onScreen(view, [0, 0, frame.width, frame.height])} />}
         </Layer>
         <Layer>
           {!editor.hidden &&
             order.map((item) => (
-              <BoxShape key={item.id} item={item} view={view} labels={labels} selected={item.id === editor.selected} />
+              <BoxShape
+                key={item.id}
+                item={item}
+                view={view}
+                labels={labels}
+                selected={item.id === editor.selected}
+                faint={faint(item, least)}
+                point={editor.point}
+              />
             ))}
           {drawn && <Rect {...onScreen(view, drawn)} stroke={lifted(colorOf(labels, editor.label))} strokeWidth={2} />}
-          {editor.drawing && pointer && !gesture && (
-            <>
-              <Line points={[0, pointer.y, pane.width, pointer.y]} stroke="#ffffff" opacity={0.6} strokeWidth={1} />
-              <Line points={[pointer.x, 0, pointer.x, pane.height]} stroke="#ffffff" opacity={0.6} strokeWidth={1} />
-            </>
-          )}
+          {editor.path && <PathShape path={editor.path} view={view} color={colorOf(labels, editor.label)} pointer={pointer} />}
+          {editor.drawing && pointer && !gesture && <Crosshair at={pointer} {...pane} />}
         </Layer>
       </Stage>
     </div>

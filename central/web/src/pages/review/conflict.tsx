@@ -13,7 +13,7 @@ interface Props {
 }
 
 export function Conflict({ mine, theirs, labels, choose }: Props) {
-  const mineIs = mine.action === 'skip' ? 'skipped' : many(mine.boxes.length, 'box', 'boxes');
+  const mineIs = mine.action !== 'label' ? 'skipped' : many(mine.boxes.length, 'box', 'boxes');
   const theirsIs = theirs.state === 'skipped' ? 'skipped' : many(theirs.boxes.length, 'box', 'boxes');
   return (
     <Modal

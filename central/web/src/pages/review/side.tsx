@@ -1,46 +1,39 @@
 import { Button } from '@mantine/core';
-import { IconCheck, IconPlayerSkipForward } from '@tabler/icons-react';
+import { IconCheck, IconPlayerSkipForward, IconQuestionMark } from '@tabler/icons-react';
 import { useEffect, useRef, type Dispatch } from 'react';
-import type { FrameView, LabelView } from '../../api/schema';
-import { colorOf, inkOn } from '../../lib/color';
+import type { FrameView, LabelView, TagView } from '../../api/schema';
+import { colorOf } from '../../lib/color';
 import { selectedBox, sheetOf, type Action, type Editor } from '../../lib/editor';
 import { percent, score, short, spoken } from '../../lib/format';
-import type { SheetBox } from '../../lib/sheet';
+import { faint, type SheetBox } from '../../lib/sheet';
 import { Key } from '../../parts/say';
+import { Labels, Least, Looked, Tags } from './choices';
 
-function Labels({ labels, active, choose }: { labels: readonly LabelView[]; active: string; choose: (label: string) => void }) {
-  return (
-    <div className="chips" role="group" aria-label="Label">
-      {labels.map((l) => (
-        <button
-          key={l.name}
-          type="button"
-          className="chip"
-          aria-pressed={l.name === active}
-          onClick={() => choose(l.name)}
-        >
-          <span className="swatch" style={{ background: l.color, color: inkOn(l.color) }}>
-            {l.key}
-          </span>
-          {spoken(l.name)}
-        </button>
-      ))}
-    </div>
-  );
+interface LineProps {
+  readonly item: SheetBox;
+  readonly labels: readonly LabelView[];
+  readonly selected: boolean;
+  readonly dropped: boolean;
+  readonly choose: () => void;
 }
 
-function BoxLine({ item, labels, selected, choose }: { item: SheetBox; labels: readonly LabelView[]; selected: boolean; choose: () => void }) {
+function BoxLine({ item, labels, selected, dropped, choose }: LineProps) {
   const line = useRef<HTMLButtonElement>(null);
   useEffect(() => {
     if (selected) line.current?.scrollIntoView({ block: 'nearest' });
   }, [selected]);
   const color = colorOf(labels, item.label);
+  const from = item.source === 'node' || item.source === 'person' ? 'proposal' : item.source;
+  const told = item.confirmed ? (item.source === 'person' ? 'drawn' : 'label') : dropped ? 'dropped' : from;
   return (
     <li>
-      <button ref={line} type="button" className="box-line" aria-pressed={selected} onClick={choose}>
+      <button ref={line} type="button" className="box-line" data-dropped={dropped} aria-pressed={selected} onClick={choose}>
         <span className="box-mark" data-sure={item.confirmed} style={{ borderColor: color }} aria-hidden />
-        <span>{spoken(item.label)}</span>
-        <span className="dim box-source">{item.confirmed ? (item.source === 'person' ? 'drawn' : 'label') : 'proposal'}</span>
+        <span>
+          {spoken(item.label)}
+          {item.mask && <span className="dim small"> mask</span>}
+        </span>
+        <span className="dim box-source">{told}</span>
         <span className="num dim">{item.score === null ? '' : percent(item.score)}</span>
       </button>
     </li>
@@ -84,85 +77,75 @@ interface Props {
   readonly editor: Editor;
   readonly dispatch: Dispatch<Action>;
   readonly labels: readonly LabelView[];
+  readonly tags: readonly TagView[];
+  readonly least: number;
+  readonly setLeast: (least: number) => void;
   readonly may: boolean;
-  readonly accept: () => void;
-  readonly skip: () => void;
+  readonly finish: (action: 'label' | 'skip' | 'cant_tell') => void;
 }
 
-export function Side({ frame, editor, dispatch, labels, may, accept, skip }: Props) {
+function Act({ may, double, finish }: { may: boolean; double: boolean; finish: Props['finish'] }) {
+  if (!may) return <p className="dim side-act">Your role may look, but not label.</p>;
+  return (
+    <div className="side-act">
+      <Button onClick={() => finish('label')} leftSection={<IconCheck size={17} />} rightSection={<Key>Enter</Key>} fullWidth>
+        {double ? 'Give this opinion' : 'Accept and next'}
+      </Button>
+      <div className="side-pair">
+        <Button onClick={() => finish('skip')} variant="default" leftSection={<IconPlayerSkipForward size={16} />} rightSection={<Key>S</Key>}>
+          Skip
+        </Button>
+        <Button onClick={() => finish('cant_tell')} variant="default" leftSection={<IconQuestionMark size={16} />} rightSection={<Key>U</Key>}>
+          Can’t tell
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+export function Side({ frame, editor, dispatch, labels, tags, least, setLeast, may, finish }: Props) {
   const sheet = sheetOf(editor);
   const current = selectedBox(editor);
   const proposals = sheet.boxes.filter((b) => !b.confirmed).length;
+  const drops = sheet.boxes.filter((b) => faint(b, least)).length;
   const order = [...sheet.boxes].sort((a, b) => a.box[1] - b.box[1] || a.box[0] - b.box[0]);
-  const unlooked = labels.filter((l) => !sheet.completeFor.includes(l.name));
   return (
     <aside className="side" aria-label="Labels of this frame">
-      <section>
-        <h2>{current ? 'Label of the selected box' : 'Label of the next box'}</h2>
-        <Labels labels={labels} active={current?.label ?? editor.label} choose={(label) => dispatch({ do: 'label', label })} />
-      </section>
-      <section className="side-boxes">
-        <h2>
-          Boxes{' '}
-          <span className="dim">
-            {sheet.boxes.length - proposals} labels, {proposals} proposals
-          </span>
-        </h2>
-        {order.length === 0 ? (
-          <p className="dim">No boxes. Drag on the frame to draw one, or accept it as empty.</p>
-        ) : (
-          <ul className="box-list">
-            {order.map((item) => (
-              <BoxLine
-                key={item.id}
-                item={item}
-                labels={labels}
-                selected={item.id === editor.selected}
-                choose={() => dispatch({ do: 'select', id: item.id })}
-              />
-            ))}
-          </ul>
-        )}
-      </section>
-      <section>
-        <h2>
-          I looked for <Key>C</Key>
-        </h2>
-        <div className="chips" role="group" aria-label="Complete for">
-          {labels.map((l) => (
-            <button
-              key={l.name}
-              type="button"
-              className="chip looked"
-              aria-pressed={sheet.completeFor.includes(l.name)}
-              onClick={() => dispatch({ do: 'looked', label: l.name })}
-            >
-              {sheet.completeFor.includes(l.name) ? '✓ ' : ''}
-              {spoken(l.name)}
-            </button>
-          ))}
-        </div>
-        <p className="dim small">
-          {unlooked.length === 0
-            ? 'Complete for all: what has no box is not there.'
-            : `Stays unknown: ${unlooked.map((l) => spoken(l.name)).join(', ')}.`}
-        </p>
-      </section>
-      <Facts frame={frame} />
-      <div className="side-act">
-        {may ? (
-          <>
-            <Button onClick={accept} leftSection={<IconCheck size={17} />} rightSection={<Key>Enter</Key>} fullWidth>
-              Accept and next
-            </Button>
-            <Button onClick={skip} variant="default" leftSection={<IconPlayerSkipForward size={16} />} rightSection={<Key>S</Key>} fullWidth>
-              Skip
-            </Button>
-          </>
-        ) : (
-          <p className="dim">Your role may look, but not label.</p>
-        )}
+      <div className="side-all" tabIndex={-1}>
+        <section>
+          <h2>{current ? 'Label of the selected box' : 'Label of the next box'}</h2>
+          <Labels labels={labels} active={current?.label ?? editor.label} choose={(label) => dispatch({ do: 'label', label })} />
+        </section>
+        <section className="side-boxes">
+          <h2>
+            Boxes{' '}
+            <span className="dim">
+              {sheet.boxes.length - proposals} labels, {proposals} proposals
+            </span>
+          </h2>
+          {order.length === 0 ? (
+            <p className="dim">No boxes. Drag on the frame to draw one, or accept it as empty.</p>
+          ) : (
+            <ul className="box-list">
+              {order.map((item) => (
+                <BoxLine
+                  key={item.id}
+                  item={item}
+                  labels={labels}
+                  selected={item.id === editor.selected}
+                  dropped={faint(item, least)}
+                  choose={() => dispatch({ do: 'select', id: item.id })}
+                />
+              ))}
+            </ul>
+          )}
+        </section>
+        <Least least={least} keeps={sheet.boxes.length - drops} drops={drops} set={setLeast} />
+        <Looked labels={labels} completeFor={sheet.completeFor} toggle={(label) => dispatch({ do: 'looked', label })} />
+        <Tags tags={tags} known={sheet.tags} proposed={frame.tag_proposals} turn={(name) => dispatch({ do: 'tag', name })} />
+        <Facts frame={frame} />
       </div>
+      <Act may={may} double={frame.double} finish={finish} />
     </aside>
   );
 }

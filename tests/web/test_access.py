@@ -1,0 +1,85 @@
+"""Every page in both themes: nothing that keeps people out, and a picture of each to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.web import world
+from tests.web.conftest import ARTIFACTS, ROOT, WAIT_MS, log_in
+
+pytestmark = pytest.mark.web
+AXE: Final = ROOT / "central" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+SIZES: Final = ((1366, 768), (1920, 1080))
+PAGES: Final = {
+    "overview": ("/", ".tile"),
+    "review": ("/review", ".box-line"),
+    "pairs": ("/pairs", ".crop img"),
+    "agreement": ("/agreement", ".opinion img"),
+    "rounds": ("/rounds", ".round"),
+    "packs": ("/packs", ".packs"),
+    "rollouts": ("/rollouts", "h1"),
+    "help": ("/review", ".box-line"),
+}
+ASK: Final = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations
+    .filter(v => ['serious', 'critical'].includes(v.impact))
+    .map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 120)).join(' | ')}`)"""
+
+
+def _axe() -> str:
+    if not AXE.is_file():
+        pytest.skip(f"{AXE.relative_to(ROOT)} is missing; run make web")
+    return AXE.read_text()
+
+
+def _shoot(page: Any, name: str) -> Path:
+    folder = ARTIFACTS / "pages"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
+    page.screenshot(path=path)
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", list(PAGES))
+def test_page__has_nothing_serious(browser: Any, centre: str, name: str, scheme: str) -> None:
+    source = _axe()
+    client, token = log_in(centre, world.NAME)
+    client.close()
+    context = browser.new_context(viewport=dict(zip(("width", "height"), SIZES[0], strict=True)), color_scheme=scheme)
+    context.add_cookies([{"name": "wayside_session", "value": token, "url": centre}])
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    path, sign = PAGES[name]
+    page.goto(centre + path)
+    page.locator(sign).first.wait_for()
+    page.wait_for_load_state("load")
+    if name == "help":
+        page.wait_for_function("document.activeElement.classList.contains('canvas')")
+        page.keyboard.press("?")
+        page.get_by_role("dialog").wait_for()
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(300)
+        _shoot(page, f"{name}-{scheme}-{width}")
+    page.evaluate(source)
+    found = page.evaluate(ASK)
+    context.close()
+    assert found == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_login__has_nothing_serious(browser: Any, centre: str, scheme: str) -> None:
+    source = _axe()
+    context = browser.new_context(viewport={"width": 1366, "height": 768}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(centre)
+    page.get_by_label("Name").wait_for()
+    _shoot(page, f"login-{scheme}-1366")
+    page.evaluate(source)
+    found = page.evaluate(ASK)
+    context.close()
+    assert found == []
