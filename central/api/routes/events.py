@@ -37,7 +37,8 @@ async def stream(
         yield ": here\n\n"
         while True:
             try:
-                kinds = await asyncio.wait_for(subscriber.take(), heartbeat)
+                async with asyncio.timeout(heartbeat):
+                    kinds = await subscriber.take()
             except TimeoutError:
                 yield ": here\n\n"
             else:
