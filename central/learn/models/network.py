@@ -88,6 +88,11 @@ class Network(nn.Module):
         self.tags: TagHead | None = TagHead(size.widths[3], len(config.tags)) if config.tags else None
         self.heads = {"detect": "detect."} | ({"tags": "tags."} if config.tags else {})
 
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """Return what the detection head sees, ``[B, c, h, w]`` at each stride; its cells are in the order of `cells`."""
+        found: list[Tensor] = self.neck(self.backbone((image.float() - ZERO) * (1 / CONTRAST)))
+        return found
+
     def raw(self, image: Tensor) -> Raw:
         """Return what the losses need; `image` may have any height and width that are multiples of 32."""
         features = self.backbone((image.float() - ZERO) * (1 / CONTRAST))

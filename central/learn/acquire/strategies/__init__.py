@@ -1,0 +1,1 @@
+"""The ways to choose what to ask next, one file each: ``ACQUISITION``."""
