@@ -276,6 +276,34 @@ def history(number: Number, data: Data = None, as_json: Json = False) -> None:
     result(value, as_json, "\n".join(lines))
 
 
+@app.command()
+def effect(
+    number: Number,
+    wave: Annotated[int | None, typer.Option(min=1, help="Only this wave, counted from 1.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show how the nodes fared before, and with the new pack.
+
+    Example: wayside-central rollout effect 3 --wave 1
+    """
+    from central.api import rollouts as views
+    from central.releases.rollout import effect as effects
+
+    async def work(database: Database, _: Settings) -> s.EffectView:
+        async with database.read() as session:
+            row = await actions.load(session, number)
+            return views.effect(await effects.of_nodes(session, row, None if wave is None else wave - 1))
+
+    found: s.EffectView = _run(work, data)
+    lines = [f"{c.figure:<16} {c.before:>10.3f} -> {c.after:>10.3f}  median of {c.nodes} nodes" for c in found.changes]
+    for node in found.nodes:
+        shadow = node.shadow or {}
+        told = f"agreement {shadow['agreement']:.2f}" if shadow.get("agreement") is not None else "no shadow run"
+        lines.append(f"{node.node:<24} wave {node.wave + 1} {node.stage:<9} {told}")
+    result(found, as_json, "\n".join(lines) or "nobody was offered it yet")
+
+
 def _decide(action: Any, number: int, data: Path | None, as_json: bool, *given: Any) -> None:
     async def work(database: Database, _: Settings) -> s.RolloutView:
         await action(database, number, *given)

@@ -20,7 +20,8 @@ COMMANDS = [
     ["node", "add"], ["node", "revoke"], ["broker", "config"], ["broker", "check"], ["broker", "watcher"],
     ["keys", "init"], ["keys", "show"], ["keys", "rotate"], ["train", "blend"],
     ["user", "add"], ["user", "reset"], ["user", "list"], ["pack", "list"], ["pack", "diff"],
-    *(["rollout", name] for name in ("plan", "start", "status", "history", "pause", "resume", "abort", "rollback")),
+    *(["rollout", name] for name in ("plan", "start", "status", "history", "effect")),
+    *(["rollout", name] for name in ("pause", "resume", "abort", "rollback")),
 ]  # fmt: skip
 LATER = [
     ["backup"], ["restore"], ["train", "ssl"],

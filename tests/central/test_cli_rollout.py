@@ -73,6 +73,7 @@ def test_rollout__from_plan_to_history(data: Path) -> None:
     assert [e["to_state"] for e in history if e["kind"] == "state"] == ["running", "paused", "running", "rolling_back"]
     assert told(data, "rollout", "status")["rollouts"][0]["state"] == "rolling_back"
     assert "lunch" in run(data, "rollout", "history", number).stdout
+    assert told(data, "rollout", "effect", number) == {"changes": [], "nodes": []}
 
 
 def test_rollout__start_a_pack_at_once_from_a_file(data: Path, tmp_path: Path) -> None:

@@ -8,6 +8,12 @@ from central.releases.gates import Evidence, NodeEvidence, Verdict
 from central.releases.halting import Rule
 
 LIMIT = 1.3
+LEAST_MS = 2.0
+"""Milliseconds: a slowdown by less is the machine's noise, and no camera of 30 frames per second notices it."""
+
+
+def _ratio(before: float, after: float) -> float:
+    return after / before if after - before >= LEAST_MS or after <= before else 1.0
 
 
 def ratio(node: NodeEvidence) -> float | None:
@@ -16,10 +22,10 @@ def ratio(node: NodeEvidence) -> float | None:
     found = []
     shadow = node.shadow
     if shadow is not None and shadow.latency_before_ms and shadow.latency_after_ms:
-        found.append(shadow.latency_after_ms / shadow.latency_before_ms)
+        found.append(_ratio(shadow.latency_before_ms, shadow.latency_after_ms))
     before, after = node.before.get("latency_p50_ms"), node.after.get("latency_p50_ms")
     if before and after and node.state == "healthy":
-        found.append(after / before)
+        found.append(_ratio(before, after))
     return max(found, default=None)
 
 

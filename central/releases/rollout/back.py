@@ -1,8 +1,8 @@
 """The way back: to each node that got the release the pack that it had, as new signed releases, one per pack.
 
 A node that never began keeps what it has, and so does one that went back by itself and says so. A node whose pack
-before is not known here goes back to the one that counted when the rollout was planned. A node that runs a newer release
-than this rollout's is left alone.
+before is not known here goes back to the one that counted when the rollout was planned. A node that runs a newer
+release than this rollout's is left alone.
 """
 
 from __future__ import annotations

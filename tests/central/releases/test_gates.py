@@ -91,6 +91,8 @@ def test_parity__a_node_that_names_no_step_is_understood_by_its_reason() -> None
     [
         ([node()], "not_enough", None),
         ([node(shadow=seen(latency_before_ms=20, latency_after_ms=22))], "pass", 1.1),
+        ([node(shadow=seen(latency_before_ms=0.7, latency_after_ms=2.1))], "pass", 1.0),
+        ([node(shadow=seen(latency_before_ms=2.1, latency_after_ms=0.7))], "pass", 1 / 3),
         ([node(before={"latency_p50_ms": 10.0}, after={"latency_p50_ms": 20.0})], "fail", 2.0),
         ([node(state="pending", before={"latency_p50_ms": 10.0}, after={"latency_p50_ms": 20.0})], "not_enough", None),
         (
