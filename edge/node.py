@@ -191,7 +191,7 @@ def proof_of(config: NodeConfig) -> Proof:
     """Return what a pack must pass on this node."""
     m, u = config.model, config.updates
     how = (m.backend, m.precision, m.threads)
-    rules = Rules(u.shadow_frames, share=u.shadow_share, slowest=u.max_latency_ratio, least=u.min_agreement)
+    rules = Rules(u.shadow_frames, share=u.shadow_share, slowest=u.max_latency_ratio, least=u.min_kept)
 
     def beside(host: Host, pack: Pack, stop: Stop) -> Shadow:
         return shadow(host, pack, how, rules, stop)

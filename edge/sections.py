@@ -263,8 +263,8 @@ class UpdatesConfig(Section):
     """Most of the time that this may take of one processor."""
     max_latency_ratio: Annotated[float, Field(gt=1)] = 2.5
     """A pack that takes longer than so many times the old one is rolled back."""
-    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """A pack of whose boxes, and the old one's, a smaller share agrees is rolled back; 0 lets all pass."""
+    min_kept: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """A pack that sees less than this share of what the old one is certain of is rolled back; 0 lets all pass."""
 
 
 class MetricsConfig(Section):

@@ -91,7 +91,7 @@ def main() -> None:
             old = opened(before, *how) if before else None
         except (PackError, RuntimeFault):
             old = None
-        tell(True, compared=old is not None)
+        tell(True, compared=old is not None, labels=list(new.labels))
         serve(old, new, sys.stdin.buffer)
     except (PackError, RuntimeFault) as error:
         tell(False, reason=str(error))

@@ -14,8 +14,10 @@ from protocols.messages import MAX_SHADOWED, Shadow, ShadowCamera
 
 IOU: Final = 0.5
 """From which two boxes are of the same object."""
+CERTAIN: Final = 0.5
+"""Score from which the old pack is certain of a box."""
 ENOUGH: Final = 20
-"""Boxes of either pack, in all frames together, from which too little agreement is no accident."""
+"""Such boxes, in all frames together, from which it is no accident that the new pack misses them."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -76,9 +78,14 @@ class _Sums:
 
 
 class Comparison:
-    """Grows by a frame at a time."""
+    """Grows by a frame at a time. `known`: labels of the new pack; None: all.
 
-    def __init__(self) -> None:
+    `certain` counts the boxes that the old pack is certain of, of labels that the new one knows, and `kept` those of
+    them that the new one reports too."""
+
+    def __init__(self, known: frozenset[str] | None = None) -> None:
+        self.certain = self.kept = 0
+        self._known = known
         self._all = _Sums()
         self._cameras: dict[str, _Sums] = {}
         self._ms: list[tuple[float, float]] = []
@@ -92,7 +99,37 @@ class Comparison:
         """Count one frame of `camera`."""
         for sums in (self._all, self._cameras.setdefault(camera, _Sums())):
             sums.add(before, after)
+        sure = self._certain(before)
+        self.certain += len(sure.boxes)
+        self.kept += matches(sure, after)
         self._ms.append((before.ms, after.ms))
+
+    def _certain(self, before: Seen) -> Seen:
+        rows = [
+            i
+            for i, label in enumerate(before.labels)
+            if before.scores[i] >= CERTAIN and (self._known is None or label in self._known)
+        ]
+        return Seen(
+            before.ms, [before.boxes[i] for i in rows], [before.scores[i] for i in rows],
+            [before.labels[i] for i in rows],
+        )  # fmt: skip
+
+    def verdict(self, slowest: float, least: float) -> str:
+        """Say why the new pack must not run; empty where it may.
+
+        `slowest`: latency over that of the old pack, at most; `least`: share that it must keep of what the old pack is
+        certain of. These catch a pack that is broken on this node; whether one is better is judged at the centre, over
+        many nodes.
+        """
+        seen = self.report()
+        before, after = seen.latency_before_ms, seen.latency_after_ms
+        if before and after and after > slowest * before:
+            times = f"{after / before:.1f} times as slow as the pack before"
+            return f"{times} ({after:.0f} ms, was {before:.0f}), {slowest:g} allowed"
+        if self.certain < ENOUGH or self.kept >= least * self.certain:
+            return ""
+        return f"it sees {self.kept} of {self.certain} boxes of which the pack before is certain, {least:.0%} wanted"
 
     def report(self) -> Shadow:
         """Return what there is to say."""
@@ -111,21 +148,3 @@ def _of(name: str, sums: _Sums) -> ShadowCamera:
         camera=name, frames=sums.frames, agreement=sums.agreement, score_shift=sums.score_shift,
         boxes_before=len(sums.before), boxes_after=len(sums.after),
     )  # fmt: skip
-
-
-def verdict(seen: Shadow, slowest: float, least: float) -> str:
-    """Say why a pack that was seen like that must not run; empty where it may.
-
-    `slowest`: latency over that of the old pack, at most; `least`: agreement, where there were boxes enough to tell.
-    These catch a pack that is broken on this node; whether one is better is judged at the centre, over many nodes.
-    """
-    before, after = seen.latency_before_ms, seen.latency_after_ms
-    if before and after and after > slowest * before:
-        times = f"{after / before:.1f} times as slow as the pack before"
-        return f"{times} ({after:.0f} ms, was {before:.0f}), {slowest:g} allowed"
-    if seen.agreement is None or max(seen.boxes_before, seen.boxes_after) < ENOUGH or seen.agreement >= least:
-        return ""
-    return (
-        f"it sees something else: {seen.boxes_after} boxes where the pack before had {seen.boxes_before}, "
-        f"agreement {seen.agreement:.2f}, {least:g} wanted"
-    )

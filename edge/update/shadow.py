@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edge.update import Host, UpdateError
 from edge.update.child import Child
-from edge.update.compare import Comparison, Seen, verdict
+from edge.update.compare import Comparison, Seen
 from protocols.messages import Shadow
 from protocols.pack import Pack
 
@@ -40,7 +40,7 @@ WAIT_S: Final = 1.0
 @dataclass(frozen=True)
 class Rules:
     """How a shadow run goes. frames: how many; seconds: at most, once there was one; share: of the time, in which the
-    other process may work; slowest, least: what `edge.update.compare.verdict` goes by."""
+    other process may work; slowest, least: what `Comparison.verdict` goes by."""
 
     frames: int = 20
     seconds: float = 60.0
@@ -62,12 +62,14 @@ def shadow(
     backend, precision, threads = how
     old = host.running()
     with Child("shadowing", module, str(old.folder), str(new.folder), backend, precision, str(threads)) as child:
-        twice = bool(child.ask(timeout=OPEN_S, what="open").get("compared"))
-        seen = _compared(host, child, rules, stop)
-    if not twice:
+        ready = child.ask(timeout=OPEN_S, what="open")
+        comparison = Comparison(frozenset(map(str, ready.get("labels", ()))))
+        _compare(comparison, host, child, rules, stop)
+    seen = comparison.report()
+    if not ready.get("compared"):
         log.warning("the pack that runs does not open twice; the new one is compared with nothing")
-        seen = Shadow(frames=seen.frames, boxes_after=seen.boxes_after, latency_after_ms=seen.latency_after_ms)
-    problem = verdict(seen, rules.slowest, rules.least)
+        return Shadow(frames=seen.frames, boxes_after=seen.boxes_after, latency_after_ms=seen.latency_after_ms)
+    problem = comparison.verdict(rules.slowest, rules.least)
     if problem:
         raise RefusedError(f"shadowing: {problem}", seen)
     return seen
@@ -81,8 +83,8 @@ class RefusedError(UpdateError):
         self.seen = seen
 
 
-def _compared(host: Host, child: Child, rules: Rules, stop: Callable[[], bool]) -> Shadow:
-    comparison, had = Comparison(), set[str]()
+def _compare(comparison: Comparison, host: Host, child: Child, rules: Rules, stop: Callable[[], bool]) -> None:
+    had = set[str]()
     began = last = time.monotonic()
     while comparison.frames < rules.frames:
         if stop():
@@ -101,7 +103,6 @@ def _compared(host: Host, child: Child, rules: Rules, stop: Callable[[], bool]) 
         last = time.monotonic()
         comparison.add(camera, before, after)
         time.sleep(min(rules.hang, (last - asked) * (1 / rules.share - 1)))
-    return comparison.report()
 
 
 def _asked(child: Child, image: NDArray[np.uint8], hang: float) -> tuple[Seen, Seen]:

@@ -127,7 +127,7 @@ BAD = [
     ("nan", "checking: boxes is not what it was"),
     ("shape", "checking: boxes is not what it was"),
     ("slow", "times as slow as the pack before"),
-    ("worse", "it sees something else"),
+    ("worse", "boxes of which the pack before is certain"),
     ("later-raise", "shadowing: RuntimeFault: planted"),
     ("later-nan", "not finite"),
 ]

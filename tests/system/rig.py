@@ -173,7 +173,7 @@ class Node(Running):
                         "backoff_cap_s": 0.5, "receipt_timeout_s": 3,
                     },
                     "model": {"pack": str(self.pack)},
-                    "updates": {"root": str(root)},
+                    "updates": {"root": str(root), "shadow_frames": 5, "shadow_share": 1},
                     "cameras": {"gate": {"source": self.source, "fps": 5, "loop": True}},
                     "policy": {"frames_per_hour": self.per_hour, "min_gap_s": 0.1},
                     "metrics": {"health_interval_s": 0.5},

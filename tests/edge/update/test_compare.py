@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.update.compare import ENOUGH, Comparison, Seen, matches, verdict
+from edge.update.compare import ENOUGH, Comparison, Seen, matches
 from protocols.messages import Shadow
 
 A, B, FAR = (0.0, 0.0, 10.0, 10.0), (0.0, 0.0, 10.0, 9.0), (50.0, 50.0, 60.0, 60.0)
@@ -51,21 +51,29 @@ def test_report__nothing_to_compare() -> None:
     assert Comparison().report() == Shadow(frames=0)
 
 
-MANY = {"frames": 20, "boxes_before": ENOUGH, "boxes_after": ENOUGH}
-
-
 @pytest.mark.parametrize(
-    ("shadow", "said"),
+    ("before", "after", "known", "said"),
     [
-        (Shadow(frames=0), ""),
-        (Shadow(**MANY, agreement=0.9, latency_before_ms=10, latency_after_ms=24), ""),
-        (Shadow(**MANY, agreement=0.9, latency_before_ms=10, latency_after_ms=30), "3.0 times as slow"),
-        (Shadow(**MANY, agreement=0.1), "agreement 0.10, 0.2 wanted"),
-        (Shadow(frames=20, boxes_before=ENOUGH, boxes_after=0, agreement=0.0), "0 boxes where the pack before had 20"),
-        (Shadow(frames=20, boxes_before=3, boxes_after=0, agreement=0.0), ""),
+        (seen(A), seen(A), None, ""),
+        (seen(A, ms=10), seen(A, ms=24), None, ""),
+        (seen(A, ms=10), seen(A, ms=30), None, "3.0 times as slow"),
+        (seen(A), seen(), None, "it sees 0 of 20 boxes"),
+        (seen(A), seen(A, label="bus"), None, "it sees 0 of 20 boxes"),
+        (seen(A), seen(FAR, label="bus"), frozenset({"bus"}), ""),
+        (seen(A, score=0.4), seen(), None, ""),
+        (seen(), seen(A, FAR), None, ""),
     ],
 )
-def test_verdict(shadow: Shadow, said: str) -> None:
-    found = verdict(shadow, 2.5, 0.2)
+def test_verdict(before: Seen, after: Seen, known: frozenset[str] | None, said: str) -> None:
+    made = Comparison(known)
+    for _ in range(ENOUGH):
+        made.add("a", before, after)
+    found = made.verdict(2.5, 0.2)
     assert said in found
     assert bool(found) == bool(said)
+
+
+def test_verdict__too_little_to_tell() -> None:
+    made = Comparison()
+    made.add("a", seen(A), seen())
+    assert made.verdict(2.5, 0.2) == ""
