@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,8 +129,10 @@ def bare(node: BrokerAddress, centre: BrokerAddress, size: int, seconds: float) 
                 process.kill()
 
 
-def centre(data: Path, url: str, workers: int, results: Any) -> None:
-    """Be a centre until killed."""
+def centre(data: Path, url: str, workers: int, results: Any, plant: Callable[[], None] | None) -> None:
+    """Be a centre until killed, with a bug where `plant` plants one."""
+    if plant is not None:
+        plant()
 
     async def serve() -> None:
         made = await service.start(Settings(data, url, ingest_workers=workers))
@@ -144,10 +146,12 @@ def centre(data: Path, url: str, workers: int, results: Any) -> None:
 
 
 @contextmanager
-def serving(data: Path, url: str, workers: int = 1) -> Iterator[int]:
+def serving(
+    data: Path, url: str, workers: int = 1, plant: Callable[[], None] | None = None
+) -> Iterator[int]:  # fmt: skip
     """A centre in a process of its own, whose number this is."""
     results = SPAWN.Queue()
-    process = SPAWN.Process(target=centre, args=(data, url, workers, results))
+    process = SPAWN.Process(target=centre, args=(data, url, workers, results, plant))
     process.start()
     try:
         results.get(timeout=60)

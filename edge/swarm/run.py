@@ -19,6 +19,8 @@ from edge.swarm.node import Place, SimulatedNode, Traffic
 
 LOOK_S: Final = 5.0
 """Between looks at the centre's memory, and between lines of progress."""
+LOOKS: Final = 20
+"""Of a short run, at least."""
 WARM: Final = 0.2
 """Share of the looks that count as warming up."""
 CONNECTS_PER_S: Final = 200.0
@@ -116,9 +118,10 @@ async def _look(
     tell: Callable[[str], None],
 ) -> None:  # fmt: skip
     told = time.monotonic()
+    pause = min(LOOK_S, (until - told) / LOOKS)
     while time.monotonic() < until and not over():
         await asyncio.sleep(min(0.1, max(0.0, until - time.monotonic())))
-        if time.monotonic() - told >= LOOK_S:
+        if time.monotonic() - told >= pause:
             told = time.monotonic()
             if watched:
                 watched.look()
