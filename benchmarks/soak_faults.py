@@ -1,4 +1,5 @@
-"""The long set of faults: 200 kills and 20,000 frames, every system call of ingest, 100,000 hostile payloads.
+"""The long set of faults: 200 kills and 20,000 frames, every system call of ingest and of updates, 100,000 hostile
+payloads, 10,000 spoiled signatures.
 
     python -m benchmarks.soak_faults [--minutes 0] [--kills 200] [--frames 20000] [--payloads 100000]
 
@@ -44,6 +45,9 @@ def main() -> int:
         answer: dict[str, Any] = {
             "kills": call("tests.faults.kills", "--kills", str(given.kills), "--frames", str(given.frames)),
             "calls": call("tests.faults.every_call", scratch),
+            "updates": call("tests.faults.every_update", f"{scratch}/updates"),
+            "trust": call("tests.faults.mutated_trust", "--count", "10000", "--json"),
+            "hostile": call("tests.faults.hostile_packs", "--json"),
             "bytes": call("benchmarks.fuzz", "--count", str(given.payloads)),
         }
     answer["ok"] = all(part["ok"] for part in answer.values())
