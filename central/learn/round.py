@@ -36,6 +36,7 @@ from central.learn.rounding import FRAMES, round_network
 from central.learn.snapshot import Frozen
 from central.learn.start import StartError, network_from, read_pack
 from central.releases.compare import camera_metrics
+from central.releases.offers import counts
 from central.releases.registry import register
 from central.store import blobs as blob_store
 from central.store import database as databases
@@ -172,7 +173,7 @@ async def _plan(database: Database, settled: settings.Settings, round_id: str, o
 async def _parent(database: Database, settled: settings.Settings) -> Pack:
     """Return the pack of the newest release that training can start from; else the one of the settings."""
     async with database.read() as session:
-        addresses = list(await session.scalars(select(Release.pack).order_by(Release.number.desc())))
+        addresses = list(await session.scalars(select(Release.pack).where(counts()).order_by(Release.number.desc())))
     for address in addresses:
         try:
             pack = open_folder(settled.packs / address)

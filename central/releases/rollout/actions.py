@@ -64,9 +64,11 @@ async def create(database: Database, pack: str, raw: Mapping[str, Any], by: str,
         return row.id
 
 
-async def load(session: AsyncSession, rollout: int) -> Rollout:
-    """Return the rollout with its waves and nodes. Raises RolloutError where there is none."""
-    row = await session.get(Rollout, rollout, options=[selectinload(Rollout.waves), selectinload(Rollout.nodes)])
+async def load(session: AsyncSession, rollout: int, lock: bool = False) -> Rollout:
+    """Return the rollout with its waves and nodes; `lock`: nobody else changes it until the transaction ends, on a
+    database that has several writers. Raises RolloutError where there is none."""
+    options = [selectinload(Rollout.waves), selectinload(Rollout.nodes)]
+    row = await session.get(Rollout, rollout, options=options, with_for_update=True if lock else None)
     if row is None:
         raise RolloutError(f"no rollout {rollout}; see 'wayside-central rollout status'")
     return row
@@ -74,7 +76,7 @@ async def load(session: AsyncSession, rollout: int) -> Rollout:
 
 async def _held(session: AsyncSession, revision: int | None, rollout: int) -> Rollout:
     """Return the rollout, which nobody changed since `revision`. Raises StaleError."""
-    row = await load(session, rollout)
+    row = await load(session, rollout, lock=True)
     if revision is not None and row.revision != revision:
         raise StaleError(
             f"rollout {rollout} was changed meanwhile: it is {row.state.replace('_', ' ')} at revision {row.revision}, "
@@ -99,8 +101,19 @@ async def start(database: Database, rollout: int, revision: int | None, by: str,
         row = await _held(session, revision, rollout)
         target = state.after("start", row.state)
         await _alone(session, row)
+        await _joined(session, row)
         row.started = utc_now()
         history.change(session, row, target, reason or "started", utc_now(), by)
+
+
+async def _joined(session: AsyncSession, row: Rollout) -> None:
+    """Put nodes that came after it was planned into the last wave, where the plan has every node."""
+    if not row.fleet:
+        return
+    known, last = {n.node for n in row.nodes}, row.waves[-1]
+    for name in await session.scalars(select(Node.name).order_by(Node.name)):
+        if name not in known:
+            row.nodes.append(RolloutNode(node=name, wave=last.number, group=last.group))
 
 
 async def pause(database: Database, rollout: int, revision: int | None, by: str, reason: str = "") -> None:

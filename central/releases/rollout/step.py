@@ -64,7 +64,7 @@ class Look:
 
 async def load(session: AsyncSession, number: int) -> Look:
     """Return rollout `number` with everything that is looked at. Raises RolloutError where there is none."""
-    rollout = await actions.load(session, number)
+    rollout = await actions.load(session, number, lock=True)
     names = [row.node for row in rollout.nodes]
     found = await session.scalars(select(Node).where(Node.name.in_(names)).options(selectinload(Node.cameras)))
     nodes = {node.name: node for node in found}

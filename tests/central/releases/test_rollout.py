@@ -222,6 +222,17 @@ async def test_abort__nobody_else_is_offered_it_and_those_who_have_it_keep_it(db
     assert (await world.rollout(number)).release in world.revoked
 
 
+async def test_start__a_node_that_came_after_the_plan_is_in_the_last_wave(db: Database) -> None:
+    world = fleet(db, 3)
+    await world.begin()
+    number = await actions.create(db, NEW, {"waves": [1]}, "anna")
+    async with db.write() as session:
+        session.add(Node(name="n99", site="south"))
+    await actions.start(db, number, None, "anna")
+    row = next(n for n in (await world.rollout(number)).nodes if n.node == "n99")
+    assert (row.wave, row.stage) == (1, "waiting")
+
+
 async def test_rollback__brings_everybody_back_from_a_rollout_that_was_done(db: Database) -> None:
     world = fleet(db, 6)
     await world.begin()
