@@ -73,8 +73,10 @@ class Settings(BaseSettings):
         "this machine's where empty.",
     )  # fmt: skip
     ingest_workers: int = Field(
-        1, ge=1, le=8, description="Processes that take frames in, where the broker can share them out (MQTT 5)."
-    )
+        0, ge=0, le=8,
+        description="Processes that take frames in, where the broker can share them out (MQTT 5); 0: with our own "
+        "Mosquitto one for every two cores, at most 4.",
+    )  # fmt: skip
     homeassistant: bool = Field(False, description="Announce every node to Home Assistant, through the same broker.")
     prefix: str = Field(topics.DEFAULT_PREFIX, description="First levels of every MQTT topic.")
     host: str = Field(
