@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 import uuid
 from collections.abc import Callable, Coroutine
@@ -49,6 +50,8 @@ SWEEP_S: Final = 5.0
 ONLINE_AFTER_S: Final = 100.0
 """Seconds of silence, where the settings do not say: three health messages and some."""
 COMMAND_S: Final = 5.0
+MAX_WORKERS: Final = 4
+"""Processes that take frames in, where nobody says how many: one database takes what they commit."""
 AGAIN_S: Final = 1.0
 """Before a part that failed is started again."""
 
@@ -194,9 +197,16 @@ def _secret(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else str(value.get_secret_value())
 
 
+def _automatic(broker: Broker) -> int:
+    """Return how many processes are worth it: one needs a core, and so do the broker and the rest of the centre."""
+    if broker.kind != "mosquitto":
+        return 1  # whether another one can share is only known once it is asked
+    return max(1, min(MAX_WORKERS, (os.cpu_count() or 1) // 2))
+
+
 def _workers(settings: ServiceSettings, url: str, broker: Broker, notify: Notifier) -> Workers | None:
     """Return the workers that the settings ask for, None where there are none or the broker cannot share."""
-    count = getattr(settings, "ingest_workers", 1)
+    count = getattr(settings, "ingest_workers", 1) or _automatic(broker)
     if count == 1:
         return None
     if broker.kind == "embedded":

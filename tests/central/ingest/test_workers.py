@@ -8,6 +8,7 @@ import queue
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,3 +130,14 @@ async def test_link__a_broker_without_mqtt_5_gives_everything_to_the_first(tmp_p
     assert made.part == "all"
     await made.stop()
     await broker.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "cores", "expected"),
+    [("mosquitto", 2, 1), ("mosquitto", 5, 2), ("mosquitto", 64, 4), ("mosquitto", None, 1), ("given", 64, 1)],
+)
+def test_workers__as_many_as_the_machine_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, kind: str, cores: int | None, expected: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert service_module._automatic(SimpleNamespace(kind=kind)) == expected  # type: ignore[arg-type]
