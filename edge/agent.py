@@ -36,6 +36,7 @@ from edge.runtime import RuntimeFault
 from edge.samples import samples
 from edge.sources import Frame
 from edge.spool import Spool
+from edge.tap import Tap
 from edge.update import Runner, pointer
 from edge.update.updater import Updater
 from protocols.codec import CodecError
@@ -89,14 +90,14 @@ class Agent:
         self._runner = runner
         self._next_runner: Runner | None = None
         self._last_runner: Runner | None = None
+        self._told_pack = runner.pack.address
+        """What presence and health name: not a pack that is on trial."""
         self._open = outside.open
         self._origin = Origin(config.node, config.site, boot)
         self._sequence = 0
         self._busy = False
         self._writing: queue.Queue[Kept | None] = queue.Queue(WRITING)
-        self._tap: queue.Queue[tuple[str, Image]] | None = None
-        self._not_of: Collection[str] = ()
-        self._taps = threading.Lock()
+        self._tap = Tap()
         self._stopping, self._swapped = threading.Event(), threading.Event()
         self._ending: Ending = "stopped"
         self.updater = outside.updater(self)
@@ -219,7 +220,7 @@ class Agent:
                 expected = isinstance(error, RuntimeFault)
                 log.error("a frame could not be assessed", camera=camera.name, reason=str(error), exc_info=not expected)
             return
-        self._feed_tap(camera.name, image)
+        self._tap.feed(camera.name, image)
         if kept is not None:
             camera.meter.selected += 1
             try:
@@ -271,21 +272,7 @@ class Agent:
 
     def live_frame(self, timeout: float, not_of: Collection[str] = ()) -> tuple[str, Image] | None:
         """Return camera and masked image of the next frame that is assessed, of a camera other than `not_of`."""
-        tap: queue.Queue[tuple[str, Image]] = queue.Queue(1)
-        with self._taps:
-            self._tap, self._not_of = tap, frozenset(not_of)
-        try:
-            return tap.get(timeout=timeout)
-        except queue.Empty:
-            return None
-        finally:
-            with self._taps:
-                self._tap = None
-
-    def _feed_tap(self, camera: str, image: Image) -> None:
-        with self._taps:
-            if self._tap is not None and camera not in self._not_of and not self._tap.full():
-                self._tap.put_nowait((camera, image))
+        return self._tap.next(timeout, not_of)
 
     def restart(self) -> None:
         """End `run`, to be started anew."""
@@ -314,7 +301,7 @@ class Agent:
 
     def status(self, state: Presence) -> Status:
         """Return the presence message for `state`."""
-        address = self._runner.pack.address
+        address = self._told_pack
         committed = pointer.read(self.config.data, pointer.CURRENT) == address
         return Status(
             state=state, node=self.config.node, boot=self.boot, time=None if state == "offline" else utc_now(),
@@ -336,7 +323,7 @@ class Agent:
         counters = self.spool.counters
         return Health(
             node=self.config.node, boot=self.boot, time=utc_now(), uptime_s=now - self.started,
-            pack=self._runner.pack.address, spool_frames=len(self.spool), spool_bytes=self.spool.size_bytes,
+            pack=self._told_pack, spool_frames=len(self.spool), spool_bytes=self.spool.size_bytes,
             spool_quota_bytes=self.spool.max_bytes, evicted=self.spool.dropped,
             damaged=self.spool.totals.damaged, parked=self.spool.totals.parked,
             sent=counters.receipted, sent_bytes=counters.receipted_bytes, temperature_c=temperature(), cameras=cameras,
@@ -382,8 +369,11 @@ class Agent:
 
     def report_update(self, update: Update) -> None:
         """Publish a step of an update."""
+        over = update.step in ("committed", "rolled-back")
+        if over:
+            self._told_pack = self._runner.pack.address
         self.link.send("update", update)
-        if update.step in ("committed", "rolled-back"):
+        if over:
             self.link.announce()
 
     def _take_policy(self, policy: Policy) -> None:

@@ -86,8 +86,9 @@ class Updater:
 
     @property
     def committed(self) -> int | None:
-        """Number of the release that runs, if any."""
-        return self.journal.state.committed or None
+        """Number of the release that runs, if any; None while another one only has to do well after a restart."""
+        state = self.journal.state
+        return None if state.active is not None and state.active.proven else state.committed or None
 
     @property
     def problem(self) -> str:

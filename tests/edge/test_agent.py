@@ -573,6 +573,7 @@ def test_update__a_bad_pack_leaves_the_old_one_watching(world: World, name: str)
     thread.join()
     assert world.agent.running().address == world.models[0].pack.address
     assert not world.models[0].closed
+    assert {m.pack for m in [*world.of(Status), *world.of(Health)]} == {world.models[0].pack.address}, "told too early"
 
 
 @pytest.mark.parametrize(
