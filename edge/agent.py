@@ -90,8 +90,7 @@ class Agent:
         self._runner = runner
         self._next_runner: Runner | None = None
         self._last_runner: Runner | None = None
-        self._told_pack = runner.pack.address
-        """What presence and health name: not a pack that is on trial."""
+        self._told_pack = runner.pack.address  # what presence and health name: not a pack that is on trial
         self._open = outside.open
         self._origin = Origin(config.node, config.site, boot)
         self._sequence = 0
