@@ -99,7 +99,8 @@ class Settings(BaseSettings):
         "finer does not travel. 0 leaves networks as they were trained, and updates large.",
     )  # fmt: skip
     node_bytes_per_s: int | None = Field(
-        None, ge=65536,
+        None,
+        ge=65536,
         description="Most bytes per second that one node is sent of packs and what is signed; no limit where absent.",
     )
     webhook_hosts: str = Field(
@@ -119,6 +120,11 @@ class Settings(BaseSettings):
         description="Share of the labelled frames that a second person answers, too, without seeing the first answer.",
     )  # fmt: skip
     propose: bool = Field(True, description="Propose labels anew for waiting frames whenever another pack is released.")
+    propose_every: bool = Field(
+        False,
+        description="Propose here for frames, too, on which the node ran the released pack: looked at twice, with "
+        "tags, and with the labels of the frame before followed.",
+    )
     auto_review: bool = Field(
         False, description="Nobody reviews: proposals above auto_confidence become machine-made labels."
     )

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate import queue, second
 from central.annotate.boxes import MAX_BOXES, LabelBox, mask_of, plain_mask
+from central.annotate.sources import calibrate, curves
 from central.annotate.track import Moved, TrackError, move
 from central.annotate.verdicts import SAME_OBJECT, corners, iou
 from central.store.blobs import BlobError, Blobs
@@ -91,6 +92,7 @@ async def store(session: AsyncSession, frame: str, found: Sequence[Moved]) -> li
             known = _row(frame, moved)
             session.add(known)
         rows.append(known)
+    calibrate([row for row in rows if row.source == SOURCE], await curves(session, SOURCE))
     await session.flush()
     return rows
 

@@ -93,8 +93,8 @@ def calibrate(rows: Sequence[Annotation], curves: Curves) -> None:
         row.confidence = None if curve is None or row.score is None else confidence(curve, row.score)
 
 
-async def tally(session: AsyncSession) -> list[Source]:
-    """Return what people made of the newest proposals, by source and label."""
+async def tally(session: AsyncSession, source: str | None = None) -> list[Source]:
+    """Return what people made of the newest proposals, by source and label; of one `source` only where it is named."""
     newest = await session.scalar(select(func.max(Verdict.id))) or 0
     part = cast(Verdict.score * PARTS, Integer)
     query = (
@@ -102,9 +102,11 @@ async def tally(session: AsyncSession) -> list[Source]:
         .where(Verdict.id > newest - RECENT)
         .group_by(Verdict.source, Verdict.label, Verdict.outcome, part)
     )
+    if source is not None:
+        query = query.where(Verdict.source == source)
     found: dict[tuple[str, str], Source] = {}
-    for source, label, outcome, place, count in await session.execute(query):
-        one = found.setdefault((source, label), Source(source, label))
+    for name, label, outcome, place, count in await session.execute(query):
+        one = found.setdefault((name, label), Source(name, label))
         one.outcomes[outcome] += count
         if place is not None:
             own = one.parts[min(PARTS - 1, max(0, place))]
@@ -112,7 +114,7 @@ async def tally(session: AsyncSession) -> list[Source]:
     return [found[key] for key in sorted(found)]
 
 
-async def curves(session: AsyncSession) -> Curves:
-    """Return the curve of every source and label that has enough verdicts."""
-    known = {(one.source, one.label): one.curve() for one in await tally(session)}
+async def curves(session: AsyncSession, source: str | None = None) -> Curves:
+    """Return the curve of every source (or of one) and label that has enough verdicts."""
+    known = {(one.source, one.label): one.curve() for one in await tally(session, source)}
     return {key: curve for key, curve in known.items() if curve is not None}

@@ -66,10 +66,11 @@ class Chores:
         folder = centre.settings.packs / pack
         async with centre.database.read() as session:
             busy = await session.scalar(select(Round.id).where(Round.state.not_in(OVER)))
-            count = await proposals.outdated(session, pack)
+            count = await proposals.outdated(session, pack, centre.settings.propose_every)
         if self._proposing or busy is not None or not count or not folder.is_dir():
             return False
-        args = {"pack": str(folder), "names": list(centre.profile.label_names)}
+        names, every = list(centre.profile.label_names), centre.settings.propose_every
+        args = {"pack": str(folder), "names": names, "every": every}
         secrets = {
             "database_url": centre.settings.database,
             "blob_url": centre.settings.blob_url,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from central.annotate import proposals, queue
+from central.annotate.boxes import LabelBox
 from central.annotate.proposals import Proposer, teacher_name
 from central.annotate.queue import Answer
+from central.store.models import Verdict
 from edge.runtime import Detections
 
 PACK = "a" * 64
@@ -107,3 +111,39 @@ async def test_propose__best_frames_first(db: Any, blobs: Any, add_frame: Any) -
 )
 def test_teacher_name__fits_its_column(model: str, name: str) -> None:
     assert teacher_name("x", model) == name
+
+
+async def test_propose__tags_and_what_scores_were_worth(db: Any, blobs: Any, add_frame: Any) -> None:
+    judged = await add_frame(1, state="labelled")
+    async with db.write() as session:
+        rows = [("kept", 10), ("deleted", 30)]
+        session.add_all(
+            Verdict(frame=judged, revision=1, source="pack", label="car", score=0.8, outcome=outcome)
+            for outcome, count in rows
+            for _ in range(count)
+        )
+    frame = await add_frame(2)
+    await run(db, blobs, replace(BY_PACK, tags=lambda: {"night": 0.25}))
+    async with db.read() as session:
+        row = await queue.load(session, frame)
+    assert row.tag_proposals == {"night": 0.25}
+    assert row.annotations[0].score == pytest.approx(0.8)
+    assert row.annotations[0].confidence == pytest.approx(0.25, abs=0.02)
+
+
+async def test_propose__where_the_node_ran_the_pack_if_asked(db: Any, blobs: Any, add_frame: Any) -> None:
+    frame = await add_frame(1, ("bus", 0.9), pack=PACK)
+    assert (await run(db, blobs, every=True))["changed"] == 1
+    assert [(label, source) for label, source, _ in await shown(db, frame)] == [("car", "pack")]
+    assert (await run(db, blobs, every=True))["changed"] == 0
+
+
+async def test_propose__follows_the_labels_of_the_frame_before(db: Any, blobs: Any, add_frame: Any) -> None:
+    rough = np.random.default_rng(1).integers(0, 255, (12, 16, 3), np.uint8)
+    image = cv2.imencode(".jpg", cv2.resize(rough, (64, 48), interpolation=cv2.INTER_CUBIC))[1].tobytes()
+    first, last = await add_frame(1), await add_frame(2)
+    await blobs.put([(f"frames/{name}.jpg", image) for name in (first, last)])
+    async with db.write() as session:
+        await queue.label(session, Answer(first, 0, "ann", [LabelBox((30, 10, 60, 40), "bus")]), KNOWN)
+    await run(db, blobs)
+    assert [(label, source) for label, source, _ in await shown(db, last)] == [("car", "pack"), ("bus", "track")]
