@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from central.store.models import Annotation, Frame
@@ -177,8 +177,10 @@ class FrameIndex:
                 row = self._rows.get(frame)
                 if row is None or self._revision[row] != revision:
                     found[frame] = None
-        newest = select(Annotation.frame, func.max(Annotation.id)).where(Annotation.id > self._annotation - OVERLAP_IDS)
-        for frame, annotation in session.execute(newest.group_by(Annotation.frame)):
+        # not grouped by the database: SQLite would go through the index of all annotations for it
+        after = select(Annotation.frame, Annotation.id).where(Annotation.id > self._annotation - OVERLAP_IDS)
+        newest: dict[str, int] = dict(session.execute(after.order_by(Annotation.id)).tuples().all())
+        for frame, annotation in newest.items():
             row = self._rows.get(frame)
             if row is None or self._newest[row] != annotation:
                 found[frame] = None
