@@ -156,6 +156,8 @@ class Node(Running):
     source: str = STREET
     per_hour: int = 36_000
     process: Process | None = None
+    rate: int | None = None
+    """Bytes per second at which it fetches packs."""
 
     def start(self) -> Node:
         """Start it, or start it again. It trusts the centre in the folder ``central`` beside its own."""
@@ -173,7 +175,9 @@ class Node(Running):
                         "backoff_cap_s": 0.5, "receipt_timeout_s": 3,
                     },
                     "model": {"pack": str(self.pack)},
-                    "updates": {"root": str(root), "shadow_frames": 5, "shadow_share": 1},
+                    "updates": {
+                        "root": str(root), "shadow_frames": 5, "shadow_share": 1, "max_bytes_per_s": self.rate,
+                    },
                     "cameras": {"gate": {"source": self.source, "fps": 5, "loop": True}},
                     "policy": {"frames_per_hour": self.per_hour, "min_gap_s": 0.1},
                     "metrics": {"health_interval_s": 0.5},
