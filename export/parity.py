@@ -47,10 +47,18 @@ def make(
     limits = {**TOLERANCE, **(tolerance or {})}
     for index, pixels in enumerate(images):
         arrays[f"input_{index}"] = pixels
-        for name, value in _kept(run(pixels), index == 0).items():
-            arrays[f"{name}_{index}"] = _rounded(np.asarray(value, np.float32), limits.get(name.removeprefix(ALSO)))
+        found = kept(run(pixels), index == 0, limits)
+        arrays |= {f"{name}_{index}": value for name, value in found.items()}
     stated = json.dumps(limits, sort_keys=True).encode()
     return pack_arrays({**arrays, "tolerance": np.frombuffer(stated, np.uint8)})
+
+
+def kept(
+    outputs: Mapping[str, Float], first: bool, limits: Mapping[str, float] = TOLERANCE
+) -> dict[str, NDArray[np.generic]]:
+    """Return what of `outputs` a proof keeps of a frame, the `first` or another, as exactly as `limits` ask for."""
+    found = _kept(outputs, first)
+    return {n: _rounded(np.asarray(v, np.float32), limits.get(n.removeprefix(ALSO))) for n, v in found.items()}
 
 
 def _kept(outputs: Mapping[str, Float], dense: bool) -> dict[str, Float]:
