@@ -2,7 +2,7 @@
 
 The same operator at two strengths gives three versions in a known order, so every pair of them is a rank label that
 costs nothing (as in RankIQA, Liu et al., ICCV 2017); the strength itself keeps the scale the same from frame to frame.
-Only the blur head learns: detection is left as it is.
+Where people compared pairs of crops, their order counts as well. Only the blur head learns: detection is left as it is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from central.learn.blur import pairs as comparisons
+from central.learn.blur.pairs import Comparison
 from central.learn.data import Example, Pixels
 from central.learn.data.augment import Loaded, Strength, compose, motion_kernel
 from central.learn.data.dataset import read_image
@@ -26,6 +28,8 @@ from central.learn.models.network import CONTRAST, ZERO
 
 FRAMES: Final = 4
 """Frames per step; each is seen in three versions."""
+PAIRS: Final = 8
+"""Pairs that people compared, per step, where there are some."""
 GEOMETRY: Final = Strength(scale=(0.9, 2.5), shift=0.2, flip=0.5, colour=0.5, night=0.1)
 WEAK: Final = (0.6, 1.6)
 STRONG: Final = (1.5, 2.2)
@@ -95,9 +99,11 @@ def fit(
     steps: int = 400,
     seed: int = 0,
     report: Callable[[int, float], None] = lambda step, loss: None,
+    pairs: Sequence[Comparison] = (),
 ) -> float:
     """Train the blur head of `network`, in place, and return the mean loss of the last steps.
 
+    `pairs` are what people said; each step sees some of them, beside frames against versions of themselves.
     Everything else stays as it is; `examples` need no labels. Raises ValueError where the network has no blur head or
     no image can be read.
     """
@@ -117,6 +123,8 @@ def fit(
         scores = head(features).reshape(FRAMES, 3, *features.shape[2:])
         mask = torch.from_numpy(np.stack([textured(image) for image in images]))
         loss = ranking_loss(scores, torch.tensor([s for _, s in families]), mask)
+        if pairs:
+            loss = loss + _compared(network, pairs, random)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -124,6 +132,17 @@ def fit(
         report(step + 1, losses[-1])
     head.eval()
     return float(np.mean(losses[-50:]))
+
+
+def _compared(network: Network, pairs: Sequence[Comparison], random: Generator) -> Tensor:
+    """Return the loss on some of the pairs that people compared."""
+    head = network.blur
+    crops, signs = comparisons.draw(pairs, PAIRS, random)
+    if head is None or not signs:
+        return torch.zeros(())
+    laid = [comparisons.canvas(crop) for crop in crops]
+    scores = comparisons.pooled(head(_features(network, [image for image, _ in laid])), [cells for _, cells in laid])
+    return comparisons.loss(scores[::2], scores[1::2], torch.tensor(signs, dtype=scores.dtype))
 
 
 def _draw(network: Network, examples: Sequence[Example], random: Generator) -> Pixels:
