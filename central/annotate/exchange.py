@@ -149,11 +149,23 @@ def _same(frame: Frame, answer: queue.Answer) -> bool:
     )
 
 
-async def _label(session: AsyncSession, frame: Frame, picture: Picture, project: Project, by: str) -> int | None:
+async def label_at(
+    session: AsyncSession, frame: str, revision: int, picture: Picture, project: Project, by: str
+) -> int | None:
+    """Give `frame` the labels of `picture` where it still is at `revision`; return the number of boxes, None where it
+    has them already. Raises ConflictError, FrameMissingError, LabelError."""
+    row = await queue.load(session, frame)
+    return await _label(session, row, picture, project, by, revision)
+
+
+async def _label(
+    session: AsyncSession, frame: Frame, picture: Picture, project: Project, by: str, revision: int | None = None
+) -> int | None:
     """Give `frame` the labels of `picture`; return the number of boxes, None where it has them already."""
     complete = [label for label in picture.complete_for if label in project.labels]
     boxes, tags = _scaled(picture, frame), {t: s for t, s in picture.tags.items() if t in project.tags}
-    answer = queue.Answer(frame.id, frame.revision, by, boxes, complete, "import", tags=tags)
+    at = frame.revision if revision is None else revision
+    answer = queue.Answer(frame.id, at, by, boxes, complete, "import", tags=tags)
     if _same(frame, answer):
         return None
     await queue.label(session, answer, project.labels, project.tags)

@@ -17,7 +17,7 @@ from central.annotate import archive, exchange, formats, images, profile
 from central.annotate.exchange import Open, Project
 from central.annotate.formats import Dataset, Format, FormatError
 from central.annotate.profile import Profile, ProfileError
-from central.commands import snapshots
+from central.commands import errands, snapshots
 from central.commands.common import Data, Json, load, plain_errors, result, say, store
 from central.settings import Settings
 from central.store import blobs as blob_store
@@ -179,3 +179,5 @@ app.command("snapshot")(snapshots.take)
 app.command("snapshots")(snapshots.listed)
 app.command("diff")(snapshots.compare)
 app.command("verify")(snapshots.verify)
+app.command("push")(errands.push)
+app.command("pull")(errands.pull)
