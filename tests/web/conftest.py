@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +27,8 @@ FLAGS: Final = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-RETRIES: Final = 6
-"""Attempts to connect to a centre that starts; the pause doubles from half a second."""
+START_S: Final = 120
+"""Seconds for a centre to start; generous, as machines that test are busy."""
 STOP_S: Final = 10
 """Seconds for a centre to stop."""
 WAIT_MS: Final = 30_000
@@ -133,6 +134,17 @@ def browser(chromium: str) -> Iterator[Any]:
         opened.close()
 
 
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + START_S
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            httpx.get(url, timeout=WAIT_MS / 1000)
+            return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise AssertionError(f"no centre answers at {url}")
+
+
 def _centre(folder: Path, *options: str) -> Iterator[str]:
     """Start a centre of its own and yield its URL."""
     port = _free_port()
@@ -141,8 +153,7 @@ def _centre(folder: Path, *options: str) -> Iterator[str]:
     with output.open("w") as sink, subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=sink) as process:
         try:
             url = f"http://127.0.0.1:{port}"
-            with httpx.Client(transport=httpx.HTTPTransport(retries=RETRIES)) as client:
-                client.get(f"{url}/api/v1/health")
+            _wait_for(f"{url}/api/v1/health", process)
             yield url
         finally:
             process.terminate()

@@ -17,7 +17,7 @@ SIZES: Final = ((1366, 768), (1920, 1080))
 PAGES: Final = {
     "overview": ("/", ".tile"),
     "review": ("/review", ".box-line"),
-    "pairs": ("/pairs", ".crop img"),
+    "pairs": ("/pairs", ".crop img[style*=width]"),
     "agreement": ("/agreement", ".opinion img"),
     "rounds": ("/rounds", ".round"),
     "packs": ("/packs", ".packs"),
@@ -56,7 +56,7 @@ def test_page__has_nothing_serious(browser: Any, centre: str, name: str, scheme:
     path, sign = PAGES[name]
     page.goto(centre + path)
     page.locator(sign).first.wait_for()
-    page.wait_for_load_state("load")
+    page.wait_for_function("[...document.images].every(i => i.loading === 'lazy' || i.complete)")
     if name == "help":
         page.wait_for_function("document.activeElement.classList.contains('canvas')")
         page.keyboard.press("?")

@@ -14,10 +14,20 @@ def _answered(desk: Desk) -> int:
     return count
 
 
+def _shown(desk: Desk) -> None:
+    desk.page.wait_for_function("document.querySelectorAll('.crop img[style*=width]').length === 2")
+
+
+def _press(desk: Desk, *keys: str) -> None:
+    for key in keys:
+        _shown(desk)
+        desk.press(key)
+
+
 def _open(desk: Desk) -> int:
     before = _answered(desk)
     desk.go("/pairs")
-    desk.page.locator(".crop img").first.wait_for()
+    _shown(desk)
     return before
 
 
@@ -31,14 +41,13 @@ def _until(desk: Desk, count: int) -> None:
 
 def test_pairs__one_key_each(desk: Desk) -> None:
     before = _open(desk)
-    desk.press("ArrowLeft", "ArrowRight", "ArrowDown")
+    _press(desk, "ArrowLeft", "ArrowRight", "ArrowDown")
     desk.page.get_by_text("3 of 100").wait_for()
     _until(desk, before + 3)
 
 
 def test_pairs__both_pictures_have_one_scale(desk: Desk) -> None:
     _open(desk)
-    desk.page.wait_for_function("[...document.querySelectorAll('.crop img')].every(i => i.complete && i.naturalWidth)")
     scales = desk.page.evaluate("[...document.querySelectorAll('.crop img')].map(i => i.width / i.naturalWidth)")
     assert scales[0] == pytest.approx(scales[1], rel=0.1)
 
@@ -46,10 +55,10 @@ def test_pairs__both_pictures_have_one_scale(desk: Desk) -> None:
 def test_pairs__the_last_answer_can_be_changed(desk: Desk) -> None:
     before = _open(desk)
     first = desk.page.locator(".crop img").first.get_attribute("src")
-    desk.press("ArrowLeft", "z")
+    _press(desk, "ArrowLeft", "z")
     desk.page.get_by_text("You said: left is sharper.").wait_for()
     assert desk.page.locator(".crop img").first.get_attribute("src") == first
-    desk.press("ArrowRight")
+    _press(desk, "ArrowRight")
     _until(desk, before + 1)
 
 
@@ -60,7 +69,7 @@ def test_pairs__the_next_pictures_are_there_already(desk: Desk) -> None:
     desk.page.on("request", lambda r: asked.append(r.url) if r.url.endswith(("/left", "/right")) else None)
     shown = []
     for _ in range(5):
-        desk.press("ArrowDown")
+        _press(desk, "ArrowDown")
         shown.append(desk.page.locator(".crop img").first.get_attribute("src"))
     assert not {url for url in asked if any(url.endswith(str(s)) for s in shown)}
 
@@ -69,7 +78,7 @@ def test_pairs__answers_survive_a_lost_connection(desk: Desk) -> None:
     before = _open(desk)
     desk.page.wait_for_load_state("networkidle")
     desk.page.context.set_offline(True)
-    desk.press("ArrowLeft", "ArrowLeft")
+    _press(desk, "ArrowLeft", "ArrowLeft")
     desk.page.get_by_text("2 answers kept in this browser").wait_for()
     desk.page.context.set_offline(False)
     _until(desk, before + 2)

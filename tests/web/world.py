@@ -69,6 +69,8 @@ class Picture:
     width: int
     height: int
     objects: Sequence[tuple[str, tuple[float, float, float, float]]]
+    proposals: Sequence[dict[str, Any]] | None = None
+    """``[{"box", "label", "score"}]``; None: the objects, a little beside themselves."""
 
 
 def draw(number: int) -> Picture:
@@ -82,6 +84,12 @@ def draw(number: int) -> Picture:
         cv2.rectangle(image, (x, y), (x + width, y + height), (60 + 40 * len(objects), 70, 90), -1)
         objects.append((label, (float(x), float(y), float(x + width), float(y + height))))
     return Picture(cv2.imencode(".jpg", image)[1].tobytes(), WIDTH, HEIGHT, objects)
+
+
+def seen(path: Path) -> list[Picture]:
+    """Return frames with proposals from a JSON file: ``[{"file", "width", "height", "proposals"}]``."""
+    rows = json.loads(path.read_text())
+    return [Picture(Path(r["file"]).read_bytes(), r["width"], r["height"], [], r["proposals"]) for r in rows]
 
 
 def load(images: Path, coco: Path, most: int) -> list[Picture]:
@@ -179,6 +187,11 @@ def _camera(name: str) -> db.Camera:
     return db.Camera(name=name, source=f"rtsp://10.0.0.7/{name}", width=1280, height=720, health=health)
 
 
+def _proposal(found: dict[str, Any]) -> db.Annotation:
+    x1, y1, x2, y2 = found["box"]
+    return db.Annotation(x1=x1, y1=y1, x2=x2, y2=y2, label=found["label"], source="node", score=found["score"])
+
+
 def _frame(number: int, picture: Picture, now: datetime) -> db.Frame:
     rng = random.Random(number)
     node = list(CAMERAS)[number % len(CAMERAS)]
@@ -187,7 +200,7 @@ def _frame(number: int, picture: Picture, now: datetime) -> db.Frame:
     detections = [
         {"box": box, "label": label, "score": 0.8, "blur": rng.uniform(0.1, 0.9)} for label, box in picture.objects
     ]
-    annotations = [
+    annotations = [_proposal(p) for p in picture.proposals or ()] or [
         db.Annotation(
             x1=x1 + rng.uniform(-2, 2), y1=y1, x2=x2, y2=y2 + rng.uniform(-2, 2), label=label, source="node",
             score=rng.uniform(0.35, 0.97),
@@ -313,11 +326,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--images", type=Path)
     parser.add_argument("--coco", type=Path)
+    parser.add_argument("--proposals", type=Path, help="frames with proposals of their own, in one JSON file")
     parser.add_argument("--empty", action="store_true")
     parser.add_argument("--fleet", action="store_true")
     options = parser.parse_args()
     real = options.images is not None and options.coco is not None
     pictures = load(options.images, options.coco, 30) if real else [draw(n) for n in range(24)]
+    if options.proposals is not None:
+        pictures = seen(options.proposals)
     asyncio.run(serve(options.data, options.port, pictures, options.empty, options.fleet))
 
 

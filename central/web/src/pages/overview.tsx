@@ -27,7 +27,7 @@ function AlertList({ list, nodes }: { list: readonly Alert[]; nodes: readonly No
     );
   }
   return (
-    <ul className="alerts" role="alert" aria-label="What is wrong">
+    <ul aria-live="polite" className="alerts" aria-label="What is wrong">
       {list.slice(0, SHOWN).map((alert) => (
         <li key={alert.where + alert.what} data-level={alert.level}>
           <IconAlertTriangle size={17} aria-hidden />

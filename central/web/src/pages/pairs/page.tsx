@@ -2,7 +2,7 @@
 import './pairs.css';
 import { Button, Loader } from '@mantine/core';
 import { IconArrowLeft, IconArrowRight, IconArrowDown, IconBlur } from '@tabler/icons-react';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { Answer, Pair } from '../../api/pairs';
 import { say } from '../../api/client';
 import { useMay, useSession } from '../../api/queries';
@@ -19,6 +19,10 @@ const KEYS: Record<string, Answer> = { ArrowLeft: 'left', ArrowRight: 'right', A
 const WORDS: Record<Answer, string> = { left: 'left is sharper', right: 'right is sharper', cant_tell: 'can’t tell' };
 
 function usePairKeys(answer: (to: Answer) => void, back: () => void): void {
+  const latest = useRef({ answer, back });
+  useEffect(() => {
+    latest.current = { answer, back };
+  });
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
@@ -26,22 +30,21 @@ function usePairKeys(answer: (to: Answer) => void, back: () => void): void {
       const undo = event.key === 'Backspace' || event.key.toLowerCase() === 'z';
       if (!to && !undo) return;
       event.preventDefault();
-      if (to) answer(to);
-      else back();
+      if (to) latest.current.answer(to);
+      else latest.current.back();
     };
     window.addEventListener('keydown', pressed);
     return () => window.removeEventListener('keydown', pressed);
-  }, [answer, back]);
+  }, []);
 }
 
-function size(of: Pair['left']) {
-  return { width: Math.max(1, of.box[2] - of.box[0]), height: Math.max(1, of.box[3] - of.box[1]) };
-}
+type Loaded = Readonly<Record<string, { width: number; height: number }>>;
 
-/** Both crops at one scale: on the larger scale a thing looks more blurred than it is. */
-function scaleOf(pair: Pair, pane: { width: number; height: number }): number {
-  const sides = [size(pair.left), size(pair.right)];
-  return Math.min(MOST_SCALE, ...sides.map((s) => Math.min(pane.width / s.width, pane.height / s.height)));
+/** Both crops at one scale: on the larger scale a thing looks more blurred than it is. Null until both are there. */
+function scaleOf(pair: Pair, loaded: Loaded, pane: { width: number; height: number }): number | null {
+  const sides = [loaded[pair.left.image], loaded[pair.right.image]];
+  const fits = sides.map((s) => (s ? Math.min(pane.width / s.width, pane.height / s.height) : null));
+  return fits.includes(null) ? null : Math.min(MOST_SCALE, ...fits.map(Number));
 }
 
 function usePane() {
@@ -55,11 +58,21 @@ function usePane() {
   return pane;
 }
 
-function Crop({ of, side, scale, label, picked, choose }: { of: Pair['left']; side: string; scale: number; label: string; picked: boolean; choose: () => void }) {
-  const { width, height } = size(of);
+interface CropProps {
+  readonly of: Pair['left'];
+  readonly name: string;
+  readonly size: { width: number; height: number } | undefined;
+  readonly scale: number | null;
+  readonly picked: boolean;
+  readonly choose: () => void;
+  readonly loaded: (image: HTMLImageElement) => void;
+}
+
+function Crop({ of, name, size, scale, picked, choose, loaded }: CropProps) {
+  const style = size && scale !== null ? { width: size.width * scale, height: size.height * scale } : { visibility: 'hidden' as const };
   return (
-    <button type="button" className="crop" aria-label={`The ${side} ${spoken(label)} is sharper`} data-picked={picked} onClick={choose}>
-      <img src={of.image} alt="" style={{ width: width * scale, height: height * scale }} />
+    <button type="button" className="crop" aria-label={name} data-picked={picked} onClick={choose}>
+      <img key={of.image} src={of.image} alt="" style={style} onLoad={(event) => loaded(event.currentTarget)} />
     </button>
   );
 }
@@ -80,7 +93,11 @@ function Pairs({ name }: { name: string }) {
   const pairs = usePairs(name);
   const { pair, answer, back, more } = pairs;
   const pane = usePane();
-  usePairKeys(answer, back);
+  const [sizes, setSizes] = useState<Loaded>({});
+  const scale = pair && scaleOf(pair, sizes, pane);
+  /** Nobody answers about what they have not seen. */
+  const choose = (to: Answer) => scale !== null && answer(to);
+  usePairKeys(choose, back);
 
   if (more.isError && !pair) return <Problem text={say(more.error)} retry={() => void more.refetch()} />;
   if (more.isPending) {
@@ -98,7 +115,16 @@ function Pairs({ name }: { name: string }) {
       </Empty>
     );
   }
-  const scale = scaleOf(pair, pane);
+  const crop = (side: 'left' | 'right') => ({
+    of: pair[side],
+    name: `The ${side} ${spoken(pair.label)} is sharper`,
+    size: sizes[pair[side].image],
+    scale,
+    picked: pairs.before === side,
+    choose: () => choose(side),
+    loaded: ({ naturalWidth: width, naturalHeight: height }: HTMLImageElement) =>
+      setSizes((before) => ({ ...before, [pair[side].image]: { width, height } })),
+  });
   return (
     <div className="pairs">
       <header className="pairs-head">
@@ -113,17 +139,17 @@ function Pairs({ name }: { name: string }) {
       </header>
       <progress max={GOAL} value={Math.min(GOAL, pairs.here)} aria-label="Pairs answered now" />
       <div className="crops">
-        <Crop of={pair.left} side="left" scale={scale} label={pair.label} picked={pairs.before === 'left'} choose={() => answer('left')} />
-        <Crop of={pair.right} side="right" scale={scale} label={pair.label} picked={pairs.before === 'right'} choose={() => answer('right')} />
+        <Crop {...crop('left')} />
+        <Crop {...crop('right')} />
       </div>
       <div className="pairs-act" role="group" aria-label="Answer">
-        <Button size="md" variant="default" leftSection={<IconArrowLeft size={18} />} rightSection={<Key>←</Key>} onClick={() => answer('left')}>
+        <Button size="md" variant="default" leftSection={<IconArrowLeft size={18} />} rightSection={<Key>←</Key>} onClick={() => choose('left')}>
           Left
         </Button>
-        <Button size="md" variant="default" leftSection={<IconArrowDown size={18} />} rightSection={<Key>↓</Key>} onClick={() => answer('cant_tell')}>
+        <Button size="md" variant="default" leftSection={<IconArrowDown size={18} />} rightSection={<Key>↓</Key>} onClick={() => choose('cant_tell')}>
           Can’t tell
         </Button>
-        <Button size="md" variant="default" leftSection={<IconArrowRight size={18} />} rightSection={<Key>→</Key>} onClick={() => answer('right')}>
+        <Button size="md" variant="default" leftSection={<IconArrowRight size={18} />} rightSection={<Key>→</Key>} onClick={() => choose('right')}>
           Right
         </Button>
       </div>

@@ -131,6 +131,12 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, l
     return side && { id: current.id, mask: masks.insertPoint(current.mask, side, masks.spot(at, frame)), point: side };
   };
 
+  /** What is faint gives way to what is not. */
+  const hitAt = (at: Point) => {
+    const near = (these: typeof boxes) => geometry.boxAt(these, at, 2 / view.scale);
+    return near(boxes.filter((b) => !faint(b, least))) ?? near(boxes.filter((b) => faint(b, least)));
+  };
+
   const trace = (at: Point) => {
     const first = editor.path?.[0];
     const closes = first && (editor.path?.length ?? 0) >= masks.FEWEST && Math.hypot(first[0] - at.x, first[1] - at.y) <= reach;
@@ -148,7 +154,7 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, l
     if (bent) return { kind: 'bend', from: at, ...bent, run: run() };
     const handle = current && !current.mask && geometry.handleAt(current.box, at, reach);
     if (current && handle) return { kind: 'resize', from: at, id: current.id, box: current.box, run: run(), handle };
-    const hit = geometry.boxAt(boxes, at, 2 / view.scale);
+    const hit = hitAt(at);
     if (!hit) return { kind: 'draw', from: at, mode: false };
     return { kind: 'move', from: at, id: hit.id, box: hit.box, run: run() };
   };
@@ -215,7 +221,7 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, l
     if (bendAt(at)) return 'crosshair';
     const handle = current && !current.mask && geometry.handleAt(current.box, at, reach);
     if (handle) return CURSORS[handle];
-    return geometry.boxAt(boxes, at, 2 / view.scale) ? 'move' : 'crosshair';
+    return hitAt(at) ? 'move' : 'crosshair';
   };
 
   const order = [...boxes].sort((a, b) => Number(a.id === editor.selected) - Number(b.id === editor.selected));

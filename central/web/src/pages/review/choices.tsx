@@ -94,16 +94,22 @@ export function Tags({ tags, known, proposed, turn }: TagProps) {
               type="button"
               className="chip tag"
               data-state={state}
-              aria-label={`${name}: ${state}`}
               title={score === undefined ? state : `${state}; the machine says ${percent(score)}`}
               onClick={() => turn(tag.name)}
             >
               <span className="tag-state" aria-hidden>
                 {STATES[state]}
               </span>
-              {name}
+              <span>
+                {name}
+                <span className="hidden">: {state}</span>
+              </span>
               {score !== undefined && state === 'unknown' && <span className="dim num">{percent(score)}</span>}
-              {i < 9 && <span className="tag-key">{i + 1}</span>}
+              {i < 9 && (
+                <span className="tag-key" aria-hidden>
+                  {i + 1}
+                </span>
+              )}
             </button>
           );
         })}
@@ -124,7 +130,7 @@ export function Least({ least, keeps, drops, set }: LeastProps) {
   return (
     <section>
       <h2>
-        <label htmlFor="least">Accept proposals from</label> <span className="num">{percent(least)}</span> <Key>[</Key> <Key>]</Key>
+        <label htmlFor="least">Accept proposals from</label> <span className="num">{percent(least)}</span> <Key>[ ]</Key>
       </h2>
       <input
         id="least"

@@ -1,5 +1,5 @@
 import { Button } from '@mantine/core';
-import { IconCheck, IconPlayerSkipForward, IconQuestionMark } from '@tabler/icons-react';
+import { IconCheck } from '@tabler/icons-react';
 import { useEffect, useRef, type Dispatch } from 'react';
 import type { FrameView, LabelView, TagView } from '../../api/schema';
 import { colorOf } from '../../lib/color';
@@ -92,10 +92,10 @@ function Act({ may, double, finish }: { may: boolean; double: boolean; finish: P
         {double ? 'Give this opinion' : 'Accept and next'}
       </Button>
       <div className="side-pair">
-        <Button onClick={() => finish('skip')} variant="default" leftSection={<IconPlayerSkipForward size={16} />} rightSection={<Key>S</Key>}>
+        <Button onClick={() => finish('skip')} variant="default" rightSection={<Key>S</Key>}>
           Skip
         </Button>
-        <Button onClick={() => finish('cant_tell')} variant="default" leftSection={<IconQuestionMark size={16} />} rightSection={<Key>U</Key>}>
+        <Button onClick={() => finish('cant_tell')} variant="default" rightSection={<Key>U</Key>}>
           Can’t tell
         </Button>
       </div>
