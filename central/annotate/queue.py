@@ -58,6 +58,17 @@ class Answer:
     """How long it took."""
 
 
+@dataclass(frozen=True)
+class Sites:
+    """Of which sites somebody is given frames: of those `named`, or, where not `only` of those, of all but them."""
+
+    only: bool = False
+    named: tuple[str, ...] = ()
+
+
+EVERYWHERE: Final = Sites()
+
+
 async def load(session: AsyncSession, frame: str) -> Frame:
     """Return the frame with its annotations. Raises FrameMissingError."""
     found = await session.scalar(
@@ -77,13 +88,17 @@ async def waiting(session: AsyncSession, limit: int) -> list[Frame]:
     return list(await session.scalars(query.options(selectinload(Frame.annotations))))
 
 
-async def next_frame(session: AsyncSession, person: str, skip: Collection[str] = ()) -> Frame | None:
+async def next_frame(
+    session: AsyncSession, person: str, skip: Collection[str] = (), sites: Sites = EVERYWHERE
+) -> Frame | None:
     """Return the most valuable frame for `person`, leased to them in the open write transaction; None where none waits.
 
-    Passed over are the frames of `skip`, and those that somebody else looks at. Frames whose second opinion is wanted
-    of `person` come in the same order as those that nobody answered.
+    Passed over are the frames of `skip`, of other `sites`, and those that somebody else looks at. Frames whose second
+    opinion is wanted of `person` come in the same order as those that nobody answered.
     """
-    free = (Frame.id.not_in(skip), ~leases.held_by_others(person))
+    free = [Frame.id.not_in(skip), ~leases.held_by_others(person)]
+    if sites.only or sites.named:
+        free.append(Frame.site.in_(sites.named) if sites.only else Frame.site.not_in(sites.named))
     doubled = (Frame.opinion == second.WANTED, Frame.state == "labelled", Frame.labelled_by != person)
     best = None
     for kind in ((Frame.state == "pending",), doubled):

@@ -61,6 +61,7 @@ async def adjudicate(frame: FrameId, body: s.LabelsBody, person: Engineer, centr
     project = centre.profile
     answer, tags = answer_of(frame, body, person.name), [tag.name for tag in project.tags]
     async with answering(centre, person), centre.database.write() as session:
+        person.demand("engineer", (await annotate.load(session, frame)).site)
         row = await annotate.label(session, answer, project.label_names, tags, settles=True)
         view = (await shown(session, [row], person))[0]
     centre.notifier.emit("label")

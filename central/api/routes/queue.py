@@ -8,7 +8,7 @@ from central.annotate import drafts, leases
 from central.annotate import queue as annotate
 from central.api import schemas as s
 from central.api import views
-from central.api.access import Annotator, Viewer
+from central.api.access import Person, SiteAnnotator, Viewer
 from central.api.answers import answering, shown
 from central.api.context import CentreDep
 from central.api.errors import documented
@@ -26,11 +26,18 @@ async def queue(person: Viewer, centre: CentreDep, limit: Limit = 20) -> s.Queue
         return s.QueueView(items=await shown(session, rows, person), pending=count)
 
 
+def _sites(person: Person) -> annotate.Sites:
+    """Return where `person` may annotate: at sites of their own, or everywhere but at some."""
+    everywhere = person.role != "viewer"
+    named = (site for site in person.sites if person.may("annotator", site) != everywhere)
+    return annotate.Sites(not everywhere, tuple(named))
+
+
 @router.post("/queue/next", responses=documented(401, 403, 422))
-async def next_frame(body: s.NextBody, person: Annotator, centre: CentreDep) -> s.NextView:
+async def next_frame(body: s.NextBody, person: SiteAnnotator, centre: CentreDep) -> s.NextView:
     """The most valuable frame that nobody else looks at, leased to whoever asks; null where there is none."""
     async with centre.database.write() as session:
-        row = await annotate.next_frame(session, person.name, body.skip)
+        row = await annotate.next_frame(session, person.name, body.skip, _sites(person))
         return s.NextView(frame=None if row is None else (await shown(session, [row], person))[0])
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from central.api.access import open_session
 from central.store.models import Lease, Session
+from central.store.models.people import SiteRole
 from protocols.messages import utc_now
 
 World = Any
@@ -214,3 +215,24 @@ async def test_labels__label_removed_meanwhile_is_told_and_nothing_is_lost(world
     error = refused.json()["error"]
     assert (refused.status_code, error["code"], error["detail"]["label"]) == (422, "unknown_label", "bus")
     assert [b["label"] for b in view["draft"]["boxes"]] == [b["label"] for b in kept["boxes"]] == ["bus"]
+
+
+@pytest.mark.parametrize(
+    ("role", "site", "own", "given"),
+    [
+        ("annotator", "north", "viewer", None),
+        ("annotator", "south", "viewer", "frame"),
+        ("viewer", "north", "annotator", "frame"),
+        ("viewer", "south", "annotator", None),
+    ],
+)
+async def test_next__only_of_sites_where_one_may_annotate(
+    world: World, role: str, site: str, own: str, given: str | None
+) -> None:
+    await world.add_frame()
+    async with world.centre.database.write() as session:
+        session.add(SiteRole(user=role, site=site, role=own))
+    async with world.client(role) as client:
+        answer = await client.post("/queue/next", json={})
+    assert answer.status_code == 200
+    assert (answer.json()["frame"] is None) == (given is None)
