@@ -1,6 +1,7 @@
 """Is the camera itself well? Defocused, covered, dark, overexposed, frozen or moved.
 
     frame, twice a second -> Look (numbers of one picture) -> against the Usual of this camera -> suspicion
+                                                           -> Focus, for what goes slowly      -> suspicion
                                                            -> Hysteresis per ailment -> `Health.wrong`
 
 Whatever could pass for an ailment for a moment must last before it is told, and be gone for a while before that is
@@ -12,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.assess.patches import TILE, patches
+from edge.assess.focus import Focus, left, ranked
+from edge.assess.patches import TILE, inside, parts_of, patches
 from edge.assess.small import Grey, small_grey
 from edge.sources import Image
 
@@ -76,8 +77,8 @@ FLAT = 0.35
 """Share of the usual energy under which a view is hidden rather than another."""
 BLURRED = 0.5
 """Share of the usual detail under which the picture is out of focus."""
-RICH, LEAST_DETAIL, NOISE = 75.0, 0.5, 10.0
-"""Percentile of the usual detail, and its least, from which a tile can tell a loss; percentile taken for noise."""
+NOISE = 10.0
+"""Percentile of the detail that is taken for noise."""
 LEAST_SHIFT, SURE_SHIFT = 1.0, 0.12
 """Small pixels, and response of the phase correlation, from which a shift is one."""
 
@@ -100,20 +101,17 @@ class Look:
     """A thin grid of pixels as they are, to tell whether anything changed."""
 
 
-def ranked(values: NDArray[Any], percent: float) -> float:
-    """Return the value that `percent` of `values` do not exceed (nearest rank); far cheaper than `np.percentile`."""
-    place = min(values.size - 1, int(values.size * percent / 100.0))
-    return float(np.partition(values, place, axis=None)[place])
-
-
-def detail_of(near: Grey) -> Small:
-    """Return how much fine detail each tile has of `near`, a picture or patches of it at native resolution.
+def detail_of(near: Grey, parts: int = 1) -> Small:
+    """Return how much fine detail each tile has of `near`, a picture or `parts` x `parts` patches of it at
+    native resolution.
 
     The flattest tiles show the sensor's noise, which is taken off. Less light makes less detail: it is divided off."""
     plane = near.astype(np.float32)
     fine = cv2.subtract(plane, cv2.GaussianBlur(plane, (5, 5), 1.0))
     size = (max(1, plane.shape[1] // TILE), max(1, plane.shape[0] // TILE))
-    energy = np.asarray(cv2.resize(cv2.multiply(fine, fine), size, interpolation=cv2.INTER_AREA), np.float32)
+    energy = inside(
+        np.asarray(cv2.resize(cv2.multiply(fine, fine), size, interpolation=cv2.INTER_AREA), np.float32), parts
+    )
     clean = np.sqrt(np.maximum(energy - np.float32(ranked(energy, NOISE)), np.float32(0.0)))
     return np.asarray(100.0 * clean / (cv2.mean(plane)[0] + 10.0), np.float32)
 
@@ -127,7 +125,7 @@ def look(image: Image, picture: Grey | None = None) -> Look:
     return Look(
         structure, cv2.mean(grey)[0], ranked(grey, 95.0),
         cv2.countNonZero(cv2.compare(grey, WHITE, cv2.CMP_GE)) / grey.size,  # type: ignore[call-overload]
-        detail_of(near), near[::THIN, ::THIN].copy(),
+        detail_of(near, parts_of(image, WINDOW)), near[::THIN, ::THIN].copy(),
     )  # fmt: skip
 
 
@@ -159,10 +157,7 @@ class Usual:
 
     def sharpness(self, new: Look) -> float:
         """Return the share of the usual detail that is left in `new`, at the places where there is most to lose."""
-        if self.detail.shape != new.detail.shape:
-            return 1.0
-        rich = self.detail >= max(LEAST_DETAIL, ranked(self.detail, RICH))
-        return ranked(new.detail[rich] / self.detail[rich], 50.0) if rich.any() else 1.0
+        return left(self.detail, new.detail) if self.detail.shape == new.detail.shape else 1.0
 
 
 def tiles(values: Small) -> Small:
@@ -219,9 +214,9 @@ def viewed(recent: Small, now: Look, usual: Usual) -> dict[str, str]:
         moved = shift(recent, usual.structure)
         by = f" (by {100 * max(map(abs, moved)) / WIDTH:.0f} % of the width)" if moved else ""
         return {"moved": f"moved: {share:.0%} of the view is not what it usually is{by}; turned, or covered"}
-    left = usual.sharpness(now)
-    if left < BLURRED:
-        return {"defocused": f"defocused: {left:.0%} of the usual detail is left"}
+    rest = usual.sharpness(now)
+    if rest < BLURRED:
+        return {"defocused": f"defocused: {rest:.0%} of the usual detail is left"}
     return {}
 
 
@@ -252,7 +247,7 @@ class Health:
 
     def __init__(self) -> None:
         self.wrong: dict[str, str] = {}
-        self._usual = Usual()
+        self._usual, self._focus = Usual(), Focus()
         self._recent: Small = np.zeros((0, 0), np.float32)
         self._last: Look | None = None
         self._next = float("-inf")
@@ -270,9 +265,11 @@ class Health:
         before, self._last = self._last, new
         if self._recent.shape != new.structure.shape:
             self._recent, before = new.structure, None
-            self._usual = Usual()
+            self._usual, self._focus = Usual(), Focus()
         self._recent = np.asarray(self._recent + np.float32(RECENT) * (new.structure - self._recent), np.float32)
         found = lit(new, self._usual) or viewed(self._recent, new, self._usual)
+        if not found and (soft := self._focus.see(new.detail, new.mean, now)):
+            found = {"defocused": soft}
         if not found and before is not None and changed(before, new) < STILL:
             found = {"frozen": "frozen: the picture has not changed at all"}
         stands = [kind for kind, course in self._over.items() if course.update(kind in found, now)]
@@ -288,4 +285,4 @@ class Health:
         elif self._other_since is None:
             self._other_since = now
         elif now - self._other_since >= ACCEPT_S:
-            self._usual, self._other_since = Usual(), None
+            self._usual, self._focus, self._other_since = Usual(), Focus(), None

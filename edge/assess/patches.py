@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.assess.small import GREEN, Grey
 from edge.sources import Image
+
+Tiles = NDArray[np.float32]
 
 TILE = 16
 """Side of a tile in pixels, the grain in which detail is measured: several edges wide."""
@@ -23,7 +26,7 @@ def patches(image: Image, window: int) -> Grey:
     mixed."""
     height, width = image.shape[:2]
     scale = (window / (height * width)) ** 0.5
-    if scale >= 1.0:
+    if parts_of(image, window) == 1:
         return _plane(image[: max(1, height // TILE) * TILE, : max(1, width // TILE) * TILE])
     tall, wide = (min(side, max(1, int(side * scale / PATCHES / TILE)) * TILE) for side in (height, width))
     result = np.empty((PATCHES * tall, PATCHES * wide), np.uint8)
@@ -34,6 +37,21 @@ def patches(image: Image, window: int) -> Grey:
             target = result[row * tall : (row + 1) * tall, column * wide : (column + 1) * wide]
             target[...] = _plane(image[top : top + tall, left : left + wide])
     return result
+
+
+def parts_of(image: Image, window: int) -> int:
+    """Return how many patches across and down `patches` makes of `image`; 1 where it takes all of it."""
+    return 1 if image.shape[0] * image.shape[1] <= window else PATCHES
+
+
+def inside(grid: Tiles, parts: int) -> Tiles:
+    """Return a value ``[h, w]`` per tile of `parts` x `parts` patches without their outer tiles: there a patch ends and
+    another begins, an edge that no blur takes away. All, where there are too few."""
+    rows, columns = grid.shape[0] // parts, grid.shape[1] // parts
+    if parts == 1 or min(rows, columns) < 3:
+        return grid
+    apart = grid.reshape(parts, rows, parts, columns)[:, 1:-1, :, 1:-1]
+    return apart.reshape(parts * (rows - 2), parts * (columns - 2))
 
 
 def _plane(image: Image) -> Grey:
