@@ -175,6 +175,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         ]  # fmt: skip
 
     things = [images[i][1] for i in chosen]
+    planned = sum(cost(plan(images[i][1], kept(i))).actions for i in chosen), sum(cost(plan(t, [])).actions for t in things)
+    head = {
+        "pack": arguments.pack, "frames": len(chosen), "objects": sum(map(len, things)), "least": least,
+        "planned_ratio": round(planned[0] / planned[1], 3), "goal": round(GOAL, 3),
+    }  # fmt: skip
+    if arguments.plan:
+        return {**head, "planned": [round(n / len(chosen), 2) for n in planned]}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         proposed = review(browser, rows(True), things)
@@ -183,15 +190,15 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         say(f"from nothing: {nothing}")
         browser.close()
     ratio = proposed["actions"] / nothing["actions"]
-    return {
-        "pack": arguments.pack, "frames": len(chosen), "objects": sum(map(len, things)), "least": least,
-        "proposed": proposed, "nothing": nothing, "ratio_actions": round(ratio, 3),
-        "ratio_seconds": round(proposed["seconds"] / nothing["seconds"], 3), "goal": round(GOAL, 3), "met": ratio <= GOAL,
-    }  # fmt: skip
+    seconds = round(proposed["seconds"] / nothing["seconds"], 3)
+    rest = {"ratio_actions": round(ratio, 3), "ratio_seconds": seconds, "met": ratio <= GOAL}
+    return {**head, "proposed": proposed, "nothing": nothing, **rest}
+
 
 
 if __name__ == "__main__":
     made = parser(__doc__ or "")
     made.add_argument("--pack", default="base", help="whose proposals")
     made.add_argument("--frames", type=int, default=50, help="how many are reviewed")
+    made.add_argument("--plan", action="store_true", help="only reckon what would be done; no browser")
     main(run, made)

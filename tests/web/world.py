@@ -278,10 +278,11 @@ async def seed(centre: Centre, pictures: Sequence[Picture], empty: bool, fleet: 
         await session.flush()
         session.add_all(_releases(now))
         session.add_all(_frame(n, picture, now) for n, picture in enumerate(pictures))
-        disputed, wanted = (_frame(n, pictures[-1], now) for n in (together.DISPUTED, together.WANTED))
-        session.add_all([disputed, wanted])
-        await session.flush()
-        session.add_all(together.opinions(disputed, wanted))
+        if pictures[-1].objects:
+            disputed, wanted = (_frame(n, pictures[-1], now) for n in (together.DISPUTED, together.WANTED))
+            session.add_all([disputed, wanted])
+            await session.flush()
+            session.add_all(together.opinions(disputed, wanted))
         for camera in await session.run_sync(lambda s: s.query(db.Camera).all()):
             camera.last_frame_id, camera.last_frame_at = frame_id(len(camera.name) % len(pictures)), now
         if fleet:
