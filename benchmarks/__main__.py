@@ -7,6 +7,7 @@ import sys
 
 FIGURES = (
     "detectors", "heads", "int8", "parity", "node", "partial", "delta", "budget", "accuracy", "missed", "redundancy",
+    "switch",
 )  # fmt: skip
 
 
