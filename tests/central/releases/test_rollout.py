@@ -183,8 +183,12 @@ async def test_rollout__a_centre_that_was_down_makes_nobody_silent(db: Database)
     await world.step(seconds=1)
     assert (await world.stages(number))["n00"] == "offered"
     world.connected = False
+    await world.step(seconds=100_000)
     for _ in range(20):
         await world.step()
+    world.connected = True
+    await world.step()
+    await world.step(seconds=100_000)
     assert (await world.stages(number))["n00"] == "offered"
 
 
