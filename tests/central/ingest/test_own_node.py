@@ -57,6 +57,17 @@ def run(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, timeout=90, check=False, cwd=folder)
 
 
+async def stopped(centre: Service, name: str) -> Node:
+    """Wait until the last words of the node were heard."""
+    for _ in range(200):
+        async with centre.database.read() as session:
+            node = await session.get_one(Node, name)
+        if node.state == "stopped":
+            break
+        await asyncio.sleep(0.05)
+    return node
+
+
 async def test_example__sends_frames_until_they_are_safe(
     centre: Service, tmp_path: Path, picture: Callable[..., bytes]
 ) -> None:
@@ -67,9 +78,9 @@ async def test_example__sends_frames_until_they_are_safe(
     done = await asyncio.to_thread(run, program(tmp_path), "gate-9.wnode", *images, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     safe = re.findall(r"^safe: (\S+)$", done.stdout, re.MULTILINE)
+    node = await stopped(centre, "gate-9")
     async with centre.database.read() as session:
         rows = list(await session.scalars(select(Frame).order_by(Frame.sequence)))
-        node = await session.get_one(Node, "gate-9")
         assert list(await session.scalars(select(Parked))) == []
     assert sorted(safe) == sorted(row.id for row in rows)
     assert [(r.sequence, r.width, r.height, r.site) for r in rows] == [(i, 160, 96, "north") for i in range(12)]
