@@ -60,7 +60,7 @@ system: $(VENV)/dev $(WEB) ## tests of whole processes, faults and the browser
 	$(BIN)/pytest -n 2 --dist loadfile -m web $(AGAIN) -m web; }
 
 faults: $(VENV)/dev ## break things on purpose, the quick set
-	$(BIN)/pytest -m faults
+	$(BIN)/pytest -n 2 --dist loadfile -m faults
 
 soak: $(VENV)/dev ## the long set of faults and memory
 	$(BIN)/python -m benchmarks.soak
