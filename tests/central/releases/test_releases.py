@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from central.ingest import presence
 from central.releases import offers, registry, tracking
 from central.releases.offers import Offers, ReleaseError
-from central.releases.transfer import MAX_CHUNK, PER_NODE, Transfer, answer
+from central.releases.transfer import MAX_CHUNK, answer
 from central.store.database import Database
 from central.store.models import Node, Pack, Policy, Release, ReleaseNode
 from protocols import delta
