@@ -361,10 +361,19 @@ class Agent:
         lost = reader.state in ("connecting", "failed") or reader.stalled(now)
         away = camera.away.lasts(now, lost, ALERT_S)
         wrong = {
-            "away": reader.detail if away else "", "redact": camera.problem, "policy": self._policy_problem,
+            "away": reader.detail if away else "", "redact": camera.problem, "policy": self._policy_wrong(),
+            "release": self._unread("release"),
             "model": camera.meter.failing, "trust": self.updater.problem,
         }  # fmt: skip
         return {kind: text for kind, text in (wrong | camera.health.wrong).items() if text}
+
+    def _policy_wrong(self) -> str:
+        return self._unread("policy") or self._policy_problem
+
+    def _unread(self, channel: str) -> str:
+        """Return what to tell where the newest message on a retained `channel` makes no sense to this node."""
+        reason = self.link.problems.get(channel, "")
+        return f"the {channel} from the centre is not understood: {reason}; the one before stays" if reason else ""
 
     def report_update(self, update: Update) -> None:
         """Publish a step of an update."""

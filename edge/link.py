@@ -52,6 +52,8 @@ SILENT: Final = 2
 """Windows full of frames without any receipt, after which the log says so."""
 COMPLAINTS: Final = 100
 """Different refusals that the log tells of within one connection."""
+TOLD: Final = frozenset({"policy", "release"})
+"""Retained channels: that the newest message on one is not understood is a standing problem."""
 KEEP_OFFLINE: Final = frozenset({"update", "reply"})
 """Channels whose messages wait for a connection; the others are only worth something now."""
 
@@ -164,6 +166,8 @@ class Link:
         handlers: Mapping[str, Handler],
     ) -> None:
         self.counters = LinkCounters()
+        self.problems: dict[str, str] = {}
+        """By channel, why the newest of TOLD cannot be understood; empty text where it can."""
         self.window = Window(settings.window, settings.receipt_timeout, settings.give_up)
         self._settings, self._connector, self._spool = settings, connector, spool
         self._status, self._handlers = status, dict(handlers)
@@ -351,7 +355,10 @@ class Link:
         except (topics.TopicError, codec.CodecError) as error:
             self.counters.bad_messages += 1
             log.warning("a message was not understood", topic=event.topic[:200], reason=str(error))
+            if isinstance(error, codec.CodecError):
+                self._note(address.channel, str(error))
             return
+        self._note(address.channel, "")
         if isinstance(message, Receipt):
             for frame in message.ids:
                 self.window.receipt(frame)
@@ -366,6 +373,11 @@ class Link:
         except Exception:
             # A handler is foreign to the link: its failure must not cost the connection.
             log.exception("a handler failed", channel=address.channel)
+
+    def _note(self, channel: str, reason: str) -> None:
+        """Note why the newest message of a retained channel was not understood; an empty reason: it was."""
+        if channel in TOLD:
+            self.problems = {**self.problems, channel: reason}
 
 
 __all__ = [

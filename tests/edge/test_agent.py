@@ -483,6 +483,30 @@ def test_policy__of_a_newer_centre_is_told(world: World) -> None:
     until(lambda: alerts(world, "policy 3 cannot be followed") == [True, False])
 
 
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b'{"version": 9, "frames_per_hour": 1e12}', "<= 3600000"),
+        (b'{"version": 9, "jpeg_quality": 1}', "jpeg_quality"),
+        (b'{"version": 9, "frames_per_hour": {"day": 5, "night": 1}}', "frames_per_hour"),  # of a newer centre
+        (b"nonsense", "JSON"),
+    ],
+)
+def test_policy__that_is_not_understood_is_told_and_the_old_one_stays(world: World, payload: bytes, words: str) -> None:
+    world.start()
+    world.send("policy", Policy(version=2, policy="other"))
+    until(lambda: world.agent.cameras["a"].policy.policy == "other")
+    world.broker.publish(topics.build(PREFIX, "n1", "policy"), payload)
+    until(lambda: alerts(world, "the policy from the centre is not understood") == [True])
+    assert any(words in e.alert for e in world.of(Event)), [e.alert for e in world.of(Event)]
+    until(lambda: any("not understood" in text for h in world.of(Health) for c in h.cameras for text in c.alerts))
+    world.readers["a"].push()
+    until(lambda: len(world.of(FrameMessage)) == 1)
+    assert world.of(FrameMessage)[0].selection.policy == "other"
+    world.send("policy", Policy(version=10, policy="third"))
+    until(lambda: alerts(world, "the policy from the centre is not understood") == [True, False])
+
+
 def test_policy__changes_without_a_restart(world: World) -> None:
     world.start()
     world.send("policy", Policy(version=2, policy="other"))
