@@ -2,7 +2,7 @@
 
     python -m benchmarks.keystrokes [--pack base] [--frames 50] [--json]
 
-A script that knows the truth reviews real frames on the real page, twice: once with the proposals of the pack, once with
+A script that knows the truth reviews real frames on the real page, twice: with the proposals of the pack, and with
 none. It does what a person who knows the keys would: leaves what is right, relabels, moves a corner or two, deletes,
 draws what is missing, accepts. Every key press and pointer action goes through the browser, and what the centre has
 stored afterwards is compared with the truth: `reached` is the share of true objects with a stored box of the same label
@@ -11,7 +11,7 @@ and an IoU of at least `GOOD`, `extra` the stored boxes per frame that are none.
 The cost model. A key press is one action, a click is one, a drag is two (aim and press, aim and release). Seconds are
 those of the keystroke-level model (Card, Moran and Newell 1980): 0.28 for a key, 1.1 to aim, 0.1 for each half of a
 press; thinking is left out on both sides. The confidence from which proposals count is chosen by this same cost on the
-frames of the set that are not reviewed. `goal` is a ratio of actions of at most a third.
+frames of the set that are not reviewed. `--plan` reckons all this without a browser. `goal` is a ratio of actions of at most a third.
 """
 
 from __future__ import annotations

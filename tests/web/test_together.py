@@ -66,7 +66,7 @@ def test_second_opinion__is_blind_and_marked(desk: Desk) -> None:
     desk.go(f"/review/{frame}")
     desk.page.get_by_text("Second opinion.").wait_for()
     desk.page.wait_for_function("document.activeElement.classList.contains('canvas')")
-    assert desk.page.get_by_role("button", name="Rain: unknown").is_visible()
+    assert desk.page.get_by_role("button", name="Rain unknown").is_visible()
     desk.press("i")
     desk.page.get_by_text("Not shown before you gave your own.").wait_for()
     desk.press("Escape")
@@ -84,7 +84,7 @@ def test_adjudication__shows_two_opinions_and_takes_one(desk: Desk) -> None:
     desk.press("ArrowRight")
     desk.page.get_by_text("Decided: as cleo said.").wait_for()
     view = desk.frame(world.frame_id(together.DISPUTED))
-    assert [b["label"] for b in view["boxes"]][0] == "truck"
+    assert next(b["label"] for b in view["boxes"]) == "truck"
     assert view["tags"] == {"rain": "absent"}
 
 

@@ -57,7 +57,7 @@ def test_mask__undo_takes_the_whole_outline_back(desk: Desk) -> None:
 def test_tags__three_states_by_one_key(desk: Desk) -> None:
     frame = desk.review()
     desk.press("Shift+Digit1", "Shift+Digit2", "Shift+Digit2", "Shift+Digit3", "Shift+Digit3", "Shift+Digit3")
-    desk.page.get_by_role("button", name="Rain: present").wait_for()
+    desk.page.get_by_role("button", name="Rain present").wait_for()
     desk.press("Enter")
     assert desk.until(frame, "labelled")["tags"] == {"rain": "present", "snow": "absent"}
 

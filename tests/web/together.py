@@ -1,4 +1,4 @@
-"""What several people did before the browser came: a frame that two disagree about, and one that wants a second opinion."""
+"""What people did before the browser came: a frame that two disagree about, and one that wants a second opinion."""
 
 from __future__ import annotations
 

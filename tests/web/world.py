@@ -37,8 +37,8 @@ from central.store import blobs, database, migrations
 from central.store import models as db
 from protocols import pack as packs
 from protocols.messages import Reply, utc_now
-from tests.web import together
 from tests.web import fleet as fleets
+from tests.web import together
 
 NAME: Final = "admin"
 PASSWORD: Final = "a door in the hedge"

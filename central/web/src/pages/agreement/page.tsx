@@ -6,7 +6,7 @@ import { agreements, sources } from '../../api/annotation';
 import { say } from '../../api/client';
 import { useMay } from '../../api/queries';
 import type { AgreementView, SourceView } from '../../api/schema';
-import { count, DASH, percent, score, spoken } from '../../lib/format';
+import { count, DASH, many, percent, score, spoken } from '../../lib/format';
 import { Empty, Problem } from '../../parts/say';
 import { Disputes } from './disputes';
 
@@ -107,7 +107,9 @@ export function AgreementPage() {
     <div className="column">
       <header className="page-head">
         <h1>Agreement</h1>
-        <span className="dim">{agreed.data && `${count(agreed.data.frames)} frames were answered by two people who did not see each other’s answer`}</span>
+        <span className="dim">
+          {agreed.data && `${many(agreed.data.frames, 'frame')} answered by two people who did not see each other’s answer`}
+        </span>
       </header>
       {decides && <Disputes />}
       <section aria-label="People">

@@ -100,10 +100,8 @@ export function Tags({ tags, known, proposed, turn }: TagProps) {
               <span className="tag-state" aria-hidden>
                 {STATES[state]}
               </span>
-              <span>
-                {name}
-                <span className="hidden">: {state}</span>
-              </span>
+              {name}
+              <span className="hidden">{state}</span>
               {score !== undefined && state === 'unknown' && <span className="dim num">{percent(score)}</span>}
               {i < 9 && (
                 <span className="tag-key" aria-hidden>
