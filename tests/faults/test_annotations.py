@@ -19,7 +19,7 @@ from tests.faults import tracer
 from tests.system import rig
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
-EVERY = 30
+EVERY = 45
 FORBIDDEN = 77
 
 
