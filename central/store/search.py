@@ -179,7 +179,7 @@ class FrameIndex:
                     found[frame] = None
         # not grouped by the database: SQLite would go through the index of all annotations for it
         after = select(Annotation.frame, Annotation.id).where(Annotation.id > self._annotation - OVERLAP_IDS)
-        newest: dict[str, int] = dict(session.execute(after.order_by(Annotation.id)).tuples().all())
+        newest = {frame: number for frame, number in session.execute(after.order_by(Annotation.id))}  # noqa: C416
         for frame, annotation in newest.items():
             row = self._rows.get(frame)
             if row is None or self._newest[row] != annotation:
