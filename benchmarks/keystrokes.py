@@ -11,7 +11,8 @@ and an IoU of at least `GOOD`, `extra` the stored boxes per frame that are none.
 The cost model. A key press is one action, a click is one, a drag is two (aim and press, aim and release). Seconds are
 those of the keystroke-level model (Card, Moran and Newell 1980): 0.28 for a key, 1.1 to aim, 0.1 for each half of a
 press; thinking is left out on both sides. The confidence from which proposals count is chosen by this same cost on the
-frames of the set that are not reviewed. `--plan` reckons all this without a browser. `goal` is a ratio of actions of at most a third.
+frames of the set that are not reviewed. `--plan` reckons all this without a browser. `goal` is a ratio of actions of at
+most a third.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def review(browser: Any, rows: Sequence[dict[str, Any]], things: Sequence[list[T
         for number, true in enumerate(things):
             page.locator(f'.queue-item[aria-current="true"] img[src*="{frame_id(number)}"]').wait_for()
             page.get_by_text("yours", exact=True).wait_for()
-            page.wait_for_function("document.activeElement.classList.contains('canvas')")
+            page.locator(".canvas:focus").wait_for()
             view = client.get(f"/frames/{frame_id(number)}").json()
             shown = [Thing(box_of(b["box"]), b["label"], b["score"]) for b in view["boxes"]]
             began = time.monotonic()
@@ -126,15 +127,15 @@ def review(browser: Any, rows: Sequence[dict[str, Any]], things: Sequence[list[T
         client.close()
     count = len(things)
     return {
-        "keys": round(hand.keys / count, 2), "clicks": round(hand.clicks / count, 2), "drags": round(hand.drags / count, 2),
-        "actions": round(hand.actions / count, 2), "seconds": round(hand.seconds / count, 2),
+        "keys": round(hand.keys / count, 2), "clicks": round(hand.clicks / count, 2),
+        "drags": round(hand.drags / count, 2), "actions": round(hand.actions / count, 2), "seconds": round(hand.seconds / count, 2),
         "script_seconds": round(wall / count, 2), "reached": round(reached / max(1, sum(map(len, things))), 3),
         "extra": round(extra / count, 2),
     }  # fmt: skip
 
 
 def best_least(rows: Sequence[tuple[list[Thing], list[Thing]]]) -> float:
-    """Return the confidence at which true objects `rows[i][0]` are reached from proposals `rows[i][1]` with least work."""
+    """Return the confidence at which true objects `rows[i][0]` are reached from `rows[i][1]` with least work."""
 
     def work(least: float) -> float:
         return sum(cost(plan(true, [p for p in seen if (p.score or 0) >= least])).actions for true, seen in rows)
@@ -169,13 +170,16 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             {
                 "file": str((arguments.images / images[i][0]["file_name"]).resolve()),
                 "width": images[i][0]["width"], "height": images[i][0]["height"],
-                "proposals": [{"box": p.box, "label": p.label, "score": p.score} for p in kept(i)] if with_proposals else [],
+                "proposals": [
+                    {"box": p.box, "label": p.label, "score": p.score} for p in (kept(i) if with_proposals else ())
+                ],
             }
             for i in chosen
         ]  # fmt: skip
 
     things = [images[i][1] for i in chosen]
-    planned = sum(cost(plan(images[i][1], kept(i))).actions for i in chosen), sum(cost(plan(t, [])).actions for t in things)
+    corrected = sum(cost(plan(images[i][1], kept(i))).actions for i in chosen)
+    planned = corrected, sum(cost(plan(true, [])).actions for true in things)
     head = {
         "pack": arguments.pack, "frames": len(chosen), "objects": sum(map(len, things)), "least": least,
         "planned_ratio": round(planned[0] / planned[1], 3), "goal": round(GOAL, 3),

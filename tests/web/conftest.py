@@ -51,10 +51,15 @@ class Desk:
     def review(self) -> str:
         """Open the queue, wait for its first frame, and return the id of that frame."""
         frame: str = self.queue()[0]["id"]
-        self.go("/review")
-        self.page.get_by_test_id("canvas").wait_for()
-        self.page.wait_for_function("document.activeElement.classList.contains('canvas')")
+        self.look_at("/review")
         return frame
+
+    def look_at(self, path: str) -> None:
+        """Open a frame, or the queue, and wait until the keys belong to the picture."""
+        self.go(path)
+        self.page.get_by_test_id("canvas").wait_for()
+        self.page.locator(".box-line").first.wait_for()
+        self.page.locator(".canvas:focus").wait_for()
 
     def queue(self) -> list[dict[str, Any]]:
         """Return the frames that wait."""

@@ -11,6 +11,8 @@ from tests.web import world
 from tests.web.conftest import ARTIFACTS, ROOT, WAIT_MS, log_in
 
 pytestmark = pytest.mark.web
+SETTLE_MS: Final = 1_000
+"""For pictures to load."""
 AXE: Final = ROOT / "central" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 SIZES: Final = ((1366, 768), (1920, 1080))
@@ -56,9 +58,9 @@ def test_page__has_nothing_serious(browser: Any, centre: str, name: str, scheme:
     path, sign = PAGES[name]
     page.goto(centre + path)
     page.locator(sign).first.wait_for()
-    page.wait_for_function("[...document.images].every(i => i.loading === 'lazy' || i.complete)")
+    page.wait_for_timeout(SETTLE_MS)
     if name == "help":
-        page.wait_for_function("document.activeElement.classList.contains('canvas')")
+        page.locator(".canvas:focus").wait_for()
         page.keyboard.press("?")
         page.get_by_role("dialog").wait_for()
     for width, height in SIZES:

@@ -15,7 +15,7 @@ def _answered(desk: Desk) -> int:
 
 
 def _shown(desk: Desk) -> None:
-    desk.page.wait_for_function("document.querySelectorAll('.crop img[style*=width]').length === 2")
+    desk.page.locator(".crop img[style*=width]").nth(1).wait_for()
 
 
 def _press(desk: Desk, *keys: str) -> None:

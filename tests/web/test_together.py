@@ -65,7 +65,7 @@ def test_second_opinion__is_blind_and_marked(desk: Desk) -> None:
     frame = world.frame_id(together.WANTED)
     desk.go(f"/review/{frame}")
     desk.page.get_by_text("Second opinion.").wait_for()
-    desk.page.wait_for_function("document.activeElement.classList.contains('canvas')")
+    desk.page.locator(".canvas:focus").wait_for()
     assert desk.page.get_by_role("button", name="Rain unknown").is_visible()
     desk.press("i")
     desk.page.get_by_text("Not shown before you gave your own.").wait_for()

@@ -95,8 +95,7 @@ def test_copy__takes_the_labels_of_the_last_answered_frame_of_the_camera(desk: D
     first, second = [f for f in queue if f["camera"] == queue[0]["camera"]][:2]
     body = {"revision": first["revision"], "boxes": [{"box": [2, 2, 30, 22], "label": "truck"}], "complete_for": []}
     assert desk.api.put(f"/frames/{first['id']}/labels", json=body).status_code == 200
-    desk.go(f"/review/{second['id']}")
-    desk.page.wait_for_function("document.activeElement.classList.contains('canvas')")
+    desk.look_at(f"/review/{second['id']}")
     desk.press("v")
     desk.page.locator(".box-line", has_text="copy").wait_for()
     desk.press("Enter")
@@ -106,8 +105,7 @@ def test_copy__takes_the_labels_of_the_last_answered_frame_of_the_camera(desk: D
 
 def test_track__says_so_where_there_is_nothing_to_track_from(desk: Desk) -> None:
     other = next(f for f in desk.queue() if f["node"] == "harbour-2")
-    desk.go(f"/review/{other['id']}")
-    desk.page.wait_for_function("document.activeElement.classList.contains('canvas')")
+    desk.look_at(f"/review/{other['id']}")
     desk.press("t")
     desk.page.locator(".mantine-Notification-root").first.wait_for()
 
@@ -136,8 +134,7 @@ def test_history__puts_a_former_answer_on_the_screen(desk: Desk) -> None:
     frame = desk.review()
     desk.press("Enter")
     before = desk.until(frame, "labelled")
-    desk.go(f"/review/{frame}")
-    desk.page.wait_for_function("document.activeElement.classList.contains('canvas')")
+    desk.look_at(f"/review/{frame}")
     desk.press("Tab", "Delete", "i")
     desk.page.get_by_role("button", name="Put it on the screen").click()
     desk.page.get_by_role("dialog").wait_for(state="detached")
