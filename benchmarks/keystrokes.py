@@ -128,7 +128,8 @@ def review(browser: Any, rows: Sequence[dict[str, Any]], things: Sequence[list[T
     count = len(things)
     return {
         "keys": round(hand.keys / count, 2), "clicks": round(hand.clicks / count, 2),
-        "drags": round(hand.drags / count, 2), "actions": round(hand.actions / count, 2), "seconds": round(hand.seconds / count, 2),
+        "drags": round(hand.drags / count, 2), "actions": round(hand.actions / count, 2),
+        "seconds": round(hand.seconds / count, 2),
         "script_seconds": round(wall / count, 2), "reached": round(reached / max(1, sum(map(len, things))), 3),
         "extra": round(extra / count, 2),
     }  # fmt: skip

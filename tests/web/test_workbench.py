@@ -123,10 +123,11 @@ def test_flag__with_a_note_and_off_again(desk: Desk) -> None:
     desk.press("f")
     desk.page.get_by_label("What should they look at?").fill("is this a tram?")
     desk.press("Enter")
-    desk.page.get_by_text("is this a tram?").wait_for()
+    notice = desk.page.get_by_role("status").filter(has_text="is this a tram?")
+    notice.wait_for()
     assert desk.frame(frame)["flag"]["note"] == "is this a tram?"
     desk.press("f")
-    desk.page.get_by_text("is this a tram?").wait_for(state="detached")
+    notice.wait_for(state="detached")
     assert desk.frame(frame)["flag"] is None
 
 
