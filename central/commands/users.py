@@ -10,9 +10,8 @@ import typer
 from sqlalchemy import select
 
 from central.api import passwords
-from central.api.access import ROLES
 from central.api.passwords import UserError
-from central.api.schemas import Role
+from central.api.schemas import ROLES, Role
 from central.commands.common import Data, Json, load, plain_errors, result, store
 from central.settings import Settings
 from central.store.models import User
