@@ -30,11 +30,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import httpx
 
 from benchmarks.common import main, opened, parser, say
 from benchmarks.reviewer import GOOD, Hand, Thing, box_of, cost, matched, overlap, plan
+from central.learn.data.dataset import read_image
 from edge.runtime.model import Model
 
 LEAST: Final = tuple(round(0.05 * step, 2) for step in range(2, 20))
@@ -59,7 +59,7 @@ def truth(coco: Path) -> list[tuple[dict[str, Any], list[Thing]]]:
 
 def proposals(model: Model, image: Path) -> list[Thing]:
     """Return what `model` sees on an image."""
-    pixels = cv2.imread(str(image))
+    pixels = read_image(str(image))
     if pixels is None:
         raise OSError(f"{image}: not an image")
     seen = model.infer(pixels, LOWEST).detections

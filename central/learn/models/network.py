@@ -89,7 +89,7 @@ class Network(nn.Module):
         self.heads = {"detect": "detect."} | ({"tags": "tags."} if config.tags else {})
 
     def levels(self, image: Tensor) -> list[Tensor]:
-        """Return what the detection head sees, ``[B, c, h, w]`` at each stride, whose cells are in the order of `cells`."""
+        """Return what the detection head sees, ``[B, c, h, w]`` at each stride, in the order of `cells`."""
         found: list[Tensor] = self.neck(self.backbone((image.float() - ZERO) * (1 / CONTRAST)))
         return found
 
