@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from export.qdq import before_heavy, last_heavy, ordered
-
-MAX_HALF = 65504.0
-"""Largest finite 16-bit float."""
+from protocols.delta.model import HALVED
+from protocols.delta.model import half as half_of
 
 
 def _float_tensors(model: onnx.ModelProto) -> set[str]:
@@ -50,12 +48,12 @@ class _Halver:
 
     def half(self, name: str) -> str:
         """Return the name of the 16-bit form of the weight or activation `name`."""
-        short = f"{name}_half"
+        short = f"{name}{HALVED}"
         if short in self.made:
             return short
         self.made.add(short)
         if name in self.weights:
-            values = np.clip(numpy_helper.to_array(self.weights[name]), -MAX_HALF, MAX_HALF).astype(np.float16)
+            values = half_of(numpy_helper.to_array(self.weights[name]))  # as a node makes it of an update
             self.model.graph.initializer.append(numpy_helper.from_array(values, short))
         else:
             self.casts.append(helper.make_node("Cast", [name], [short], name=f"{short}_cast", to=TensorProto.FLOAT16))
@@ -69,12 +67,12 @@ class _Halver:
             within = node.name in self.inside
             for index, name in enumerate(node.input):
                 if within and name in self.floats and not (node.op_type == "Resize" and index):
-                    node.input[index] = f"{name}_half" if name in halves else self.half(name)
+                    node.input[index] = f"{name}{HALVED}" if name in halves else self.half(name)
             if within:
                 for index, name in enumerate(node.output):
-                    node.output[index] = f"{name}_half"
+                    node.output[index] = f"{name}{HALVED}"
         back = [
-            helper.make_node("Cast", [f"{name}_half"], [name], name=f"{name}_full", to=TensorProto.FLOAT)
+            helper.make_node("Cast", [f"{name}{HALVED}"], [name], name=f"{name}_full", to=TensorProto.FLOAT)
             for name in sorted(halves)
         ]
         graph.node.extend([*self.casts, *back])

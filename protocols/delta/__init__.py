@@ -13,8 +13,9 @@
     __init__.py    a pack: manifest and files
 
 A delta is a magic word and a MessagePack array: addresses of both packs, the new manifest as a patch of the old, and
-for each file that changed how it did. A file that both packs have in common is not mentioned. Variants of less
-precision are carried, as differences of what they are: computed again on the node they would not have the same bits.
+for each file that changed how it did. A file that both packs have in common is not mentioned. Of a variant of half
+precision the weights are made of the new main model's, which gives the same bits everywhere; variants of 8 bits are
+carried, as differences of what they are: computed again on the node they would not have the same bits.
 
 Whatever arrives is bounded before it is unpacked, and the result has the announced content address or there is none:
 all that can be wrong is a `DeltaError`. Nothing here needs torch or the onnx package.
@@ -51,6 +52,8 @@ SUFFIX: Final = ".wdelta"
 FOLDER: Final = "deltas"
 MAGIC: Final = b"WAYSIDE-DELTA-1\n"
 MODEL_SUFFIX: Final = ".onnx"
+FULL: Final = "fp32"
+"""The variant that others are made of."""
 WORTH: Final = 0.5
 """A model whose delta is smaller than this share of it is not tried as a patch of bytes too: that takes seconds."""
 
@@ -86,12 +89,18 @@ def _read(pack: Pack, name: str) -> bytes:
         raise DeltaError(f"pack {pack.address[:12]}: {name} is not readable ({error.strerror})") from None
 
 
+def _main(manifest: Manifest) -> str:
+    """Return the name of the model of full precision, empty for none."""
+    return manifest.variants.get(FULL, "")
+
+
 def _file(old: Pack, new: Pack, name: str) -> _File:
     data = _read(new, name)
     if name not in old.manifest.files:
         return _File(name, "", patch.make(b"", data))
-    before = _read(old, name)
-    found = model.make(before, data) if name.endswith(MODEL_SUFFIX) else None
+    before, main = _read(old, name), _main(new.manifest)
+    full = _read(new, main) if main and main != name else b""
+    found = model.make(before, data, full) if name.endswith(MODEL_SUFFIX) else None
     if found is not None:
         size = len(msgspec.msgpack.encode(found))
         if size < WORTH * len(data):
@@ -146,13 +155,13 @@ def _manifest(old: Pack, delta: _Delta) -> tuple[bytes, Manifest]:
         raise DeltaError(str(error)) from None
 
 
-def _content(old: Pack, file: _File, size: int) -> bytes:
+def _content(old: Pack, file: _File, size: int, main: bytes) -> bytes:
     if file.base and file.base not in old.manifest.files:
         raise DeltaError(f"{file.name}: the old pack has no {file.base[:64]!r}")
     before = _read(old, file.base) if file.base else b""
     if isinstance(file.how, bytes):
         return patch.apply(before, file.how, size)
-    return model.apply(before, file.how, size)
+    return model.apply(before, file.how, size, main)
 
 
 def apply(old: Pack, data: bytes, expected: str | None = None) -> bytes:
@@ -167,14 +176,16 @@ def apply(old: Pack, data: bytes, expected: str | None = None) -> bytes:
     encoded, manifest = _manifest(old, delta)
     files = {file.name: file for file in delta.files}
     kept = {entry.sha256: name for name, entry in old.manifest.files.items()}
-    contents = {}
-    for name, entry in manifest.files.items():
+    contents: dict[str, bytes] = {}
+    main = _main(manifest)
+    for name in sorted(manifest.files, key=lambda n: n != main):  # what others are made of comes first
+        entry = manifest.files[name]
         if entry.sha256 in kept:
             contents[name] = _read(old, kept[entry.sha256])
         elif name in files:
-            contents[name] = _content(old, files[name], entry.size)
+            contents[name] = _content(old, files[name], entry.size, contents.get(main, b""))
         else:
             raise DeltaError(f"it lacks {name}")
         if len(contents[name]) != entry.size or hashlib.sha256(contents[name]).hexdigest() != entry.sha256:
             raise DeltaError(f"{name}: the result is not what the manifest says; get the whole pack")
-    return archive_of({MANIFEST: encoded, **contents})
+    return archive_of({MANIFEST: encoded, **{name: contents[name] for name in manifest.files}})

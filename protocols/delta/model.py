@@ -2,7 +2,7 @@
 
     model file -> skeleton (the file without the values of its weights)   a patch of the old skeleton
                -> layout (name, type, shape and place of each weight)     a patch of the old layout
-               -> weights:  same | steps | low rank | sparse | planes | raw, whichever is smallest
+               -> weights:  same | half of the main model's | steps | low rank | sparse | planes | raw, the smallest
 
 The multiples of all weights on the grid go through the entropy coder together: its contexts are shared.
 """
@@ -29,6 +29,11 @@ MAX_LAYOUT: Final = 4 * 1024 * 1024
 MAX_GRID: Final = 16 * 1024 * 1024
 """Values on the grid of one model; beyond it they go as planes. A node decodes them in half a gigabyte."""
 
+HALVED: Final = "_half"
+"""What the 16-bit form of a weight adds to its name, in a variant of half precision."""
+MAX_HALF: Final = 65504.0
+"""The largest number of 16 bits; what is beyond is cut off, in a variant as on the node."""
+
 _Size = Annotated[int, Meta(ge=0, le=1 << 30)]
 
 
@@ -41,6 +46,8 @@ class Kind(IntEnum):
     SPARSE = 3
     PLANES = 4
     RAW = 5
+    HALF = 6
+    """The main model's new weight, rounded to 16 bits: the same on every machine, by IEEE 754."""
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -91,17 +98,38 @@ def _taken_apart(data: bytes, found: list[Weight]) -> tuple[bytes, _Layout]:
     return b"".join([*pieces, data[at:]]), layout
 
 
-def make(old: bytes, new: bytes) -> ModelDelta | None:
-    """Return what turns the model file `old` into `new`; None where one of them has no weights to be read."""
+def half(weight: Array) -> Array:
+    """Return `weight`, float32, as a variant of half precision has it."""
+    return np.asarray(np.clip(weight.astype(np.float32), -MAX_HALF, MAX_HALF).astype("<f2"))
+
+
+def _halved(main: bytes, full: dict[str, Weight], name: str, dtype: str, shape: tuple[int, ...]) -> Array | None:
+    """Return the weight `name` made of the main model's, None where it has no such weight."""
+    source = full.get(name.removesuffix(HALVED))
+    if source is None or dtype != "<f2" or (source.dtype, source.shape) != ("<f4", shape):
+        return None
+    return half(source.read(main))
+
+
+def make(old: bytes, new: bytes, main: bytes = b"") -> ModelDelta | None:
+    """Return what turns the model file `old` into `new`; None where one of them has no weights to be read.
+
+    `main` is the new pack's model of full precision, where `new` is a variant of it: it is there when this is applied.
+    """
     before, after = weights.find(old), weights.find(new)
     if not before or not after:
         return None
     old_skeleton, old_layout = _taken_apart(old, before)
     skeleton, layout = _taken_apart(new, after)
     by_name = {weight.name: weight for weight in before}
+    full = {weight.name: weight for weight in weights.find(main)}
     kinds, payloads, coder = bytearray(), [], _Writer()
     for weight in after:
         own = weight.read(new)
+        halved = _halved(main, full, weight.name, weight.dtype, weight.shape)
+        if halved is not None and halved.tobytes() == own.tobytes():
+            kinds.append(Kind.HALF)
+            continue
         base = by_name.get(weight.name)
         fits = base is not None and (base.dtype, base.shape) == (weight.dtype, weight.shape)
         kind, payload = _choose(base.read(old) if base is not None and fits else None, own, coder)
@@ -250,14 +278,14 @@ def _layout(old: _Layout, data: bytes, size: int) -> _Layout:
     return found
 
 
-def apply(old: bytes, delta: ModelDelta, size: int) -> bytes:
-    """Return the model file of `size` bytes that `delta` makes of `old`. Raises DeltaError."""
+def apply(old: bytes, delta: ModelDelta, size: int, main: bytes = b"") -> bytes:
+    """Return the model file of `size` bytes that `delta` makes of `old` and the new `main` model. Raises DeltaError."""
     before = weights.find(old)
     old_skeleton, old_layout = _taken_apart(old, before)
     layout = _layout(old_layout, delta.layout, size)
     kinds = patch.apply(b"", delta.kinds, len(layout))
     by_name = {weight.name: weight for weight in before}
-    found = _values(old, by_name, layout, kinds, delta)
+    found = _values(old, by_name, layout, kinds, delta, main)
     skeleton = patch.apply(old_skeleton, delta.skeleton, size - sum(place.size for place in layout))
     pieces, at = [], 0
     for place, values in zip(layout, found, strict=True):
@@ -268,10 +296,10 @@ def apply(old: bytes, delta: ModelDelta, size: int) -> bytes:
 
 def _base(by_name: dict[str, Weight], place: Place, kind: int) -> Weight | None:
     """Return the old weight that `place` changes, None for new values. Raises DeltaError where it does not fit."""
-    if kind == Kind.RAW:
+    if kind in (Kind.RAW, Kind.HALF):
         return None
     base = by_name.get(place.name)
-    if base is None or (base.dtype, list(base.shape)) != (place.dtype, place.shape) or kind > Kind.RAW:
+    if base is None or (base.dtype, list(base.shape)) != (place.dtype, place.shape) or kind > Kind.HALF:
         raise DeltaError(f"weight {place.name[:60]!r} is not in the old pack in this form")
     if kind in (Kind.STEPS, Kind.LOW_RANK) and base.dtype != "<f4":
         raise DeltaError(f"weight {place.name[:60]!r} is not of float32 and cannot be on the grid")
@@ -283,7 +311,16 @@ def _shape(base: Weight) -> tuple[int, int]:
     return rows, base.size // 4 // rows
 
 
-def _values(old: bytes, by_name: dict[str, Weight], layout: _Layout, kinds: bytes, delta: ModelDelta) -> list[Array]:
+def _from_main(main: bytes, full: dict[str, Weight], place: Place) -> Array:
+    found = _halved(main, full, place.name, place.dtype, tuple(place.shape))
+    if found is None:
+        raise DeltaError(f"weight {place.name[:60]!r} is not in the main model in this form")
+    return found
+
+
+def _values(
+    old: bytes, by_name: dict[str, Weight], layout: _Layout, kinds: bytes, delta: ModelDelta, main: bytes
+) -> list[Array]:
     if kinds.count(Kind.LOW_RANK) != len(delta.crosses):
         raise DeltaError("weights of low rank and their rows and columns are not equally many")
     if sum(kinds.count(k) for k in (Kind.SPARSE, Kind.PLANES, Kind.RAW)) != len(delta.payloads):
@@ -292,10 +329,13 @@ def _values(old: bytes, by_name: dict[str, Weight], layout: _Layout, kinds: byte
     crosses, payloads, crossing = iter(delta.crosses), iter(delta.payloads), iter(delta.crosses)
     plans = [_plan(_shape(base), kind, crossing) for base, kind in zip(bases, kinds, strict=True) if base is not None]
     reader = _Reader(delta, plans)
+    full = {weight.name: weight for weight in weights.find(main)} if Kind.HALF in kinds else {}
     found: list[Array] = []
     for place, base, kind in zip(layout, bases, kinds, strict=True):
         values = None if base is None else base.read(old)
-        if values is None:
+        if kind == Kind.HALF:
+            found.append(_from_main(main, full, place))
+        elif values is None:
             found.append(plain.from_raw(next(payloads), place.dtype, tuple(place.shape)))
         elif kind == Kind.STEPS:
             found.append(reader.steps(values))

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner, Result
 
 from export.cli import app
+from export.half import halve
 from protocols import delta, pack
+from protocols.delta import model as model_delta
 from protocols.delta.rounding import round_update
 from protocols.pack import Input, Manifest, Pack
 
@@ -86,3 +89,41 @@ def test_apply__mistakes(old: Pack, new: Pack, tmp_path: Path, old_name: str, ch
     result = call("apply", tmp_path / old_name, tmp_path / change, "--out", tmp_path / "out.wpack")
     assert result.exit_code == 2 and not (tmp_path / "out.wpack").exists()
     assert len(result.stderr.strip().splitlines()) == 1 and said in result.stderr
+
+
+def halved(folder: Path, tensors: dict[str, Any]) -> Pack:
+    """Return a pack of `tensors` with the variant of half precision that the exporter makes."""
+    plain_pack = made(folder / "plain", tensors)
+    model = onnx.load(plain_pack.folder / "model.onnx")
+    contents = {"model.onnx": model.SerializeToString(), "fp16.onnx": halve(model).SerializeToString()}
+    variants = {"fp32": "model.onnx", "fp16": "fp16.onnx"}
+    manifest = Manifest(name="toy", labels=["car"], input=Input(height=64, width=64), variants=variants)
+    return pack.create(folder / "both", manifest, contents)
+
+
+def test_delta__half_precision_is_made_of_the_full(tmp_path: Path) -> None:
+    old, new = halved(tmp_path / "old", OLD), halved(tmp_path / "new", NEW)
+    alone = delta.make(made(tmp_path / "o", OLD), made(tmp_path / "n", NEW))
+    both = delta.make(old, new)
+    assert delta.apply(old, both) == pack.archive(new)
+    assert len(both) < len(alone) + 600  # names and kinds; its 4,096 values cost nothing
+
+
+def test_delta__half_precision_that_is_not_the_full_ones_is_carried(tmp_path: Path) -> None:
+    old, other = halved(tmp_path / "old", OLD), halved(tmp_path / "other", NEW)
+    strange = onnx.load(other.folder / "fp16.onnx")
+    odd = numpy_helper.to_array(strange.graph.initializer[-1]) + np.float16(0.5)
+    strange.graph.initializer[-1].CopyFrom(numpy_helper.from_array(odd, strange.graph.initializer[-1].name))
+    contents = {"model.onnx": (other.folder / "model.onnx").read_bytes(), "fp16.onnx": strange.SerializeToString()}
+    new = pack.create(tmp_path / "new", other.manifest, contents)
+    assert delta.apply(old, delta.make(old, new)) == pack.archive(new)
+
+
+@pytest.mark.parametrize("main", [b"", b"no model"])
+def test_apply__half_precision_without_the_full_is_refused(tmp_path: Path, main: bytes) -> None:
+    old, new = halved(tmp_path / "old", OLD), halved(tmp_path / "new", NEW)
+    before, after = ((p.folder / "fp16.onnx").read_bytes() for p in (old, new))
+    found = model_delta.make(before, after, (new.folder / "model.onnx").read_bytes())
+    assert found is not None
+    with pytest.raises(delta.DeltaError, match="not in the main model"):
+        model_delta.apply(before, found, len(after), main)
