@@ -69,5 +69,6 @@ def test_rollout__one_button_goes_back_with_a_reason(engineer: Desk) -> None:
     page.get_by_role("button", name="Roll back").click()
     page.get_by_label("Why? (kept in the history)").fill("cars are missed at the bridge")
     page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
-    page.get_by_text("cars are missed at the bridge").wait_for()
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.get_by_label("History").get_by_text("cars are missed at the bridge").wait_for()
     assert engineer.api.get("/rollouts/1").json()["state"] == "rolling_back"
