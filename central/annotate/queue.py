@@ -99,7 +99,9 @@ async def next_frame(
     free = [Frame.id.not_in(skip), ~leases.held_by_others(person)]
     if sites.only or sites.named:
         free.append(Frame.site.in_(sites.named) if sites.only else Frame.site.not_in(sites.named))
-    doubled = (Frame.opinion == second.WANTED, Frame.state == "labelled", Frame.labelled_by != person)
+    # By what the state is not: by what it is, SQLite would go through all labelled frames for the few that are doubled.
+    labelled = Frame.state.not_in(("pending", "skipped"))
+    doubled = (Frame.opinion == second.WANTED, labelled, Frame.labelled_by != person)
     best = None
     for kind in ((Frame.state == "pending",), doubled):
         query = select(Frame.id, Frame.value).where(*kind, *free)
