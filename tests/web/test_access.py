@@ -24,6 +24,9 @@ PAGES: Final = {
     "rounds": ("/rounds", ".round"),
     "packs": ("/packs", ".packs"),
     "rollouts": ("/rollouts", "h1"),
+    "compare": (f"/packs/compare?from={world.address(1)}&to={world.address(2)}", ".packs"),
+    "data": ("/data", ".tile img"),
+    "people": ("/people", ".packs"),
     "help": ("/review", ".box-line"),
 }
 ASK: Final = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations

@@ -12,6 +12,7 @@ import pytest
 from tests.web import world
 from tests.web.conftest import Desk, _centre, open_desk
 from tests.web.fleet import NAMES, SIZES
+from tests.web.test_access import ASK, _axe
 
 pytestmark = [pytest.mark.web, pytest.mark.system]
 
@@ -36,6 +37,15 @@ def test_rollout__the_wave_that_failed_is_open_and_says_why(engineer: Desk) -> N
     assert "fails" in row.inner_text() and "2 of 13 nodes failed" in row.inner_text()
     assert page.locator(".waves .square").count() == SIZES[-1]
     assert page.locator(".waves .square[data-stage=failed]").count() == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_rollout__has_nothing_serious(engineer: Desk, scheme: str) -> None:
+    engineer.page.emulate_media(color_scheme=scheme)
+    engineer.go("/rollouts/1")
+    engineer.page.locator(".waves .square").first.wait_for()
+    engineer.page.evaluate(_axe())
+    assert engineer.page.evaluate(ASK) == []
 
 
 def test_rollout__nodes_in_trouble_come_first(engineer: Desk) -> None:

@@ -118,7 +118,7 @@ function Change({ user, close }: { user: UserView; close: () => void }) {
               Let in again
             </Button>
           ) : (
-            <Button variant="outline" color="red" onClick={() => send({ disabled: true }, `${user.name} is shut out.`)}>
+            <Button variant="default" className="danger" onClick={() => send({ disabled: true }, `${user.name} is shut out.`)}>
               Shut out now
             </Button>
           )}

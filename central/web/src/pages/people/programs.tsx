@@ -133,7 +133,7 @@ export function Programs({ admin }: { admin: boolean }) {
             <span className="dim" title={clock(token.expires)}>
               until {clock(token.expires)}
             </span>
-            <Button size="compact-sm" variant="subtle" color="red" onClick={() => remove.mutate(`/tokens/${token.id}`)}>
+            <Button size="compact-sm" variant="default" className="danger" onClick={() => remove.mutate(`/tokens/${token.id}`)}>
               End
             </Button>
           </li>
@@ -143,7 +143,7 @@ export function Programs({ admin }: { admin: boolean }) {
             <strong className="mono">{hook.url}</strong>
             <span>told of {hook.kinds.join(', ')}</span>
             <span className="dim">{hook.told_at ? `${hook.outcome}, ${ago(hook.told_at)}` : 'nothing to tell yet'}</span>
-            <Button size="compact-sm" variant="subtle" color="red" onClick={() => remove.mutate(`/webhooks/${hook.id}`)}>
+            <Button size="compact-sm" variant="default" className="danger" onClick={() => remove.mutate(`/webhooks/${hook.id}`)}>
               End
             </Button>
           </li>

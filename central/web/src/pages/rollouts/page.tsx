@@ -64,7 +64,7 @@ function Actions({ rollout }: { rollout: RolloutView }) {
           key={action}
           size="xs"
           {...(ACTIONS[action].strong ? {} : { variant: 'default' })}
-          {...(action === 'rollback' ? { ...RED, variant: 'outline', leftSection: <IconArrowBackUp size={15} /> } : {})}
+          {...(action === 'rollback' ? { variant: 'default', className: 'danger', leftSection: <IconArrowBackUp size={15} /> } : {})}
           onClick={() => ask(action)}
         >
           {ACTIONS[action].text}
