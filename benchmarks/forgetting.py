@@ -278,7 +278,7 @@ if __name__ == "__main__":
     made.add_argument("--photos", default=f"{vehicles / 'train.json'}:{vehicles / 'images'}", help="COCO:IMAGES")
     made.add_argument("--photos-val", default=f"{vehicles / 'val.json'}:{vehicles / 'images'}", help="COCO:IMAGES")
     made.add_argument("--groups", type=int, default=4, help="of cameras")
-    made.add_argument("--classes", nargs=2, default=["car,bus,truck", "person,two_wheeler"], help="old and new ones")
+    made.add_argument("--classes", nargs=2, default=["car,person,two_wheeler", "truck,bus"], help="old and new ones")
     made.add_argument("--memory", type=float, default=0.1, help="share of the frames so far that may be kept")
     made.add_argument("--size", default="tiny")
     made.add_argument("--input", default="224x384", help="HEIGHTxWIDTH")
