@@ -48,8 +48,7 @@ def _seen(network: Network, example: Example, at: float, said: dict[str, float],
     fitted, _ = letterbox(image, config.height, config.width)
     device = next(network.parameters()).device
     pixels = torch.from_numpy(np.ascontiguousarray(fitted[:, :, ::-1].transpose(2, 0, 1)))[None].to(device)
-    levels = network.levels(pixels)
-    raw = network.raw(pixels)
+    levels, raw = network.levels_and_raw(pixels)
     scores = raw.logits[0].sigmoid()
     best = scores.amax(1)
     strong = (best > LEAST).nonzero()[:, 0]

@@ -88,22 +88,22 @@ class Network(nn.Module):
         self.tags: TagHead | None = TagHead(size.widths[3], len(config.tags)) if config.tags else None
         self.heads = {"detect": "detect."} | ({"tags": "tags."} if config.tags else {})
 
-    def levels(self, image: Tensor) -> list[Tensor]:
-        """Return what the detection head sees, ``[B, c, h, w]`` at each stride, in the order of `cells`."""
-        found: list[Tensor] = self.neck(self.backbone((image.float() - ZERO) * (1 / CONTRAST)))
-        return found
-
-    def raw(self, image: Tensor) -> Raw:
-        """Return what the losses need; `image` may have any height and width that are multiples of 32."""
+    def levels_and_raw(self, image: Tensor) -> tuple[list[Tensor], Raw]:
+        """Return what the detection head sees, ``[B, c, h, w]`` at each stride in the order of `cells`, and `raw`."""
         features = self.backbone((image.float() - ZERO) * (1 / CONTRAST))
-        logits, sides = self.detect(self.neck(features))
-        return Raw(
+        levels = self.neck(features)
+        logits, sides = self.detect(levels)
+        return levels, Raw(
             logits,
             sides,
             self.blur(features[0]) if self.blur is not None else None,
             self.embedding(features[2]) if self.embedding is not None else None,
             self.tags(features[2]) if self.tags is not None else None,
         )
+
+    def raw(self, image: Tensor) -> Raw:
+        """Return what the losses need; `image` may have any height and width that are multiples of 32."""
+        return self.levels_and_raw(image)[1]
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return what the graph gives for one image ``[1, 3, height, width]`` of the configured size.
