@@ -53,6 +53,17 @@ def thresholds(teacher: Any, past: Sequence[Example], labels: tuple[str, ...]) -
     return found
 
 
+def known(teacher: Any, labels: tuple[str, ...]) -> dict[int, int]:
+    """Return the place in `labels` of each class of `teacher` that is there, by its own."""
+    return {c: labels.index(name) for c, name in enumerate(teacher.config.labels) if name in labels}
+
+
+def open_to(teacher: Any, examples: Sequence[Example], labels: tuple[str, ...]) -> bool:
+    """Whether any of `examples` leaves a class of `teacher` open, for `label` to fill in."""
+    own = list(known(teacher, labels).values())
+    return any(not example.complete[own].all() for example in examples)
+
+
 def _judged(image: Found, column: int, own: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return scores of the detections of class `column` and whether each is an object, of class `own` in the truth."""
     mine = image.classes == column
@@ -86,10 +97,10 @@ def label(
     A sure box counts by its score, a half seen one not at all; for the classes of the teacher the rest is background.
     """
     device = next(teacher.parameters()).device
-    known = {c: labels.index(name) for c, name in enumerate(teacher.config.labels) if name in labels}
+    shared = known(teacher, labels)
     filled, count = [], 0
     for example in examples:
-        if all(example.complete[own] for own in known.values()):
+        if not open_to(teacher, [example], labels):
             filled.append(example)
             continue
         mine = detect(teacher, [example], device)
@@ -98,7 +109,7 @@ def label(
             filled.append(example)
             continue
         _, place = letterbox(image, teacher.config.height, teacher.config.width)
-        done, added = _filled(example, mine[0], place.to_source(mine[0].boxes), known, teacher.config.labels, sure)
+        done, added = _filled(example, mine[0], place.to_source(mine[0].boxes), shared, teacher.config.labels, sure)
         filled.append(done)
         count += added
     return filled, count

@@ -7,7 +7,7 @@ from typing import Final
 from central.learn import families
 from central.learn.incremental import Lesson, Task, drawn
 from central.learn.incremental.memory import choose
-from central.learn.incremental.pseudo import label, thresholds
+from central.learn.incremental.pseudo import label, open_to, thresholds
 
 WEIGHT: Final = 0.25
 """Of the teacher's responses; at full weight beside a memory they keep the new from being learned."""
@@ -22,7 +22,9 @@ class ReplayDistil:
     def prepare(self, task: Task) -> Lesson:
         """Return a lesson of the new frames, completed, and those of the memory, with a tutor."""
         kept = [task.past[i] for i in choose(task.past, task.memory, task.seed)]
-        new, guessed = label(task.teacher, task.new, task.labels, thresholds(task.teacher, kept, task.labels))
+        new, guessed = list(task.new), 0
+        if open_to(task.teacher, new, task.labels):  # else the teacher would look through the memory for nothing
+            new, guessed = label(task.teacher, new, task.labels, thresholds(task.teacher, kept, task.labels))
         tutor = families.of(task.teacher.config).tutor(task.teacher, task.labels, WEIGHT)
         return Lesson([*new, *kept], drawn(new, kept), tutor, remembered=len(kept), guessed=guessed)
 
