@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+from central.learn.acquire.ranking import Ranking
+from central.learn.acquire.scores import entropies
 
-from central.learn.acquire import Pool
-from central.learn.acquire.scores import entropies, order
-
-
-class EntropySum:
-    """Sum of the entropies."""
-
-    name = "entropy-sum"
-    about = "frames with the most doubt in all; crowded ones win"
-
-    def choose(self, pool: Pool, count: int) -> list[int]:
-        """Return the `count` candidates of the largest sum."""
-        return order(np.array([float(entropies(c.scores).sum()) for c in pool.candidates]), count, pool.random())
-
-
-ACQUISITION = EntropySum()
+ACQUISITION = Ranking(
+    "entropy-sum", "frames with the most doubt in all; crowded ones win", lambda c: float(entropies(c.scores).sum())
+)

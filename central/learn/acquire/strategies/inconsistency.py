@@ -1,20 +1,13 @@
-"""Frames where a track vanished and came back, or changed its class."""
+"""Frames where a track vanished and came back, or changed its class, as the node's tracker saw.
+
+Temporal incoherence: Bengar et al., ICCV Workshops 2019.
+"""
 
 from __future__ import annotations
 
-from central.learn.acquire import Pool
-from central.learn.acquire.scores import gather, order
+from central.learn.acquire.ranking import Ranking
 
-
-class Inconsistency:
-    """What the node's tracker saw (temporal incoherence: Bengar et al., ICCV Workshops 2019)."""
-
-    name = "inconsistency"
-    about = "frames where a track vanished and came back, or changed class"
-
-    def choose(self, pool: Pool, count: int) -> list[int]:
-        """Return the `count` most inconsistent candidates."""
-        return order(gather(list(pool.candidates), "inconsistency"), count, pool.random())
-
-
-ACQUISITION = Inconsistency()
+ACQUISITION = Ranking(
+    "inconsistency", "frames where a track vanished and came back, or changed class",
+    lambda c: c.evidence.get("inconsistency", 0.0),
+)  # fmt: skip

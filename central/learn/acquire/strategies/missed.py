@@ -1,20 +1,10 @@
-"""Frames where something moved that no detection covers."""
+"""Frames where something moved that no detection covers: an empty prediction is not a certain one."""
 
 from __future__ import annotations
 
-from central.learn.acquire import Pool
-from central.learn.acquire.scores import gather, order
+from central.learn.acquire.ranking import Ranking
 
-
-class Missed:
-    """Unexplained motion: an empty prediction is not a certain one."""
-
-    name = "missed"
-    about = "frames where something moved that no detection covers"
-
-    def choose(self, pool: Pool, count: int) -> list[int]:
-        """Return the `count` candidates of the most unexplained motion."""
-        return order(gather(list(pool.candidates), "unexplained_motion"), count, pool.random())
-
-
-ACQUISITION = Missed()
+ACQUISITION = Ranking(
+    "missed", "frames where something moved that no detection covers",
+    lambda c: c.evidence.get("unexplained_motion", 0.0),
+)  # fmt: skip

@@ -9,10 +9,8 @@ from __future__ import annotations
 from math import log
 from typing import Final
 
-import numpy as np
-
-from central.learn.acquire import Candidate, Pool
-from central.learn.acquire.scores import order
+from central.learn.acquire import Candidate
+from central.learn.acquire.ranking import Ranking
 
 REPORTED: Final = 0.25
 """Score from which a node reports a box."""
@@ -31,15 +29,4 @@ def mixed(candidate: Candidate) -> float:
     return -sum(p * log(p) for p in best) / log(len(best)) if len(best) > 1 else -1.0
 
 
-class SednaIbt:
-    """The image-box-threshold filter."""
-
-    name = "sedna-ibt"
-    about = "Sedna's image-box-threshold filter, the hardest first"
-
-    def choose(self, pool: Pool, count: int) -> list[int]:
-        """Return the `count` candidates with the largest share of weak boxes."""
-        return order(np.array([weak(c) for c in pool.candidates]), count, pool.random())
-
-
-ACQUISITION = SednaIbt()
+ACQUISITION = Ranking("sedna-ibt", "Sedna's image-box-threshold filter, the hardest first", weak)
