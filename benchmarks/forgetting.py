@@ -55,24 +55,26 @@ class Step:
     labels: tuple[str, ...]
 
 
-def groups(examples: Sequence[Example], count: int) -> list[list[Example]]:
-    """Return `examples` in `count` groups of whole cameras, as even as they can be, the largest cameras first."""
+def by_camera(examples: Sequence[Example]) -> list[list[Example]]:
+    """Return the examples of each camera, in their order."""
     cameras: dict[str, list[Example]] = {}
     for example in examples:
         cameras.setdefault(example.camera, []).append(example)
+    return list(cameras.values())
+
+
+def groups(examples: Sequence[Example], count: int) -> list[list[Example]]:
+    """Return `examples` in `count` groups of whole cameras, as even as they can be, the largest cameras first."""
     found: list[list[Example]] = [[] for _ in range(count)]
-    for own in sorted(cameras.values(), key=len, reverse=True):
+    for own in sorted(by_camera(examples), key=len, reverse=True):
         min(found, key=len).extend(own)
     return found
 
 
 def held_back(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
     """Return the first frames of each camera and its last ones, one in HELD_BACK."""
-    cameras: dict[str, list[Example]] = {}
-    for example in examples:
-        cameras.setdefault(example.camera, []).append(example)
     first, last = [], []
-    for own in cameras.values():
+    for own in by_camera(examples):
         cut = len(own) - max(1, len(own) // HELD_BACK)
         first += own[:cut]
         last += own[cut:]
