@@ -6,33 +6,20 @@ and a label that was removed meanwhile are in tests/central/api/test_queue_route
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults import tracer
-from tests.system import rig
+from tests.faults.programs import traced
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
 EVERY = 45
-FORBIDDEN = 77
 
 
 def run(folder: Path, *words: str) -> dict[str, Any]:
-    if not tracer.supported:
-        pytest.skip("tracing system calls is only known for Linux on x86-64 and 64-bit Arm")
-    line = [sys.executable, "-m", "tests.faults.every_answer", str(folder), *words]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=rig.environment())
-    if done.returncode == FORBIDDEN:
-        pytest.skip(done.stderr.strip())
-    assert done.stdout, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return traced("every_answer", folder, *words)
 
 
 def test_labelling__killed_at_its_calls_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:

@@ -5,33 +5,20 @@ A random fifth of the calls here; all of them: ``python -m tests.faults.every_ca
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults import tracer
-from tests.system import rig
+from tests.faults.programs import traced
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
 EVERY = 5
-FORBIDDEN = 77
 
 
 def run(folder: Path, *words: str) -> dict[str, Any]:
-    if not tracer.supported:
-        pytest.skip("tracing system calls is only known for Linux on x86-64 and 64-bit Arm")
-    line = [sys.executable, "-m", "tests.faults.every_call", str(folder), *words]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=rig.environment())
-    if done.returncode == FORBIDDEN:
-        pytest.skip(done.stderr.strip())
-    assert done.stdout, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return traced("every_call", folder, *words)
 
 
 def test_ingest__killed_at_its_calls_never_gave_a_receipt_for_what_is_not_stored(tmp_path: Path) -> None:

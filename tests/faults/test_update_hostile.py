@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from tests.system import rig
+from tests.faults.programs import answer
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120), pytest.mark.skipif(
     sys.platform != "linux", reason="who reads what is only asked of Linux"
@@ -17,11 +15,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(120), pytest.mark.skipif(
 
 
 def run(bug: str = "") -> dict[str, Any]:
-    line = [sys.executable, "-m", "tests.faults.hostile_packs", *(["--bug", bug] if bug else [])]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=rig.environment())
-    assert done.stdout, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return answer("hostile_packs", *(["--bug", bug] if bug else []))
 
 
 def test_packs__hostile_ones_are_refused_and_do_nothing() -> None:

@@ -5,34 +5,22 @@ A random part of the calls and states here; all of them: ``python -m tests.fault
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults import tracer
-from tests.system import rig
+from tests.faults.programs import traced
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
-FORBIDDEN = 77
 
 
 def run(folder: Path, what: str, every: int, bug: str = "") -> dict[str, Any]:
-    if not tracer.supported:
-        pytest.skip("tracing system calls is only known for Linux on x86-64 and 64-bit Arm")
     first = random.randrange(every)
     print("first", first, "of", every)
-    line = [sys.executable, "-m", "tests.faults.every_update", str(folder), "--what", what]
-    line += ["--every", str(every), "--first", str(first), *(["--bug", bug] if bug else [])]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=rig.environment())
-    if done.returncode == FORBIDDEN:
-        pytest.skip(done.stderr.strip())
-    assert done.stdout, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])[what]
+    words = ["--what", what, "--every", every, "--first", first, *(["--bug", bug] if bug else [])]
+    found: dict[str, Any] = traced("every_update", folder, *words)[what]
     return found
 
 

@@ -5,26 +5,17 @@ A part of the bits and truncations here; 10,000 of them: ``python -m tests.fault
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from tests.system import rig
+from tests.faults.programs import answer
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 
 def run(count: int, bug: str = "") -> dict[str, Any]:
-    line = [sys.executable, "-m", "tests.faults.mutated_trust", "--count", str(count), "--json"]
-    line += ["--bug", bug] if bug else []
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=rig.environment())
-    print(done.stderr)
-    assert done.stdout, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return answer("mutated_trust", "--count", count, "--json", *(["--bug", bug] if bug else []))
 
 
 def test_trust__nothing_spoiled_is_accepted_and_all_of_it_named() -> None:
