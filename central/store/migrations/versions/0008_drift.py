@@ -1,0 +1,16 @@
+"""Drift of cameras."""
+
+from __future__ import annotations
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring in what is new."""
+
+
+def downgrade() -> None:
+    """Take it out again."""

@@ -1,0 +1,16 @@
+"""What the queue asks."""
+
+from __future__ import annotations
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring in what is new."""
+
+
+def downgrade() -> None:
+    """Take it out again."""
