@@ -56,6 +56,16 @@ class Round(Base):
     ap50_before: Mapped[float | None] = mapped_column(default=None)
     ap50_after: Mapped[float | None] = mapped_column(default=None)
     eta_s: Mapped[float | None] = mapped_column(default=None)
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """What it was asked for: epochs, strategy, memory_frames, again. A resumed round is run with the same."""
+    starts: Mapped[int] = mapped_column(default=1, server_default="1")
+    """How often it was begun: more than once where it was killed."""
+    offered: Mapped[bool | None] = mapped_column(default=None)
+    """Whether its pack may be released without an override; None until it was judged."""
+    verdict: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """What came of it, in one sentence."""
+    gates: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """``[{"gate", "outcome", "value", "limit", "unit", "reason"}]``, as `central.learn.gates` said."""
 
 
 class Job(Base):

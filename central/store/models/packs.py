@@ -28,6 +28,10 @@ class Pack(Base):
     parent: Mapped[str | None] = mapped_column(String(DIGEST), default=None)
     snapshot: Mapped[str | None] = mapped_column(String(DIGEST), default=None)
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    held: Mapped[str | None] = mapped_column(Text, default=None)
+    """Why nobody is offered it: what its round was stopped by; None where nothing speaks against it."""
+    overridden: Mapped[str | None] = mapped_column(Text, default=None)
+    """Who let it be released all the same, and why."""
 
 
 class Release(Base):
