@@ -4,6 +4,7 @@
     Frame 1-n Annotation       what was seen: machines' proposals (unconfirmed) and labels (confirmed)
           1-n LabelRevision    every answer that a person gave, in order; nothing of it is overwritten
           1-n Opinion, Verdict, Draft, Lease, Flag   second opinions, what proposals were worth, who is at work
+          1-1 FrameQuestion, 1-n QuestionAnswer   what is asked about a frame, and single answers
     BlurPair 1-n PairLabel     which of two objects is sharper
     Pack 1-n Release 1-n ReleaseNode   models, their offers to the nodes, and how far each node is
     Rollout 1-n RolloutWave, RolloutNode, RolloutEvent   a release's way through the fleet, and who decided what
@@ -13,6 +14,7 @@
     User 1-n Session, ApiToken, SiteRole   who may log in, and do what where
     AuditEntry, Webhook        who changed what, and who is told of it
     Policy, Setting, NodeEvent
+    DriftLook, CameraBoost     how each camera changes, and the frames asked of it because of that
     Enrolment, Parked          who was let in, and what was refused
 
 Rules
@@ -36,12 +38,14 @@ from central.store.models.annotation import (
 )
 from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, UtcDateTime
 from central.store.models.datasets import Errand, ProfileVersion, SnapshotNote
+from central.store.models.drift import CameraBoost, DriftLook, DriftVerdict
 from central.store.models.enrolment import Enrolment, Parked
 from central.store.models.fleet import Camera, EventKind, Node, NodeEvent, NodeState, Policy
 from central.store.models.frames import Annotation, Frame, FrameState, LabelRevision
 from central.store.models.learning import Job, JobState, Round, RoundState, Snapshot
 from central.store.models.packs import Pack, Release, ReleaseNode
 from central.store.models.people import ApiToken, AuditEntry, Role, Session, Setting, SiteRole, User, Webhook
+from central.store.models.questions import FrameQuestion, QuestionAnswer, QuestionKind
 from central.store.models.rollouts import NodeStage, Rollout, RolloutEvent, RolloutNode, RolloutState, RolloutWave
 
 __all__ = [
@@ -54,12 +58,16 @@ __all__ = [
     "Base",
     "BlurPair",
     "Camera",
+    "CameraBoost",
     "Draft",
+    "DriftLook",
+    "DriftVerdict",
     "Enrolment",
     "Errand",
     "EventKind",
     "Flag",
     "Frame",
+    "FrameQuestion",
     "FrameState",
     "Job",
     "JobState",
@@ -77,6 +85,8 @@ __all__ = [
     "Parked",
     "Policy",
     "ProfileVersion",
+    "QuestionAnswer",
+    "QuestionKind",
     "Release",
     "ReleaseNode",
     "Role",

@@ -43,6 +43,8 @@ class Round(Base):
     started: Mapped[datetime | None] = mapped_column(default=None)
     finished: Mapped[datetime | None] = mapped_column(default=None)
     by: Mapped[str] = mapped_column(String(IDENTITY), default="")
+    reason: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Why it started by itself; empty where somebody asked for it."""
     epochs: Mapped[int | None] = mapped_column(default=None)
     frames: Mapped[int] = mapped_column(default=0)
     labels: Mapped[int] = mapped_column(default=0)
