@@ -84,16 +84,16 @@ def _mined(terms: Tensor, count: int, generator: torch.Generator | None) -> Tens
     return torch.cat((terms[order], terms.topk(min(count, len(terms))).values))
 
 
-def prototype_contrast(near: Tensor, labels: Tensor, known_classes: Tensor | None = None) -> Tensor:
-    """Return the mean over ``[B, C]`` of 1 - q where present and 1 + q where absent; `near` q is the mean cosine to the
-    class's prototypes. Unknown cells are constant and are left out of the sum, as are classes without prototypes
-    (`known_classes` ``[C]`` False). Present and identical to its prototypes: 0; opposite: 2.
+def prototype_contrast(near: Tensor, labels: Tensor, has_prototypes: Tensor | None = None) -> Tensor:
+    """Return the mean over ``[B, C]`` of 1 - q where known present and 1 + q where known absent, unknown cells being 0.
+
+    `near` q is the mean cosine to the class's prototypes; classes without any (`has_prototypes` ``[C]`` False) take no
+    part. Present and identical to its prototypes: 0; opposite: 2.
     """
     known = labels != 0
-    if known_classes is not None:
-        known = known & known_classes
-    terms = torch.where(known, 1 - labels * near, torch.zeros_like(near))
-    return terms.sum() / known.sum().clamp_min(1)
+    if has_prototypes is not None:
+        known = known & has_prototypes
+    return torch.where(known, 1 - labels * near, torch.zeros_like(near)).mean()
 
 
 def threshold_loss(quantity: Tensor, threshold: Tensor, labels: Tensor, sharpness: float) -> Tensor:

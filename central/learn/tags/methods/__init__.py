@@ -1,0 +1,1 @@
+"""Ways to learn tags from partial labels. One file each."""

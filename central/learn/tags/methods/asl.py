@@ -1,0 +1,37 @@
+"""The asymmetric loss (Ridnik et al., ICCV 2021) on known cells: easy absent ones hardly count."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from torch import Tensor
+
+from central.learn.tags import Learner, Stage, TagsConfig
+from central.learn.tags.losses import asymmetric
+from central.learn.tags.network import TagNetwork
+
+PRESENT: Final = 1.0
+ABSENT: Final = 4.0
+
+
+class Asymmetric(Learner):
+    """At work."""
+
+    def losses(self, network: TagNetwork, maps: Tensor, labels: Tensor, stage: Stage) -> dict[str, Tensor]:
+        known = labels != 0
+        terms = asymmetric(network(maps).logits.sigmoid(), (labels > 0).float(), PRESENT, ABSENT)
+        return {"known": (terms * known).sum() / known.sum().clamp_min(1)}
+
+
+class Asl:
+    """The method."""
+
+    name = "asl"
+    about = "known cells count, easy absent ones hardly"
+
+    def start(self, config: TagsConfig, labels: Tensor) -> Learner:
+        """Return a fresh learner."""
+        return Asymmetric()
+
+
+METHOD = Asl()
