@@ -58,14 +58,14 @@ async def review(database: Database, known: Sequence[str], confidence: float, li
 async def run(
     database: Database,
     notifier: Notifier,
-    known: Sequence[str],
+    known: Callable[[], Sequence[str]],
     confidence: float,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Review for ever."""
+    """Review for ever. `known` gives the labels as they are now: the profile may be edited meanwhile."""
     while True:
         try:
-            if await review(database, known, confidence):
+            if await review(database, known(), confidence):
                 notifier.emit("label")
         except SQLAlchemyError as error:
             _log.warning("reviewing by nobody failed; trying again", error=str(error)[:300])

@@ -76,7 +76,8 @@ async def open_centre(
         service.spawn(partial(chores.rollouts, _engine(service)), "rollouts")
         service.spawn(partial(Hooks(service.database, settings.webhook_hosts).run, service.notify), "webhooks")
         if settings.auto_review:
-            known, confidence = project.label_names, settings.auto_confidence
-            review = partial(auto.run, service.database, service.notify, known, confidence)
+            review = partial(
+                auto.run, service.database, service.notify, lambda: centre.profile.label_names, settings.auto_confidence
+            )
             service.spawn(review, "review by nobody")
         yield centre

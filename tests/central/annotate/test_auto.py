@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from central.annotate import auto, queue
+from central.notify import Notifier
 
 KNOWN = ("car", "bus")
 
@@ -33,3 +36,24 @@ async def test_review__takes_a_share_at_a_time(db: Any, add_frame: Any) -> None:
     assert await auto.review(db, KNOWN, confidence=0.5, limit=3) == 3
     assert await auto.review(db, KNOWN, confidence=0.5, limit=3) == 2
     assert await auto.review(db, KNOWN, confidence=0.5, limit=3) == 0
+
+
+async def test_run__takes_the_labels_as_they_are_now(db: Any, add_frame: Any) -> None:
+    first, second = await add_frame(1, ("car", 0.9)), await add_frame(2, ("tram", 0.9))
+    labels = ["car"]
+    pauses = 0
+
+    async def sleep(_seconds: float) -> None:
+        nonlocal pauses
+        pauses += 1
+        if pauses == 2:
+            raise InterruptedError
+        labels[:] = ["tram"]  # the profile was edited
+        async with db.write() as session:
+            (await queue.load(session, second)).state = "pending"
+
+    with pytest.raises(InterruptedError):
+        await auto.run(db, Notifier(), lambda: labels, 0.5, sleep)
+    async with db.read() as session:
+        found = [(await queue.load(session, frame)).annotations for frame in (first, second)]
+    assert [[(a.label, a.confirmed) for a in rows] for rows in found] == [[("car", True)], [("tram", True)]]
