@@ -18,6 +18,7 @@ from central.api.routes import (
     accuracy,
     audit,
     datasets,
+    drift,
     events,
     frames,
     health,
@@ -42,7 +43,7 @@ from edge import __version__
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (
     session, overview, nodes, queue, frames, workbench, search, profile, datasets, rounds, packs, releases, rollouts,
-    accuracy, policies, events, health, users, tokens, audit, webhooks,
+    accuracy, drift, policies, events, health, users, tokens, audit, webhooks,
 )  # fmt: skip
 OpenCentre = Callable[[], AbstractAsyncContextManager[Centre]]
 

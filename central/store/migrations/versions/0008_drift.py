@@ -33,9 +33,7 @@ def upgrade() -> None:
         sa.Column("p", sa.Double(), nullable=True),
         sa.Column("measures", sa.JSON(), nullable=False),
         sa.CheckConstraint("verdict IN ('not_enough', 'steady', 'drift')", name=op.f("ck_drift_look_verdict")),
-        sa.ForeignKeyConstraint(
-            ["node"], ["node.name"], name=op.f("fk_drift_look_node_node"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["node"], ["node.name"], name=op.f("fk_drift_look_node_node"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_drift_look")),
     )
     op.create_index("ix_drift_look_camera", "drift_look", ["node", "camera", "at"], unique=False)
@@ -48,9 +46,7 @@ def upgrade() -> None:
         sa.Column("since", UtcDateTime(), nullable=False),
         sa.Column("until", UtcDateTime(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["node"], ["node.name"], name=op.f("fk_camera_boost_node_node"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["node"], ["node.name"], name=op.f("fk_camera_boost_node_node"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("node", "camera", name=op.f("pk_camera_boost")),
     )
     with op.batch_alter_table("round") as batch:
