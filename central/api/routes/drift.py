@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from central.api import schemas as s
 from central.api.access import Viewer
@@ -21,8 +21,10 @@ from protocols.messages import IDENTITY, utc_now
 router = APIRouter(prefix="/drift", tags=["drift"])
 MOST_LOOKS: Final = 5000
 """Looks of one answer, the newest: half a year of seven cameras that are looked at four times a day."""
-LATEST_DAYS: Final = 30
+STANDING: Final = timedelta(days=30)
 """How far back it is looked for where a camera stands, and since when."""
+WEEK: Final = timedelta(days=7)
+START: Final = datetime.min.replace(tzinfo=UTC)
 Name = Annotated[str | None, Query(pattern=IDENTITY)]
 
 
@@ -55,10 +57,21 @@ def _standing(looks: Sequence[DriftLook], boost: CameraBoost | None, now: dateti
     )  # fmt: skip
 
 
-def _of(query: Select[tuple[DriftLook]], node: str | None, camera: str | None) -> Select[tuple[DriftLook]]:
+def _of(node: str | None, camera: str | None) -> Select[DriftLook]:
+    query = select(DriftLook)
     if node is not None:
         query = query.where(DriftLook.node == node)
     return query if camera is None else query.where(DriftLook.camera == camera)
+
+
+def _utc(time: datetime) -> datetime:
+    """Return `time` in UTC. Raises ApiError where it has no zone, or lies beyond what can be told."""
+    try:
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except OverflowError:
+        pass
+    raise ApiError(422, "invalid", "from, to: give a time with its zone, for instance 2026-01-31T12:00:00Z")
 
 
 @router.get("", responses=documented(401, 422))
@@ -72,19 +85,14 @@ async def history(
 ) -> s.DriftView:
     """Where each camera stands, and the looks at it from `from` (default: a week ago) to `to` (default: now)."""
     now = utc_now()
-    end = end or now
-    if any(time is not None and time.tzinfo is None for time in (begin, end)):
-        raise ApiError(422, "invalid", "from, to: give a time with its zone, for instance 2026-01-31T12:00:00Z")
-    begin = begin or end - timedelta(days=min(7, (end - datetime.min.replace(tzinfo=end.tzinfo)).days))
+    until = _utc(end) if end is not None else now
+    since = _utc(begin) if begin is not None else until - min(WEEK, until - START)
     async with centre.database.read() as session:
-        wanted = _of(select(DriftLook), node, camera).where(DriftLook.at >= begin, DriftLook.at <= end)
+        wanted = _of(node, camera).where(DriftLook.at >= since, DriftLook.at <= until)
         rows = list(await session.scalars(wanted.order_by(DriftLook.at.desc(), DriftLook.id.desc()).limit(MOST_LOOKS)))
-        recent = _of(select(DriftLook), node, camera).where(DriftLook.at >= now - timedelta(days=LATEST_DAYS))
-        newest = await session.scalar(select(func.max(DriftLook.at)))
-        if newest is not None and newest < now - timedelta(days=LATEST_DAYS):
-            recent = _of(select(DriftLook), node, camera).where(DriftLook.at >= newest - timedelta(days=LATEST_DAYS))
+        recent = _of(node, camera).where(DriftLook.at >= now - STANDING).order_by(DriftLook.at, DriftLook.id)
         groups: dict[tuple[str, str], list[DriftLook]] = defaultdict(list)
-        for row in await session.scalars(recent.order_by(DriftLook.at, DriftLook.id)):
+        for row in await session.scalars(recent):
             groups[(row.node, row.camera)].append(row)
         boosts = {(b.node, b.camera): b for b in await session.scalars(select(CameraBoost))}
     cameras = [_standing(groups[key], boosts.get(key), now) for key in sorted(groups)]

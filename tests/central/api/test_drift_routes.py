@@ -52,6 +52,7 @@ async def test_drift__history_and_standing(world: World) -> None:
         ({"to": "HOURS-15"}, 200, 2),
         ({"from": "2026-01-01T00:00:00"}, 422, None),
         ({"to": "0001-01-02T00:00:00Z"}, 200, 0),
+        ({"to": "0001-01-01T00:00:00+14:00"}, 422, None),
         ({"node": "a/b"}, 422, None),
     ],
 )
