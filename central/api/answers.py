@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate import drafts, queue, second
+from central.annotate.asking.store import questions
 from central.annotate.boxes import LabelError
 from central.annotate.leases import LeasedError
 from central.api import schemas as s
@@ -26,7 +27,8 @@ def visible(row: Frame, person: Person) -> bool:
 async def shown(session: AsyncSession, rows: Sequence[Frame], person: Person) -> list[s.FrameView]:
     """Return frames, whose annotations are loaded, as `person` sees them."""
     marks = await drafts.marks(session, [row.id for row in rows], person.name)
-    return [views.frame(row, marks[row.id], not visible(row, person)) for row in rows]
+    asked = await questions(session, [row.id for row in rows if row.state == "pending"])
+    return [views.frame(row, marks[row.id], not visible(row, person), asked.get(row.id)) for row in rows]
 
 
 @asynccontextmanager

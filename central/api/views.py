@@ -59,7 +59,19 @@ def _marks(marks: Marks) -> dict[str, Any]:
     }
 
 
-def frame(row: m.Frame, marks: Marks = NOTHING, hidden: bool = False) -> s.FrameView:
+def question(row: m.FrameQuestion) -> s.QuestionView:
+    """Return the view of a question."""
+    one = row.boxes[0] if row.kind == "box" and row.boxes else None
+    return s.QuestionView(
+        kind=cast(m.QuestionKind, row.kind), label=one and one["label"], labels=list(row.labels), tag=row.tag,
+        box=one and one["box"], boxes=[] if one else [s.AskedBox.model_validate(b) for b in row.boxes], pair=row.pair,
+        seconds=row.seconds, gain=row.gain, reason=row.reason, strategy=row.strategy,
+    )  # fmt: skip
+
+
+def frame(
+    row: m.Frame, marks: Marks = NOTHING, hidden: bool = False, asked: m.FrameQuestion | None = None
+) -> s.FrameView:
     """Return the view of a frame whose annotations are loaded; `hidden`: without what people said of it so far."""
     selection = row.selection
     return s.FrameView(
@@ -88,6 +100,7 @@ def frame(row: m.Frame, marks: Marks = NOTHING, hidden: bool = False) -> s.Frame
         tags={} if hidden else row.tags,
         tag_proposals=row.tag_proposals,
         double=hidden,
+        question=question(asked) if asked is not None and row.state == "pending" else None,
         **_marks(marks),
     )
 

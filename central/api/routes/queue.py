@@ -6,6 +6,9 @@ from fastapi import APIRouter, Response
 
 from central.annotate import drafts, leases
 from central.annotate import queue as annotate
+from central.annotate.asking import answer as asking
+from central.annotate.asking.costs import measured
+from central.annotate.boxes import LabelBox
 from central.api import schemas as s
 from central.api import views
 from central.api.access import Person, SiteAnnotator, Viewer
@@ -39,6 +42,32 @@ async def next_frame(body: s.NextBody, person: SiteAnnotator, centre: CentreDep)
     async with centre.database.write() as session:
         row = await annotate.next_frame(session, person.name, body.skip, _sites(person))
         return s.NextView(frame=None if row is None else (await shown(session, [row], person))[0])
+
+
+def _reply(frame: str, body: s.ReplyBody, author: str) -> asking.Reply:
+    """Return what `author` sent about `frame`."""
+    asked = body.question
+    boxes = [LabelBox(b.box, b.label) for b in asked.boxes]
+    if asked.box is not None and asked.label is not None:
+        boxes.append(LabelBox(asked.box, asked.label))
+    return asking.Reply(
+        frame, body.revision, author, asked.kind, body.answer, asked.labels, asked.tag, boxes, body.seconds
+    )
+
+
+@router.post("/frames/{frame}/answer", responses=documented(401, 403, 404, 409, 422))
+async def answer(frame: FrameId, body: s.ReplyBody, person: FrameAnnotator, centre: CentreDep) -> s.FrameView:
+    """Answer the single question that a frame carries; the answer carries the next one.
+
+    What is answered is kept as a partial label, and the frame goes on waiting, until it is complete for every label.
+    """
+    project, reply = centre.profile, _reply(frame, body, person.name)
+    async with answering(centre, person), centre.database.write() as session:
+        known = asking.Project(project.label_names, project.tag_names, await measured(session))
+        row = await asking.answer(session, reply, known)
+        view = (await shown(session, [row], person))[0]
+    centre.notifier.emit("label")
+    return view
 
 
 @router.post("/frames/{frame}/lease", responses=documented(401, 403, 404, 409))

@@ -85,6 +85,33 @@ class DraftView(View):
     at: datetime
 
 
+class AskedBox(View):
+    """A box that a question is about."""
+
+    box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2, pixels of the frame.")
+    label: str
+
+
+class QuestionView(View):
+    """What to ask about a frame: its answer is expected to be worth most per second of a person's time.
+
+    `boxes`: review it whole (PUT labels). `pair`: say which of two is sharper (POST /pairs/{pair}). `box`, `missing`
+    and `tag` are answered by POST /frames/{id}/answer.
+    """
+
+    kind: Literal["boxes", "box", "missing", "tag", "pair"]
+    label: str | None = Field(default=None, description="Of `box`: what it is taken for.")
+    labels: list[str] = Field(default=[], description="Of `missing`: what to look for.")
+    tag: str | None = None
+    box: tuple[float, float, float, float] | None = Field(default=None, description="Of `box`: the one asked about.")
+    boxes: list[AskedBox] = Field(default=[], description="Of `missing`: those taken for right if nothing is missing.")
+    pair: int | None = Field(default=None, description="Of `pair`: its number.")
+    seconds: float = Field(description="That an answer is expected to take.")
+    gain: float = Field(description="Mistakes that an answer is expected to mend.")
+    reason: str
+    strategy: str = Field(default="", description="What put the frame in its place; empty: what its node thought.")
+
+
 class FrameView(View):
     """A frame with everything that is known about it."""
 
@@ -116,6 +143,9 @@ class FrameView(View):
         default=False, description="A second opinion is wanted of whoever asks: the first answer is not shown to them."
     )
     draft: DraftView | None = Field(default=None, description="What whoever asks has begun and not saved.")
+    question: QuestionView | None = Field(
+        default=None, description="What is worth asking; null: nobody thought about it yet, review the frame whole."
+    )
 
 
 class FramePage(View):
@@ -182,6 +212,52 @@ class LabelsBody(Body):
     boxes: Annotated[list[BoxBody], Field(max_length=MAX_BOXES)]
     complete_for: Annotated[list[LabelName], Field(max_length=1000)] = Field(default=[])
     tags: Tags = Field(default={})
+    seconds: Seconds | None = Field(default=None, description="How long it took.")
+
+
+class AskedBoxBody(Body):
+    """A box that a question was about."""
+
+    box: BoxPixels
+    label: LabelName
+
+
+class AskedBody(Body):
+    """The question that is answered, as the frame carried it."""
+
+    kind: Literal["box", "missing", "tag"]
+    label: LabelName | None = Field(default=None, description="With kind `box`.")
+    box: BoxPixels | None = Field(default=None, description="With kind `box`.")
+    labels: Annotated[list[LabelName], Field(max_length=1000)] = Field(default=[], description="With kind `missing`.")
+    boxes: Annotated[list[AskedBoxBody], Field(max_length=MAX_BOXES)] = Field(
+        default=[], description="With kind `missing`: those that are right if nothing is missing."
+    )
+    tag: LabelName | None = Field(default=None, description="With kind `tag`.")
+
+
+class ReplyBody(Body):
+    """An answer to a single question about a frame."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "revision": 0,
+                    "question": {"kind": "box", "label": "car", "box": [104.0, 62.5, 188.0, 121.0]},
+                    "answer": "yes",
+                    "seconds": 1.4,
+                }
+            ]
+        },
+    )
+
+    revision: Annotated[int, Field(ge=0)]
+    question: AskedBody
+    answer: Literal["yes", "no", "nothing", "something", "present", "absent", "cant_tell"] = Field(
+        description="yes or no to a box, nothing or something to missing, present or absent to a tag, or cant_tell."
+    )
     seconds: Seconds | None = Field(default=None, description="How long it took.")
 
 

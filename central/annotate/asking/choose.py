@@ -1,0 +1,169 @@
+"""Which question about one frame is worth most per second. Pure: what is stored of a frame in, questions out.
+
+A proposal of probability p (its confidence where that was measured, else its score) is a mistake with probability
+min(p, 1 - p). What no proposal covers is counted by `expected_misses`.
+
+    boxes     mends all of it; takes a look, a search for what is missing, a yes per proposal, a box per miss
+    missing   mends all of it, if the sure proposals are right and nothing else is there; draws nothing
+    box       a yes mends one doubtful box; a no only takes it away, and is counted as nothing
+    tag       settles one tag that is unknown; a tag says less than a box
+    pair      tells which of two objects is sharper
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from central.annotate.asking import Costs, Question
+from central.annotate.verdicts import SAME_OBJECT, corners, iou
+from central.learn.acquire import Candidate
+from central.learn.acquire.questions import DOUBT, SURE, expected_misses
+from central.store.models import Annotation, Frame
+from protocols.messages import AUDIT_REASON, Box
+
+EVEN: Final = 0.5
+"""Of a proposal without a score."""
+REDRAWN: Final = 0.3
+"""Share of the doubtful proposals that somebody draws anew."""
+TAG_WORTH: Final = 0.25
+"""Of a settled tag, in boxes: it says less."""
+PAIR_WORTH: Final = 0.2
+EVIDENCE: Final = ("inconsistency", "unexplained_motion", "novelty", "blur")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the project has, beside the frame: its labels and tags, what answers cost, and the pair that is open.
+
+    `done` are questions about this frame that were answered: kind and `Question.asked`.
+    """
+
+    labels: Sequence[str]
+    tags: Sequence[str] = ()
+    costs: Costs = field(default_factory=Costs)
+    pair: tuple[int, float] | None = None
+    """Its number and value 0..1."""
+    done: Sequence[tuple[str, Mapping[str, Any]]] = ()
+
+
+def probability(proposal: Annotation) -> float:
+    """Return how probably `proposal` is right: as measured, else by its score."""
+    for value in (proposal.confidence, proposal.score):
+        if value is not None:
+            return min(1.0, max(0.0, value))
+    return EVEN
+
+
+def candidate(
+    frame: Frame, proposals: Sequence[Annotation], labels: Sequence[str], embedding: np.ndarray[Any, Any] | None = None
+) -> Candidate:
+    """Return a stored frame as strategies see frames; features of boxes were not stored: the frame's stand for them."""
+    point = np.zeros(1, np.float32) if embedding is None else embedding
+    known = [p for p in proposals if p.label in labels]
+    scores = np.zeros((len(known), len(labels)), np.float32)
+    for row, proposal in enumerate(known):
+        scores[row, list(labels).index(proposal.label)] = probability(proposal)
+    boxes = np.array([corners(p) for p in known], np.float32).reshape(-1, 4)
+    said = {name: float(frame.assessment[name]) for name in EVIDENCE if frame.assessment.get(name) is not None}
+    features = np.repeat(point[None].astype(np.float32), len(known), axis=0)
+    spread = np.zeros(len(known), np.float32)
+    camera, at = f"{frame.node}/{frame.camera}", frame.captured_at.timestamp()
+    return Candidate(frame.id, camera, at, boxes, scores, features, spread, point, said)
+
+
+def told(box: Box, label: str) -> dict[str, Any]:
+    """Return a box as questions have it."""
+    return {"box": [round(float(v), 2) for v in box], "label": label}
+
+
+def _plain(proposal: Annotation) -> dict[str, Any]:
+    return told(corners(proposal), proposal.label)
+
+
+def is_audit(frame: Frame) -> bool:
+    """Return whether the frame is of the uniform audit: it is reviewed whole and in random order, as estimates need."""
+    return bool(frame.selection.get("reason") == AUDIT_REASON)
+
+
+def options(frame: Frame, proposals: Sequence[Annotation], known: Known) -> list[Question]:
+    """Return what can be asked about `frame` with unconfirmed `proposals`, the most mended per second first."""
+    seen = candidate(frame, proposals, known.labels)
+    whole = _whole(seen, known.costs)
+    if is_audit(frame):
+        return [whole]
+    found = [whole, *_missing(frame, proposals, seen, whole.gain, known), *_single(proposals, known)]
+    found += [*_tags(frame, known), *_pair(known)]
+    fresh = [q for q in found if q.kind in ("boxes", "pair") or not _asked(q, known.done)]
+    return sorted(fresh, key=lambda q: -q.rate)
+
+
+def _whole(seen: Candidate, costs: Costs) -> Question:
+    best = seen.best
+    wrong, missed = float(np.minimum(best, 1 - best).sum()), expected_misses(seen)
+    unsure = int(((best > DOUBT) & (best < SURE)).sum())
+    seconds = costs.look + costs.missing + costs.confirm * len(best) + costs.box * (REDRAWN * unsure + missed)
+    parts = []
+    if unsure:
+        parts.append(f"{unsure} of {len(best)} proposals are doubtful")
+    if missed >= 1 - SURE:
+        parts.append(f"about {missed:.1f} objects may have no box")
+    return Question("boxes", seconds, wrong + missed, "; ".join(parts) or "look at the whole frame")
+
+
+def _missing(
+    frame: Frame, proposals: Sequence[Annotation], seen: Candidate, gain: float, known: Known
+) -> Iterator[Question]:
+    open_labels = tuple(label for label in known.labels if label not in frame.complete_for)
+    shown = [p for p in proposals if p.label in open_labels and probability(p) >= SURE]
+    if not open_labels or any(DOUBT < probability(p) < SURE for p in proposals):
+        return
+    chance = math.exp(-expected_misses(seen)) * math.prod(probability(p) for p in shown)
+    seconds = known.costs.look + known.costs.missing + known.costs.confirm * len(shown)
+    boxes = tuple(_plain(p) for p in shown)
+    reason = f"is anything missing beside {len(shown)} boxes?" if shown else "is there really nothing here?"
+    yield Question("missing", seconds, chance * gain, reason, open_labels, boxes=boxes)
+
+
+def _single(proposals: Sequence[Annotation], known: Known) -> Iterator[Question]:
+    def mends(proposal: Annotation) -> float:
+        p = probability(proposal)
+        return p * min(p, 1 - p)
+
+    for one in sorted((p for p in proposals if p.label in known.labels), key=mends, reverse=True)[:5]:
+        p = probability(one)
+        reason = f"is this a {one.label.replace('_', ' ')}? {p:.0%} sure"
+        yield Question("box", known.costs.look + known.costs.confirm, mends(one), reason, boxes=(_plain(one),))
+
+
+def _tags(frame: Frame, known: Known) -> Iterator[Question]:
+    for name, score in frame.tag_proposals.items():
+        if name in known.tags and name not in frame.tags:
+            p = min(1.0, max(0.0, float(score)))
+            reason = f"{name.replace('_', ' ')}: {p:.0%} sure"
+            yield Question("tag", known.costs.look + known.costs.tag, TAG_WORTH * min(p, 1 - p), reason, tag=name)
+
+
+def _pair(known: Known) -> Iterator[Question]:
+    if known.pair is not None:
+        number, value = known.pair
+        yield Question("pair", known.costs.pair, PAIR_WORTH * value, "which of two is sharper?", pair=number)
+
+
+def same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    """Return whether two questions of one kind, as they are stored, ask the same thing."""
+    if left.get("tag") != right.get("tag") or left.get("labels") != right.get("labels"):
+        return False
+    mine, theirs = left.get("boxes") or [], right.get("boxes") or []
+    return len(mine) == len(theirs) and all(
+        a["label"] == b["label"] and iou(tuple(a["box"]), tuple(b["box"])) >= SAME_OBJECT
+        for a, b in zip(mine, theirs, strict=True)
+    )
+
+
+def _asked(question: Question, done: Collection[tuple[str, Mapping[str, Any]]]) -> bool:
+    return any(kind == question.kind and same(question.asked, asked) for kind, asked in done)
