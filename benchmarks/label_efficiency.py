@@ -2,15 +2,18 @@
 
     python -m benchmarks.label_efficiency [--shares 0.05 0.1 0.2 0.35 0.5 1] [--seeds 5] [--strategies ours] --json
 
-From the same first frames and the same weights, every strategy adds frames up to the next share by what the network of
-the share before sees; at each share a network is trained anew, with the same number of steps for all. `auc` is the area
-under AP50 over the share (0..1); `labels_to_reach_random_half` the share of frames at which a strategy first has the
-AP50 that chance has at half of them, by linear interpolation, over that half; null where it never has.
+From the same first frames and the same weights (`--start`, else none), every strategy adds frames up to the next share
+by what the network of the share before sees; at each share a network is trained anew from those weights, with the same
+number of steps for all. `auc` is the area under AP50 over the share (0..1); `labels_to_reach_random_half` the share of
+frames at which a strategy first has the AP50 that chance has at half of them, by linear interpolation, over that half;
+null where it never has. `auc_by_boxes` is the area over the share of all boxes instead, since people draw boxes: from
+the first frames' boxes to HALF of all. With `--keep` a run that was interrupted goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,13 +30,15 @@ from benchmarks.partial import pick, split
 from central.learn.acquire import Pool, acquisition, acquisitions
 from central.learn.acquire.look import look, quality
 from central.learn.data import Example
-from central.learn.data.coco import load
+from central.learn.data.coco import DatasetError, load
 from central.learn.data.dataset import evened
 from central.learn.detect.command import size_of
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.quick import detect, measure
 from central.learn.detect.train import Run
 from central.learn.models import ModelConfig
+from central.learn.start import weights_from
+from protocols import files
 
 LABELS: Final = ("person", "two_wheeler", "car", "bus", "truck")
 CHANCE: Final = "random"
@@ -56,6 +61,7 @@ class Bench:
         self.model = ModelConfig(size=options.size, labels=LABELS, height=height, width=width)
         random = np.random.default_rng(seed)
         self.first = [int(i) for i in random.permutation(len(train))[: max(2, round(options.shares[0] * len(train)))]]
+        self.start = weights_from(options.start, LABELS) if options.start else None
         self.known: dict[tuple[int, ...], tuple[float, Any]] = {}
 
     def fit(self, chosen: Sequence[int]) -> tuple[float, Any]:
@@ -65,11 +71,12 @@ class Bench:
             steps = self.options.steps
             config = TrainConfig(
                 model=self.model, steps=steps, batch=self.options.batch, rate=self.options.rate, warmup=steps // 10,
-                augment="light", average=0.99, seed=self.seed, workers=1, evaluate_every=0, save_every=steps,
+                augment="light", average=0.99, seed=self.seed, workers=self.options.workers, evaluate_every=0,
+                save_every=steps,
             )  # fmt: skip
             own = [self.train[i] for i in key]
             with tempfile.TemporaryDirectory() as folder:
-                run = Run(config, own, [], Path(folder), evened(own, np.ones(len(own))))
+                run = Run(config, own, [], Path(folder), evened(own, np.ones(len(own))), self.start)
                 network = run.run().network.eval()
             found = detect(network, self.val, next(network.parameters()).device)
             self.known[key] = measure(found, LABELS).ap50, network
@@ -107,6 +114,13 @@ def area(curve: Sequence[tuple[float, float, int]]) -> float:
     return float(np.trapezoid(values, shares) / (shares[-1] - shares[0]))
 
 
+def by_boxes(curve: Sequence[tuple[float, float, int]]) -> list[tuple[float, float, int]]:
+    """Return `curve` over the share of all boxes instead of frames, cut at HALF of them by interpolation."""
+    shares, values = np.array([c[2] for c in curve]) / curve[-1][2], np.array([c[1] for c in curve])
+    inside = [(float(x), float(y), c[2]) for x, y, c in zip(shares, values, curve, strict=True) if x < HALF]
+    return [*inside, (HALF, float(np.interp(HALF, shares, values)), round(HALF * curve[-1][2]))]
+
+
 def reaches(curve: Sequence[tuple[float, float, int]], wanted: float) -> float | None:
     """Return the share at which `curve` first has the AP50 `wanted`; None where it never has."""
     for (x0, y0, _), (x1, y1, _) in pairwise(curve):
@@ -130,6 +144,7 @@ def summary(curves: dict[str, list[list[tuple[float, float, int]]]]) -> dict[str
             "auc": float(np.mean(areas)), "mean": float(np.mean(areas)), "std": float(np.std(areas)),
             "seeds": len(own), "ahead_of_random": float(np.mean(np.subtract(areas, base))),
             "ahead_of_random_std": float(np.std(np.subtract(areas, base))),
+            "auc_by_boxes": float(np.mean([area(by_boxes(curve)) for curve in own])),
             "labels_to_reach_random_half": float(np.mean(got)) if len(got) == len(reached) else None,
             "reached": len(got),
             "curve": [
@@ -158,17 +173,43 @@ def plot(strategies: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+class _Kept:
+    """The curves of a run that was interrupted, in a file that names what they were measured with."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.path: Path | None = options.keep
+        every = ("seeds", "strategies", "plot", "keep", "json", "workers")
+        self.about = json.loads(json.dumps({k: v for k, v in vars(options).items() if k not in every}, default=str))
+        self.curves: dict[str, list[tuple[float, float, int]]] = {}
+        if self.path is not None and self.path.exists():
+            stored = json.loads(self.path.read_text())
+            if stored["about"] != self.about:
+                raise DatasetError(f"{self.path}: holds curves of other settings; name another file or delete it")
+            self.curves = {name: [(x, y, n) for x, y, n in curve] for name, curve in stored["curves"].items()}
+
+    def get(self, seed: int, name: str) -> list[tuple[float, float, int]] | None:
+        return self.curves.get(f"{seed} {name}")
+
+    def put(self, seed: int, name: str, curve: list[tuple[float, float, int]]) -> list[tuple[float, float, int]]:
+        self.curves[f"{seed} {name}"] = curve
+        if self.path is not None:
+            stored = {"about": self.about, "curves": self.curves}
+            files.write_atomic(self.path, json.dumps(stored, indent=1).encode())
+        return curve
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Return the curves of all strategies. Raises DatasetError."""
     begun = time.monotonic()
+    kept = _Kept(options)
     train = [e for part in options.train for e in load(*split(part), LABELS)]
     train = pick(train, options.images)
     val = pick([e for part in options.val for e in load(*split(part), LABELS)], options.val_images)
     curves: dict[str, list[list[tuple[float, float, int]]]] = {name: [] for name in (CHANCE, *options.strategies)}
     for seed in range(options.seeds):
         bench = Bench(options, seed, train, val)
-        for name in curves:
-            curves[name].append(bench.follow(name))
+        for name, found in curves.items():
+            found.append(kept.get(seed, name) or kept.put(seed, name, bench.follow(name)))
     answer = {
         "strategies": summary(curves), "steps": options.steps, "frames": len(train), "val_frames": len(val),
         "seconds": round(time.monotonic() - begun, 1),
@@ -194,6 +235,9 @@ if __name__ == "__main__":
     made.add_argument("--steps", type=int, default=600)
     made.add_argument("--batch", type=int, default=8)
     made.add_argument("--rate", type=float, default=3e-3)
+    made.add_argument("--start", help="weights to start from: a run folder, safetensors or a pack")
+    made.add_argument("--workers", type=int, default=1, help="processes that load images")
+    made.add_argument("--keep", type=Path, help="file of the curves so far; go on from it")
     made.add_argument("--plot", type=Path, help="picture of the curves")
     others = [n for n in acquisitions() if n not in (CHANCE, *LEFT_OUT)]
     made.add_argument("--strategies", nargs="+", default=others)
