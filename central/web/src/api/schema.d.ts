@@ -1049,6 +1049,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/drift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * History
+         * @description Where each camera stands, and the looks at it from `from` (default: a week ago) to `to` (default: now).
+         */
+        get: operations["drift_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/policies": {
         parameters: {
             query?: never;
@@ -1490,6 +1510,32 @@ export interface components {
             address: string;
         };
         /**
+         * BoostView
+         * @description A larger share of its node's frames, for a time.
+         */
+        BoostView: {
+            /**
+             * Factor
+             * @description Of the camera's quotas; the node's other cameras give up what it takes.
+             */
+            factor: number;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+        };
+        /**
          * BoxBody
          * @description A box that a person vouches for.
          */
@@ -1896,6 +1942,162 @@ export interface components {
              * Format: date-time
              */
             at: string;
+        };
+        /**
+         * DriftCameraView
+         * @description A camera as it is now.
+         */
+        DriftCameraView: {
+            /** Node */
+            node: string;
+            /** Camera */
+            camera: string;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "not_enough" | "steady" | "drift";
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Since
+             * @description First of the looks in a row that said the same.
+             */
+            since: string | null;
+            boost: components["schemas"]["BoostView"] | null;
+        };
+        /**
+         * DriftLookView
+         * @description One look at one camera.
+         */
+        DriftLookView: {
+            /** Node */
+            node: string;
+            /** Camera */
+            camera: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "not_enough" | "steady" | "drift";
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            /** Pack */
+            pack: string | null;
+            /**
+             * Basis
+             * @default
+             * @enum {string}
+             */
+            basis: "" | "audit" | "all";
+            /**
+             * Reference
+             * @default
+             * @enum {string}
+             */
+            reference: "" | "training" | "first";
+            /** Reference From */
+            reference_from: string | null;
+            /** Reference To */
+            reference_to: string | null;
+            /**
+             * Frames Before
+             * @default 0
+             */
+            frames_before: number;
+            /**
+             * Frames Now
+             * @default 0
+             */
+            frames_now: number;
+            /**
+             * P
+             * @description Of the strongest measure, corrected for their number.
+             */
+            p: number | null;
+            /**
+             * Strength
+             * @description Of the strongest measure: how many times what days of the reference differ by.
+             */
+            strength: number | null;
+            /**
+             * Measures
+             * @default []
+             */
+            measures: components["schemas"]["DriftMeasureView"][];
+        };
+        /**
+         * DriftMeasureView
+         * @description One measure of one look.
+         */
+        DriftMeasureView: {
+            /** Name */
+            name: string;
+            /**
+             * About
+             * @description What it measures, in words.
+             * @default
+             */
+            about: string;
+            /**
+             * Value
+             * @description How far what arrives now is from the reference, in the measure's own unit.
+             */
+            value: number;
+            /**
+             * Usual
+             * @description How far the days of the reference are from each other, at most.
+             */
+            usual: number | null;
+            /**
+             * P
+             * @description Probability of such a value by chance.
+             */
+            p: number;
+            /**
+             * Before
+             * @description The mean then, where it is a number for people.
+             */
+            before: number | null;
+            /**
+             * After
+             * @description The mean now.
+             */
+            after: number | null;
+        };
+        /**
+         * DriftView
+         * @description How cameras changed.
+         */
+        DriftView: {
+            /**
+             * Cameras
+             * @description The newest look at each camera, those that drift first.
+             * @default []
+             */
+            cameras: components["schemas"]["DriftCameraView"][];
+            /**
+             * Items
+             * @description All looks asked for, oldest first.
+             * @default []
+             */
+            items: components["schemas"]["DriftLookView"][];
         };
         /**
          * EffectView
@@ -3966,6 +4168,7 @@ export type AnswerView = components['schemas']['AnswerView'];
 export type AssessmentView = components['schemas']['AssessmentView'];
 export type AuditPage = components['schemas']['AuditPage'];
 export type AuditView = components['schemas']['AuditView'];
+export type BoostView = components['schemas']['BoostView'];
 export type BoxBody = components['schemas']['BoxBody'];
 export type BoxView = components['schemas']['BoxView'];
 export type BytesDiff = components['schemas']['BytesDiff'];
@@ -3984,6 +4187,10 @@ export type DisputeView = components['schemas']['DisputeView'];
 export type DisputesView = components['schemas']['DisputesView'];
 export type DraftBody = components['schemas']['DraftBody'];
 export type DraftView = components['schemas']['DraftView'];
+export type DriftCameraView = components['schemas']['DriftCameraView'];
+export type DriftLookView = components['schemas']['DriftLookView'];
+export type DriftMeasureView = components['schemas']['DriftMeasureView'];
+export type DriftView = components['schemas']['DriftView'];
 export type EffectView = components['schemas']['EffectView'];
 export type ErrorInfo = components['schemas']['ErrorInfo'];
 export type ErrorView = components['schemas']['ErrorView'];
@@ -7239,6 +7446,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AccuracyView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    drift_history: {
+        parameters: {
+            query?: {
+                node?: string | null;
+                camera?: string | null;
+                from?: string | null;
+                to?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DriftView"];
                 };
             };
             /** @description Unauthorized */
