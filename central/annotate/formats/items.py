@@ -2,14 +2,16 @@
 
 [item, item, ...]                            `items(path, None)`
 {"categories": ..., "items": [item, ...]}    `head(path, "items")` for the rest, `items(path, "items")`
+{"images": [...], "annotations": [...]}      `places(path, ...)`: each item with where it lies, to be read again
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 from central.annotate.formats.reading import check_size, refuse
 
@@ -23,16 +25,47 @@ _NUMBER: Final = "0123456789.eE+-"
 _decoder: Final = json.JSONDecoder()
 
 
+_MARK: Final = b"\xef\xbb\xbf"
+"""What some editors put at the start of a file."""
+
+
+class Placed(NamedTuple):
+    """An item of the array `key`, and the bytes of the file that it is."""
+
+    key: str
+    value: Any
+    start: int
+    size: int
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
 class _Cursor:
     """A place in a JSON text, of which just enough is in memory."""
 
-    def __init__(self, path: Path, file: TextIO) -> None:
+    def __init__(self, path: Path, file: TextIO, start: int = 0) -> None:
         self._path, self._file = path, file
         self._text, self._at = "", 0
+        self._counted, self._passed = 0, start
+        """Characters of the text that were counted, and bytes of the file before their end."""
+
+    def where(self) -> int:
+        """Return the number of bytes before this place."""
+        self._passed += _bytes(self._text[self._counted : self._at])
+        self._counted = self._at
+        return self._passed
+
+    def end(self) -> None:
+        """Refuse what comes after the end. Raises FormatError."""
+        if self.peek():
+            refuse(self._path, "not JSON: there is more after its end")
 
     def _more(self, count: int) -> bool:
+        self.where()
         self._text = self._text[self._at :]
-        self._at = 0
+        self._at = self._counted = 0
         if len(self._text) > MAX_ITEM:
             refuse(self._path, f"one of its items has more than {MAX_ITEM} characters")
         read = self._file.read(count)
@@ -80,60 +113,73 @@ class _Cursor:
             count *= 2
 
 
-def _array(cursor: _Cursor) -> Iterator[Any]:
+def _array(cursor: _Cursor) -> Iterator[tuple[int, Any]]:
+    """Yield the items of an array, each with the number of bytes before it."""
     cursor.take("[")
     if cursor.peek() == "]":
         cursor.take("]")
         return
     while True:
-        yield cursor.value()
+        cursor.peek()
+        yield cursor.where(), cursor.value()
         if cursor.take(",]") == "]":
             return
 
 
-def _walk(cursor: _Cursor, key: str, wanted: bool) -> Iterator[tuple[str, Any]]:
-    """Yield the items of the array `key` as ``(key, item)``, or, unless `wanted`, all other keys with their values."""
+def _walk(cursor: _Cursor, keys: Collection[str]) -> Iterator[Placed]:
+    """Yield the items of the arrays `keys` in their order in the file, each array's after None with a size of 0, and
+    each other key with its value."""
     cursor.take("{")
     if cursor.peek() == "}":
+        cursor.take("}")
         return
     while True:
-        name = cursor.value()
+        name = str(cursor.value())
         cursor.take(":")
-        if name == key and cursor.peek() == "[":
-            for item in _array(cursor):
-                if wanted:
-                    yield key, item
+        if name in keys and cursor.peek() == "[":
+            yield Placed(name, None, cursor.where(), 0)
+            for start, item in _array(cursor):
+                yield Placed(name, item, start, cursor.where() - start)
         else:
-            value = cursor.value()
-            if not wanted:
-                yield str(name), value
+            cursor.peek()
+            start = cursor.where()
+            yield Placed(name, cursor.value(), start, 0)
         if cursor.take(",}") == "}":
             return
 
 
-def items(path: Path, key: str | None) -> Iterator[Any]:
-    """Yield the items of the array that the file at `path` is, or that its object has as `key`. Raises FormatError."""
+@contextmanager
+def _open(path: Path) -> Iterator[_Cursor]:
     check_size(path)
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            cursor = _Cursor(path, file)
-            if key is None:
-                yield from _array(cursor)
-            else:
-                yield from (item for _, item in _walk(cursor, key, True))
+        with path.open("rb") as raw:
+            marked = raw.read(len(_MARK)) == _MARK
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield _Cursor(path, file, len(_MARK) if marked else 0)
     except OSError as error:
         refuse(path, error.strerror or "it cannot be read")
     except UnicodeDecodeError:
         refuse(path, "not UTF-8 text")
+
+
+def places(path: Path, keys: Collection[str]) -> Iterator[Placed]:
+    """Yield the items of the arrays `keys` of the object in the file at `path`, in their order there. With a size of 0
+    come None where such an array begins, and each other key's value. Raises FormatError."""
+    with _open(path) as cursor:
+        yield from _walk(cursor, keys)
+        cursor.end()
+
+
+def items(path: Path, key: str | None) -> Iterator[Any]:
+    """Yield the items of the array that the file at `path` is, or that its object has as `key`. Raises FormatError."""
+    if key is not None:
+        yield from (one.value for one in places(path, (key,)) if one.size)
+        return
+    with _open(path) as cursor:
+        yield from (item for _, item in _array(cursor))
+        cursor.end()
 
 
 def head(path: Path, key: str) -> dict[str, Any]:
     """Return what the object in the file at `path` has besides the array `key`. Raises FormatError."""
-    check_size(path)
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            return dict(_walk(_Cursor(path, file), key, False))
-    except OSError as error:
-        refuse(path, error.strerror or "it cannot be read")
-    except UnicodeDecodeError:
-        refuse(path, "not UTF-8 text")
+    return {one.key: one.value for one in places(path, (key,)) if one.key != key}

@@ -33,7 +33,9 @@ CHUNK: Final = 64 * 1024
 """Bytes of XML that are parsed at a time."""
 MAX_DEPTH: Final = 32
 """Of nested XML elements; the formats have five."""
-_BAD: Final = re.compile(r"[\x00-\x1f\x7f]")
+_BAD: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and halves of characters, which no text has and JSON can smuggle in."""
+_DRIVE: Final = re.compile(r"^[A-Za-z]:")
 
 
 def refuse(path: Path, why: str) -> NoReturn:
@@ -65,7 +67,8 @@ def text(path: Path, limit: int = MAX_SMALL) -> str:
 def safe_name(path: Path, name: str) -> str:
     """Return the file name `name` with plain slashes. Raises FormatError for one that leads out of its folder."""
     plain = PurePosixPath(name.replace("\\", "/"))
-    if not name or len(name) > MAX_NAME or _BAD.search(name) or plain.is_absolute() or ".." in plain.parts:
+    leads_out = plain.is_absolute() or ".." in plain.parts or _DRIVE.match(name)
+    if not name or len(name) > MAX_NAME or _BAD.search(name) or leads_out:
         refuse(path, f"the image name {name[:100]!r} is empty, too long or leads out of the folder of the images")
     return str(plain)
 
