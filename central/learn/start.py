@@ -105,7 +105,11 @@ def _grown(old: AnyConfig, weights: dict[str, Tensor], labels: tuple[str, ...], 
     fresh, weights = network.state_dict(), family.whole(network, weights)
     for name in fresh.keys() & weights.keys():
         rows = family.rows(name)
-        if rows is not None:
+        if rows == "pairs":
+            half = fresh[name].new_zeros((len(config.tags), len(old.tags)))
+            half = _fit(weights[name], half, old.tags, config.tags)
+            weights[name] = _fit(half.t(), fresh[name].t(), old.tags, config.tags).t()
+        elif rows is not None:
             weights[name] = _fit(weights[name], fresh[name], getattr(old, rows), getattr(config, rows))
     left = set(checkpoint.load_into(network, weights, strict=False))
     missing = sorted(left - (network.left_out() if isinstance(network, Lean) else frozenset()))

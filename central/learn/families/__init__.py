@@ -18,8 +18,8 @@ from protocols import slots
 
 AnyConfig = ModelConfig | DetrConfig
 """What a network of any family is described by."""
-Rows = Literal["labels", "tags"]
-"""What the first axis of a weight counts."""
+Rows = Literal["labels", "tags", "pairs"]
+"""What the first axis of a weight counts; ``pairs``: tags, and its second axis as well."""
 DEFAULT: Final = "wayside"
 
 
@@ -54,7 +54,7 @@ class Family(Protocol):
         ...
 
     def rows(self, name: str) -> Rows | None:
-        """Return what the rows of the weight `name` stand for; None where they are neither classes nor tags."""
+        """Return what the rows of the weight `name` stand for (``pairs``: its columns, too); None for neither."""
         ...
 
     def whole(self, network: Any, weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,11 @@ from central.learn.families import Rows, Tutor
 from central.learn.incremental.tutor import ElasticTutor
 from central.learn.models import ModelConfig, Network, build
 from central.learn.models.network import cells
+
+PER_TAG: Final = ("tags.out.", "tags.query", "tags.classes", "tags.bias")
+"""Weights whose first axis is the tags."""
+PAIRED: Final = "tags.graph.adjacency"
+"""The weight whose both axes are the tags."""
 
 
 class Wayside:
@@ -28,7 +33,9 @@ class Wayside:
 
     def rows(self, name: str) -> Rows | None:
         """Return what the rows of the weight `name` stand for."""
-        return "labels" if name.startswith("detect.classes.") else "tags" if name.startswith("tags.out.") else None
+        if name == PAIRED:
+            return "pairs"
+        return "labels" if name.startswith("detect.classes.") else "tags" if name.startswith(PER_TAG) else None
 
     def whole(self, network: Any, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return `weights`: the graph lacks nothing."""

@@ -43,6 +43,15 @@ SIZES: Final[dict[str, Size]] = {
 """``tiny`` is for tests and the two-minute demo round; the others are about 0.5, 2 and 6 million parameters."""
 
 
+class Semantic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Size of the tag head of semantic transfer (`central.learn.models.semantic`)."""
+
+    width: Annotated[int, Meta(ge=8, le=1024)]
+    """Numbers D per tag feature."""
+    attention: Annotated[int, Meta(ge=4, le=1024)]
+    """Numbers d in which places and tags are compared."""
+
+
 class ModelConfig(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="family", tag="wayside"
 ):
@@ -60,6 +69,8 @@ class ModelConfig(
     """Boxes that the graph returns, before NMS."""
     without: tuple[str, ...] = ()
     """Heads that are left out: ``blur``, ``embedding`` (tags are left out by having none)."""
+    semantic: Semantic | None = None
+    """The tag head of semantic transfer; None: the plain one, where the strongest place counts."""
 
     def __post_init__(self) -> None:
         check_left_out(self.without, ("blur", "embedding"))

@@ -11,6 +11,7 @@ from central.learn.models.backbone import Backbone
 from central.learn.models.config import BINS, SIZES, STRIDES, ModelConfig
 from central.learn.models.heads import BlurHead, DetectHead, EmbeddingHead, TagHead
 from central.learn.models.neck import Neck
+from central.learn.models.semantic import SemanticTagHead
 
 ZERO = 114.0
 """Pixel value that becomes 0: that of the letterbox padding, so that padding looks like nothing."""
@@ -59,6 +60,14 @@ def to_boxes(centres: Tensor, distances: Tensor) -> Tensor:
     return torch.cat((centres - distances[..., :2], centres + distances[..., 2:]), -1)
 
 
+def tag_head(config: ModelConfig) -> TagHead | SemanticTagHead:
+    """Return a fresh tag head as `config` says."""
+    channels, tags, semantic = SIZES[config.size].widths[3], len(config.tags), config.semantic
+    if semantic is None:
+        return TagHead(channels, tags)
+    return SemanticTagHead(channels, tags, semantic.width, semantic.attention)
+
+
 class Network(nn.Module):
     """One graph, many heads. Input ``[B, 3, H, W]``, RGB 0..255 (uint8 or float)."""
 
@@ -85,7 +94,7 @@ class Network(nn.Module):
         self.embedding: EmbeddingHead | None = (
             EmbeddingHead(size.widths[3], config.embedding) if "embedding" in kept else None
         )
-        self.tags: TagHead | None = TagHead(size.widths[3], len(config.tags)) if config.tags else None
+        self.tags: TagHead | SemanticTagHead | None = tag_head(config) if config.tags else None
         self.heads = {"detect": "detect."} | ({"tags": "tags."} if config.tags else {})
 
     def levels_and_raw(self, image: Tensor) -> tuple[list[Tensor], Raw]:

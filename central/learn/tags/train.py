@@ -149,7 +149,7 @@ class Training:
         row: dict[str, Any] = {}
         for name, value in self.learner.named_parameters():
             if value.ndim == 0:
-                row[name.removesuffix(".value").replace("thresholds.", "theta_")] = float(value)
+                row[name.removesuffix(".value").replace("thresholds.", "theta_")] = float(value.detach())
         if watch is not None and len(watch.maps):
             row["map"] = report(scores(self.network, watch.maps), watch.labels, self.names).map
         if truth is not None:
