@@ -78,9 +78,9 @@ class Agent:
         self.config, self.boot, self.spool = config, boot, spool
         self.started = time.monotonic()
         self._crashes = identity.crashes(config.data)
-        tags = {name: camera.tags for name, camera in config.cameras.items()}
+        told = {name: (camera.tags, camera.place) for name, camera in config.cameras.items()}
         self.cameras = {
-            name: Camera(name, p, config.policy_of(name), tags.get(name, ())) for name, p in outside.parts.items()
+            name: Camera(name, p, config.policy_of(name), *told.get(name, ())) for name, p in outside.parts.items()
         }
         self._ledger = Ledger(config.data)
         for name, camera in self.cameras.items():

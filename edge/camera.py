@@ -173,8 +173,15 @@ class Origin:
 class Camera:
     """One camera of the node."""
 
-    def __init__(self, name: str, parts: Parts, policy: Policy, tags: Sequence[str] = ()) -> None:
-        self.name, self.tags, self.meter = name, tuple(tags), Meter()
+    def __init__(
+        self,
+        name: str,
+        parts: Parts,
+        policy: Policy,
+        tags: Sequence[str] = (),
+        place: tuple[float, float] | None = None,
+    ) -> None:
+        self.name, self.tags, self.place, self.meter = name, tuple(tags), place, Meter()
         self.reader = parts.reader()
         self.policy = policy
         self.counts: dict[str, int] = {}
@@ -193,7 +200,10 @@ class Camera:
         """Return the camera as the node's status shows it."""
         width, height = self._size
         source, tags = self.reader.public_source[:2000], list(self.tags)
-        return CameraInfo(camera=self.name, source=source, width=width, height=height, tags=tags)
+        north, east = self.place or (None, None)
+        return CameraInfo(
+            camera=self.name, source=source, width=width, height=height, tags=tags, latitude=north, longitude=east
+        )
 
     @property
     def problem(self) -> str:

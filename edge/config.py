@@ -16,10 +16,10 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from edge import enrolment
 from edge.sections import (
@@ -69,10 +69,25 @@ class CameraConfig(Section):
     """Whether a file plays in real time; otherwise as fast as it can be assessed, without skipping."""
     tags: Annotated[list[Tag], Field(default_factory=list, max_length=MAX_CAMERA_TAGS)]
     """Words for the camera that the centre may choose it by, as for a rollout: junction, indoor."""
+    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
+    """Where it stands, degrees north of the equator, for the centre's map; together with `longitude`."""
+    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
+    """Degrees east of Greenwich."""
     policy: PolicyOverride = PolicyOverride()
     """What differs from the common `policy`."""
     redact: RedactOverride = RedactOverride()
     """What differs from the common `redact`."""
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("give latitude and longitude, or neither")
+        return self
+
+    @property
+    def place(self) -> tuple[float, float] | None:
+        """Latitude and longitude in degrees; None where they are not given."""
+        return None if self.latitude is None or self.longitude is None else (self.latitude, self.longitude)
 
 
 def _short_form(value: Any) -> Any:

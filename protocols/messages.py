@@ -121,6 +121,9 @@ class CameraInfo(Message, frozen=True, kw_only=True):
     height: Count = 0
     tags: Annotated[list[Label], Meta(max_length=MAX_CAMERA_TAGS)] = []
     """What the node's configuration says of the camera, for rollouts to go by: ``indoor``, ``junction``."""
+    latitude: Annotated[float, Meta(ge=-90.0, le=90.0)] | None = None
+    longitude: Annotated[float, Meta(ge=-180.0, le=180.0)] | None = None
+    """Where the camera stands, degrees WGS 84, north and east positive; both or neither."""
 
 
 class Status(Message, frozen=True, kw_only=True):

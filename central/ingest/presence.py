@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from central.store import trend
 from central.store.models import Camera, Node, NodeEvent, NodeState
 from protocols.messages import CameraInfo, Event, Health, Status
 
@@ -47,6 +48,7 @@ async def _describe(session: AsyncSession, node: str, info: CameraInfo) -> None:
     camera.source = info.source
     camera.width, camera.height = info.width or camera.width, info.height or camera.height
     camera.tags = list(info.tags)
+    camera.latitude, camera.longitude = info.latitude, info.longitude
 
 
 async def apply_status(session: AsyncSession, status: Status, now: datetime) -> Node:
@@ -82,6 +84,7 @@ async def apply_health(session: AsyncSession, health: Health, now: datetime) -> 
         camera = await _known_camera(session, node.name, each.camera)
         camera.health = {name: getattr(each, name) for name in each.__struct_fields__ if name != "camera"}
         camera.health_at = now
+        await trend.note(session, camera, each.blur, each.uncertainty, now)
 
 
 async def apply_event(session: AsyncSession, event: Event, now: datetime) -> None:

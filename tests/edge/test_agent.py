@@ -189,7 +189,9 @@ class World:
         (folder / "data" / "packs").mkdir(parents=True)
         self.config = NodeConfig.model_validate(
             {
-                "node": "n1", "data": folder / "data", "cameras": {"a": {"source": "x", "tags": ["indoor"]}, "b": "y"},
+                "node": "n1", "data": folder / "data", "cameras": {
+                    "a": {"source": "x", "tags": ["indoor"], "latitude": 1.5, "longitude": -2.0}, "b": "y",
+                },
                 "mqtt": {"backoff_cap_s": 0.1, **mqtt},
                 "metrics": {"health_interval_s": 0.5, "events_interval_s": 0.5},
             }
@@ -387,6 +389,13 @@ def test_reports__the_tags_of_its_cameras(world: World) -> None:
     world.start()
     until(lambda: world.of(Status))
     assert {c.camera: c.tags for c in world.of(Status)[0].cameras} == {"a": ["indoor"], "b": []}
+
+
+def test_reports__where_its_cameras_stand(world: World) -> None:
+    world.start()
+    until(lambda: world.of(Status))
+    places = {c.camera: (c.latitude, c.longitude) for c in world.of(Status)[0].cameras}
+    assert places == {"a": (1.5, -2.0), "b": (None, None)}
 
 
 def test_reports__health_and_counts(world: World) -> None:

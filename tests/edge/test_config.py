@@ -100,6 +100,8 @@ def test_config__is_frozen() -> None:
         ("cameras:\n  a: {source: x, decode: gpu}\n", "node.yaml:2: cameras.a.decode: input should be 'auto', 'soft"),
         ("cameras:\n  a/b: x\n", "node.yaml:2: cameras.a/b: string should match"),
         ("cameras:\n  a: {fps: 3}\n", "node.yaml:2: cameras.a.source: is missing"),
+        ("cameras:\n  a: {source: x, latitude: 3}\n", "node.yaml:2: cameras.a: give latitude and longitude, or neither"),
+        ("cameras:\n  a: {source: x, latitude: 91, longitude: 0}\n", "node.yaml:2: cameras.a.latitude: input should be"),
         ("mqtt:\n  prefix: a/#\n", "node.yaml:2: mqtt.prefix: topic prefix 'a/#'"),
         ("mqtt:\n  tls: {cert: x}\n", "node.yaml:2: mqtt.tls: cert and key belong together"),
         ("mqtt:\n  tls: {check_name: false}\n", "node.yaml:2: mqtt.tls: check_name: false needs ca"),

@@ -69,6 +69,10 @@ EXAMPLES: dict[str, m.Message] = {
         state="online", node="entrance-3", boot="000007-9f3c2a11",
         cameras=[m.CameraInfo(camera="gate", source="rtsp://10.0.0.5/stream", tags=["junction", "indoor"])],
     ),
+    "status-places": m.Status(
+        state="online", node="entrance-3", boot="000007-9f3c2a11",
+        cameras=[m.CameraInfo(camera="gate", source="street:", latitude=52.5162, longitude=13.3777)],
+    ),
     "health-crashes": m.Health(node="entrance-3", boot="000007-9f3c2a11", time=TIME, uptime_s=61.5, crashes=0),
     "update-shadow": m.Update(
         node="entrance-3", boot="000007-9f3c2a11", time=TIME, release=5, pack=PACK, step="committed", progress=1.0,

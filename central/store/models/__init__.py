@@ -14,6 +14,7 @@
     User 1-n Session, ApiToken, SiteRole   who may log in, and do what where
     AuditEntry, Webhook        who changed what, and who is told of it
     Policy, Setting, NodeEvent
+    CameraScores               blur and uncertainty of each camera over time, as health messages told them
     DriftLook, CameraBoost     how each camera changes, and the frames asked of it because of that
     Enrolment, Parked          who was let in, and what was refused
 
@@ -47,6 +48,7 @@ from central.store.models.packs import Pack, Release, ReleaseNode
 from central.store.models.people import ApiToken, AuditEntry, Role, Session, Setting, SiteRole, User, Webhook
 from central.store.models.questions import FrameQuestion, QuestionAnswer, QuestionKind
 from central.store.models.rollouts import NodeStage, Rollout, RolloutEvent, RolloutNode, RolloutState, RolloutWave
+from central.store.models.scores import CameraScores
 
 __all__ = [
     "DIGEST",
@@ -59,6 +61,7 @@ __all__ = [
     "BlurPair",
     "Camera",
     "CameraBoost",
+    "CameraScores",
     "Draft",
     "DriftLook",
     "DriftVerdict",

@@ -65,6 +65,9 @@ class Camera(Base):
     height: Mapped[int] = mapped_column(default=0)
     tags: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     """As its node's configuration says."""
+    latitude: Mapped[float | None] = mapped_column(default=None)
+    longitude: Mapped[float | None] = mapped_column(default=None)
+    """Where it stands, degrees WGS 84, as its node's configuration says; both or neither."""
     health: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """The last `CameraHealth` in full, defaults included: state, detail, fps, frames, selected, dropped,
     latency_p50_ms, latency_p95_ms, blur, uncertainty. Empty before the first one."""

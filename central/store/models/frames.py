@@ -22,6 +22,7 @@ class Frame(Base):
         UniqueConstraint("node", "boot", "sequence"),
         Index("ix_frame_queue", "state", "value", "id"),
         Index("ix_frame_camera", "node", "camera", "id"),
+        Index("ix_frame_timeline", "node", "camera", "captured_at"),
         Index("ix_frame_opinion", "opinion", "value"),
         one_of("state", FrameState),
     )
