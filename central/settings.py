@@ -125,6 +125,11 @@ class Settings(BaseSettings):
         description="Propose here for frames, too, on which the node ran the released pack: looked at twice, with "
         "tags, and with the labels of the frame before followed.",
     )
+    queue_strategy: str | None = Field(
+        None, pattern=r"^[a-z0-9_-]{1,64}$",
+        description="By what the queue is put in order, in place of what the profile says: a strategy of acquisition, "
+        "or none, for the order of the nodes' values.",
+    )  # fmt: skip
     auto_review: bool = Field(
         False, description="Nobody reviews: proposals above auto_confidence become machine-made labels."
     )

@@ -73,6 +73,25 @@ class ProfileSource(_Part):
     note: Annotated[str, Field(max_length=500)] = ""
 
 
+class ProfileQueue(_Part):
+    """In which order frames are asked about."""
+
+    strategy: Annotated[
+        str, Field(pattern=r"^[a-z0-9_-]{1,64}$", description="A strategy of acquisition, or none: as nodes valued.")
+    ] = "ours"
+
+
+class ProfileProposer(_Part):
+    """A source of proposals that looks at frames in the background."""
+
+    kind: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$", description="A file of central/annotate/proposers.")]
+    model: Annotated[str, Field(max_length=1000, description="Of a teacher: KIND:PATH or KIND:HUB-NAME.")] = ""
+    names: Annotated[
+        dict[Name, Name], Field(max_length=1000, description="Of a teacher: its classes or words, and our labels.")
+    ] = {}
+    threshold: Annotated[Share, Field(description="Score from which it proposes.")] = 0.3
+
+
 class Redaction(_Part):
     """What importers make unreadable in every image before anything is stored. Nodes have their own configuration."""
 
@@ -92,6 +111,11 @@ class Profile(_Part):
     questions: Annotated[tuple[ProfileQuestion, ...], Field(max_length=100)] = ()
     sources: Annotated[tuple[ProfileSource, ...], Field(max_length=100)] = ()
     redaction: Redaction = Redaction()
+    queue: ProfileQueue = ProfileQueue()
+    proposers: Annotated[
+        tuple[ProfileProposer, ...],
+        Field(max_length=20, description="What proposes, in this order; empty: pack, track, tags."),
+    ] = ()
     base: Annotated[str, Field(max_length=1000, description="The profile that an edited one began as.")] = ""
 
     @model_validator(mode="after")
@@ -131,10 +155,11 @@ def _path(name: str) -> Path:
 
 def load(name: str) -> Profile:
     """Return the profile that ships as `name`, or lies at the path `name`. Raises ProfileError."""
-    return _read(_path(name))
+    return read(_path(name))
 
 
-def _read(path: Path) -> Profile:
+def read(path: Path) -> Profile:
+    """Return the profile in the file `path`. Raises ProfileError."""
     if path.stat().st_size > MAX_FILE:
         raise ProfileError(f"{path}: more than {MAX_FILE} bytes; is it a profile?")
     try:
@@ -155,7 +180,7 @@ def place(settings: Settings) -> str:
     Raises ProfileError where the edited one cannot be read.
     """
     edited = settings.data / EDITED
-    if edited.is_file() and _read(edited).base == settings.profile:
+    if edited.is_file() and read(edited).base == settings.profile:
         return str(edited)
     return settings.profile
 

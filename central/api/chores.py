@@ -3,6 +3,7 @@
 releases    notices releases that another process made (a command beside the server) and tells the nodes
 rollouts    takes releases through the fleet in waves (`central.releases.rollout`)
 proposals   has waiting frames proposed anew by the released pack, whenever some are out of date
+order       has the queue put in order, and what to ask thought over, when frames came or labels changed
 auto        reviews in place of people, where the settings say so
 """
 
@@ -18,6 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from central.annotate import proposals
+from central.annotate.asking import order
 from central.api.context import Centre
 from central.jobs import JobError
 from central.jobs.rounds import OVER
@@ -31,6 +33,8 @@ ROLLOUT_SHARE: Final = 0.05
 """Of the time, at most, goes into looks at rollouts: one of a thousand nodes takes a part of a second."""
 PROPOSE_S: Final = 30.0
 """Seconds between two runs of proposals: each opens the pack in a process of its own."""
+ORDER_S: Final = 20.0
+"""Seconds between two runs that put the queue in order: each is a process of some seconds."""
 
 
 class Rollouts(Protocol):
@@ -47,7 +51,8 @@ class Chores:
     def __init__(self, centre: Centre, tell_all: Callable[[], Awaitable[None]]) -> None:
         self._centre, self._tell_all = centre, tell_all
         self._number: int | None = None
-        self._proposing = False
+        self._proposing = self._ordering = False
+        self._ordered = ""
 
     async def releases(self) -> str | None:
         """Return the address of the released pack; tell the nodes where it was released by somebody else."""
@@ -84,10 +89,38 @@ class Chores:
             raise
         return True
 
+    async def order(self) -> bool:
+        """Start a job that puts the queue in order; False where nothing changed since the last one."""
+        centre = self._centre
+        async with centre.database.read() as session:
+            now = await order.mark(session)
+        project = centre.profile
+        now = f"{now} {project.queue.strategy} {project.label_names} {project.tag_names}"
+        if self._ordering or now == self._ordered:
+            return False
+        args = {
+            "labels": list(project.label_names), "tags": list(project.tag_names),
+            "strategy": centre.settings.queue_strategy or project.queue.strategy,
+        }  # fmt: skip
+        self._ordering, self._ordered = True, now
+        try:
+            await centre.jobs.submit(order.FUNCTION, args, self._arranged, {"database_url": centre.settings.database})
+        except JobError:
+            self._ordering = False
+            raise
+        return True
+
+    async def _arranged(self, kind: Literal["report", "end"], step: Mapping[str, Any]) -> None:
+        if kind == "end":
+            self._ordering = False
+            self._centre.notifier.emit("frame")
+            if step["state"] == "failed":
+                _log.warning("the queue was not put in order", reason=step.get("detail"))
+
     async def _heard(self, kind: Literal["report", "end"], step: Mapping[str, Any]) -> None:
         self._centre.notifier.emit("frame")
         if kind == "end":
-            self._proposing = False
+            self._proposing, self._ordered = False, ""
             if step["state"] == "failed":
                 _log.warning("proposals failed", reason=step.get("detail"))
 
@@ -103,13 +136,15 @@ class Chores:
 
     async def run(self) -> None:
         """Do what there is to do, for ever."""
-        since = PROPOSE_S
+        since, ordered = PROPOSE_S, ORDER_S
         while True:
             try:
+                if ordered >= ORDER_S:
+                    ordered = 0.0 if await self.order() else ordered
                 pack = await self.releases()
                 if pack is not None and since >= PROPOSE_S and self._centre.settings.propose:
                     since = 0.0 if await self.proposals(pack) else since
             except (SQLAlchemyError, JobError, OSError) as error:
                 _log.warning("a chore failed; trying again", error=str(error)[:300])
             await asyncio.sleep(LOOK_S)
-            since += LOOK_S
+            since, ordered = since + LOOK_S, ordered + LOOK_S

@@ -30,6 +30,10 @@ EVEN: Final = 0.5
 """Of a proposal without a score."""
 REDRAWN: Final = 0.3
 """Share of the doubtful proposals that somebody draws anew."""
+UNSEEN: Final = 0.3
+"""Objects without a box that are to be expected where nothing speaks for any: no detector finds all."""
+MOST_BOXES: Final = 5
+"""Doubtful boxes that are weighed; one is asked about at a time."""
 TAG_WORTH: Final = 0.25
 """Of a settled tag, in boxes: it says less."""
 PAIR_WORTH: Final = 0.2
@@ -104,13 +108,13 @@ def options(frame: Frame, proposals: Sequence[Annotation], known: Known) -> list
 
 def _whole(seen: Candidate, costs: Costs) -> Question:
     best = seen.best
-    wrong, missed = float(np.minimum(best, 1 - best).sum()), expected_misses(seen)
+    wrong, missed = float(np.minimum(best, 1 - best).sum()), UNSEEN + expected_misses(seen)
     unsure = int(((best > DOUBT) & (best < SURE)).sum())
     seconds = costs.look + costs.missing + costs.confirm * len(best) + costs.box * (REDRAWN * unsure + missed)
     parts = []
     if unsure:
         parts.append(f"{unsure} of {len(best)} proposals are doubtful")
-    if missed >= 1 - SURE:
+    if missed >= 2 * UNSEEN:
         parts.append(f"about {missed:.1f} objects may have no box")
     return Question("boxes", seconds, wrong + missed, "; ".join(parts) or "look at the whole frame")
 
@@ -122,7 +126,7 @@ def _missing(
     shown = [p for p in proposals if p.label in open_labels and probability(p) >= SURE]
     if not open_labels or any(DOUBT < probability(p) < SURE for p in proposals):
         return
-    chance = math.exp(-expected_misses(seen)) * math.prod(probability(p) for p in shown)
+    chance = math.exp(-UNSEEN - expected_misses(seen)) * math.prod(probability(p) for p in shown)
     seconds = known.costs.look + known.costs.missing + known.costs.confirm * len(shown)
     boxes = tuple(_plain(p) for p in shown)
     reason = f"is anything missing beside {len(shown)} boxes?" if shown else "is there really nothing here?"
@@ -134,7 +138,8 @@ def _single(proposals: Sequence[Annotation], known: Known) -> Iterator[Question]
         p = probability(proposal)
         return p * min(p, 1 - p)
 
-    for one in sorted((p for p in proposals if p.label in known.labels), key=mends, reverse=True)[:5]:
+    doubtful = (p for p in proposals if p.label in known.labels and DOUBT < probability(p) < SURE)
+    for one in sorted(doubtful, key=mends, reverse=True)[:MOST_BOXES]:
         p = probability(one)
         reason = f"is this a {one.label.replace('_', ' ')}? {p:.0%} sure"
         yield Question("box", known.costs.look + known.costs.confirm, mends(one), reason, boxes=(_plain(one),))

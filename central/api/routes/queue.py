@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from central.annotate import drafts, leases
 from central.annotate import queue as annotate
 from central.annotate.asking import answer as asking
-from central.annotate.asking.costs import measured
+from central.annotate.asking.order import costs_now
 from central.annotate.boxes import LabelBox
 from central.api import schemas as s
 from central.api import views
@@ -63,7 +63,7 @@ async def answer(frame: FrameId, body: s.ReplyBody, person: FrameAnnotator, cent
     """
     project, reply = centre.profile, _reply(frame, body, person.name)
     async with answering(centre, person), centre.database.write() as session:
-        known = asking.Project(project.label_names, project.tag_names, await measured(session))
+        known = asking.Project(project.label_names, project.tag_names, await costs_now(session))
         row = await asking.answer(session, reply, known)
         view = (await shown(session, [row], person))[0]
     centre.notifier.emit("label")
