@@ -112,6 +112,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/nodes/{node}/cameras/{camera}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Timeline
+         * @description Scores of stored frames and of all assessed ones, what was wrong, and the frames to look at, in steps.
+         */
+        get: operations["nodes_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Trends
+         * @description Blur and uncertainty of every camera over the last day, an hour a point.
+         */
+        get: operations["nodes_trends"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/queue": {
         parameters: {
             query?: never;
@@ -146,6 +186,28 @@ export interface paths {
          * @description The most valuable frame that nobody else looks at, leased to whoever asks; null where there is none.
          */
         post: operations["queue_next_frame"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/frames/{frame}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer
+         * @description Answer the single question that a frame carries; the answer carries the next one.
+         *
+         *     What is answered is kept as a partial label, and the frame goes on waiting, until it is complete for every label.
+         */
+        post: operations["queue_answer"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1449,6 +1511,82 @@ export interface components {
             complete_for: string[];
         };
         /**
+         * AskedBody
+         * @description The question that is answered, as the frame carried it.
+         */
+        AskedBody: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "box" | "missing" | "tag";
+            /**
+             * Label
+             * @description With kind `box`.
+             */
+            label?: string | null;
+            /**
+             * Box
+             * @description With kind `box`.
+             */
+            box?: [
+                number,
+                number,
+                number,
+                number
+            ] | null;
+            /**
+             * Labels
+             * @description With kind `missing`.
+             * @default []
+             */
+            labels: string[];
+            /**
+             * Boxes
+             * @description With kind `missing`: those that are right if nothing is missing.
+             * @default []
+             */
+            boxes: components["schemas"]["AskedBoxBody"][];
+            /**
+             * Tag
+             * @description With kind `tag`.
+             */
+            tag?: string | null;
+        };
+        /**
+         * AskedBox
+         * @description A box that a question is about.
+         */
+        AskedBox: {
+            /**
+             * Box
+             * @description x1, y1, x2, y2, pixels of the frame.
+             */
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Label */
+            label: string;
+        };
+        /**
+         * AskedBoxBody
+         * @description A box that a question was about.
+         */
+        AskedBoxBody: {
+            /** Box */
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Label */
+            label: string;
+        };
+        /**
          * AssessmentView
          * @description All that the node computed about a frame, with a sentence per score that spoke.
          */
@@ -1738,6 +1876,13 @@ export interface components {
             blur: number | null;
             /** Uncertainty */
             uncertainty: number | null;
+            /**
+             * Latitude
+             * @description Degrees WGS 84, as the node's configuration says.
+             */
+            latitude: number | null;
+            /** Longitude */
+            longitude: number | null;
             /**
              * Alerts
              * @description What is wrong with the camera now: covered, out of focus, moved ...
@@ -2263,6 +2408,8 @@ export interface components {
             double: boolean;
             /** @description What whoever asks has begun and not saved. */
             draft: components["schemas"]["DraftView"] | null;
+            /** @description What is worth asking; null: nobody thought about it yet, review the frame whole. */
+            question: components["schemas"]["QuestionView"] | null;
         };
         /** HTTPValidationError */
         HTTPValidationError: {
@@ -2865,6 +3012,18 @@ export interface components {
              */
             redaction: components["schemas"]["Redaction"];
             /**
+             * @default {
+             *       "strategy": "ours"
+             *     }
+             */
+            queue: components["schemas"]["ProfileQueue"];
+            /**
+             * Proposers
+             * @description What proposes, in this order; empty: pack, track, tags.
+             * @default []
+             */
+            proposers: components["schemas"]["ProfileProposer"][];
+            /**
              * Base
              * @description The profile that an edited one began as.
              * @default
@@ -2933,6 +3092,37 @@ export interface components {
             key: string;
         };
         /**
+         * ProfileProposer
+         * @description A source of proposals that looks at frames in the background.
+         */
+        ProfileProposer: {
+            /**
+             * Kind
+             * @description A file of central/annotate/proposers.
+             */
+            kind: string;
+            /**
+             * Model
+             * @description Of a teacher: KIND:PATH or KIND:HUB-NAME.
+             * @default
+             */
+            model: string;
+            /**
+             * Names
+             * @description Of a teacher: its classes or words, and our labels.
+             * @default {}
+             */
+            names: {
+                [key: string]: string;
+            };
+            /**
+             * Threshold
+             * @description Score from which it proposes.
+             * @default 0.3
+             */
+            threshold: number;
+        };
+        /**
          * ProfileQuestion
          * @description Something that people are asked, in the project's own words.
          */
@@ -2947,6 +3137,18 @@ export interface components {
             kind: "boxes" | "tags" | "pair" | "complete";
             /** Text */
             text: string;
+        };
+        /**
+         * ProfileQueue
+         * @description In which order frames are asked about.
+         */
+        ProfileQueue: {
+            /**
+             * Strategy
+             * @description A strategy of acquisition, or none: as nodes valued.
+             * @default ours
+             */
+            strategy: string;
         };
         /**
          * ProfileSource
@@ -3045,6 +3247,72 @@ export interface components {
             labels: string[];
             /** Tags */
             tags: string[];
+        };
+        /**
+         * QuestionView
+         * @description What to ask about a frame: its answer is expected to be worth most per second of a person's time.
+         *
+         *     `boxes`: review it whole (PUT labels). `pair`: say which of two is sharper (POST /pairs/{pair}). `box`, `missing`
+         *     and `tag` are answered by POST /frames/{id}/answer.
+         */
+        QuestionView: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "boxes" | "box" | "missing" | "tag" | "pair";
+            /**
+             * Label
+             * @description Of `box`: what it is taken for.
+             */
+            label: string | null;
+            /**
+             * Labels
+             * @description Of `missing`: what to look for.
+             * @default []
+             */
+            labels: string[];
+            /** Tag */
+            tag: string | null;
+            /**
+             * Box
+             * @description Of `box`: the one asked about.
+             */
+            box: [
+                number,
+                number,
+                number,
+                number
+            ] | null;
+            /**
+             * Boxes
+             * @description Of `missing`: those taken for right if nothing is missing.
+             * @default []
+             */
+            boxes: components["schemas"]["AskedBox"][];
+            /**
+             * Pair
+             * @description Of `pair`: its number.
+             */
+            pair: number | null;
+            /**
+             * Seconds
+             * @description That an answer is expected to take.
+             */
+            seconds: number;
+            /**
+             * Gain
+             * @description Mistakes that an answer is expected to mend.
+             */
+            gain: number;
+            /** Reason */
+            reason: string;
+            /**
+             * Strategy
+             * @description What put the frame in its place; empty: what its node thought.
+             * @default
+             */
+            strategy: string;
         };
         /**
          * QueueView
@@ -3147,6 +3415,41 @@ export interface components {
              * @default []
              */
             nodes: components["schemas"]["ReleaseNodeView"][];
+        };
+        /**
+         * ReplyBody
+         * @description An answer to a single question about a frame.
+         * @example {
+         *       "answer": "yes",
+         *       "question": {
+         *         "box": [
+         *           104,
+         *           62.5,
+         *           188,
+         *           121
+         *         ],
+         *         "kind": "box",
+         *         "label": "car"
+         *       },
+         *       "revision": 0,
+         *       "seconds": 1.4
+         *     }
+         */
+        ReplyBody: {
+            /** Revision */
+            revision: number;
+            question: components["schemas"]["AskedBody"];
+            /**
+             * Answer
+             * @description yes or no to a box, nothing or something to missing, present or absent to a tag, or cant_tell.
+             * @enum {string}
+             */
+            answer: "yes" | "no" | "nothing" | "something" | "present" | "absent" | "cant_tell";
+            /**
+             * Seconds
+             * @description How long it took.
+             */
+            seconds?: number | null;
         };
         /**
          * RolloutBody
@@ -3805,6 +4108,121 @@ export interface components {
             names: string[];
         };
         /**
+         * TimelineFrame
+         * @description The most valuable stored frame of one step.
+         */
+        TimelineFrame: {
+            /** Id */
+            id: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "pending" | "labelled" | "skipped";
+            /** Reason */
+            reason: string;
+            /** Scores */
+            scores: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * TimelinePoint
+         * @description Stored frames of one step. A score that none of them has is not listed.
+         */
+        TimelinePoint: {
+            /**
+             * At
+             * Format: date-time
+             * @description Begin of the step.
+             */
+            at: string;
+            /** Frames */
+            frames: number;
+            /** Mean */
+            mean: {
+                [key: string]: number;
+            };
+            /** Highest */
+            highest: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * TimelineSpan
+         * @description Something that was wrong: an alert of the camera, or its node away.
+         */
+        TimelineSpan: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "alert" | "away";
+            /** Text */
+            text: string;
+            /**
+             * Start
+             * @description Null where it began before.
+             */
+            start: string | null;
+            /**
+             * End
+             * @description Null where it did not end before the last point.
+             */
+            end: string | null;
+        };
+        /**
+         * TimelineView
+         * @description One camera between two times.
+         */
+        TimelineView: {
+            /** Node */
+            node: string;
+            /** Camera */
+            camera: string;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /**
+             * Step S
+             * @description Seconds from one point to the next.
+             */
+            step_s: number;
+            /**
+             * Frames
+             * @description Stored frames, of all points together.
+             */
+            frames: number;
+            /**
+             * Points
+             * @description Only steps of which frames were stored, oldest first.
+             */
+            points: components["schemas"]["TimelinePoint"][];
+            /** Marked */
+            marked: components["schemas"]["TimelineFrame"][];
+            /** Spans */
+            spans: components["schemas"]["TimelineSpan"][];
+            /**
+             * Blur
+             * @description Means over all assessed frames, one per step, null where nothing was said; empty where never.
+             */
+            blur: (number | null)[];
+            /** Uncertainty */
+            uncertainty: (number | null)[];
+        };
+        /**
          * TokenBody
          * @description A way in for a program that acts for the person who asks.
          */
@@ -3918,6 +4336,38 @@ export interface components {
              * @default 0
              */
             rounds: number;
+        };
+        /**
+         * TrendView
+         * @description One camera's lines, oldest first; null where nothing was said.
+         */
+        TrendView: {
+            /** Node */
+            node: string;
+            /** Camera */
+            camera: string;
+            /** Blur */
+            blur: (number | null)[];
+            /** Uncertainty */
+            uncertainty: (number | null)[];
+        };
+        /**
+         * TrendsView
+         * @description How blur and uncertainty of every camera went.
+         */
+        TrendsView: {
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Cameras */
+            cameras: components["schemas"]["TrendView"][];
         };
         /**
          * UpdateView
@@ -4165,6 +4615,9 @@ export type AccuracyView = components['schemas']['AccuracyView'];
 export type AgreementView = components['schemas']['AgreementView'];
 export type AgreementsView = components['schemas']['AgreementsView'];
 export type AnswerView = components['schemas']['AnswerView'];
+export type AskedBody = components['schemas']['AskedBody'];
+export type AskedBox = components['schemas']['AskedBox'];
+export type AskedBoxBody = components['schemas']['AskedBoxBody'];
 export type AssessmentView = components['schemas']['AssessmentView'];
 export type AuditPage = components['schemas']['AuditPage'];
 export type AuditView = components['schemas']['AuditView'];
@@ -4231,17 +4684,21 @@ export type PolicyView = components['schemas']['PolicyView'];
 export type Profile = components['schemas']['Profile'];
 export type ProfileBody = components['schemas']['ProfileBody'];
 export type ProfileLabel = components['schemas']['ProfileLabel'];
+export type ProfileProposer = components['schemas']['ProfileProposer'];
 export type ProfileQuestion = components['schemas']['ProfileQuestion'];
+export type ProfileQueue = components['schemas']['ProfileQueue'];
 export type ProfileSource = components['schemas']['ProfileSource'];
 export type ProfileState = components['schemas']['ProfileState'];
 export type ProfileTag = components['schemas']['ProfileTag'];
 export type ProfileUse = components['schemas']['ProfileUse'];
 export type ProfileVersionView = components['schemas']['ProfileVersionView'];
+export type QuestionView = components['schemas']['QuestionView'];
 export type QueueView = components['schemas']['QueueView'];
 export type Redaction = components['schemas']['Redaction'];
 export type ReleaseBody = components['schemas']['ReleaseBody'];
 export type ReleaseNodeView = components['schemas']['ReleaseNodeView'];
 export type ReleaseView = components['schemas']['ReleaseView'];
+export type ReplyBody = components['schemas']['ReplyBody'];
 export type RolloutBody = components['schemas']['RolloutBody'];
 export type RolloutChangeBody = components['schemas']['RolloutChangeBody'];
 export type RolloutEventView = components['schemas']['RolloutEventView'];
@@ -4267,10 +4724,16 @@ export type TagCount = components['schemas']['TagCount'];
 export type TagView = components['schemas']['TagView'];
 export type TallyView = components['schemas']['TallyView'];
 export type TensorsDiff = components['schemas']['TensorsDiff'];
+export type TimelineFrame = components['schemas']['TimelineFrame'];
+export type TimelinePoint = components['schemas']['TimelinePoint'];
+export type TimelineSpan = components['schemas']['TimelineSpan'];
+export type TimelineView = components['schemas']['TimelineView'];
 export type TokenBody = components['schemas']['TokenBody'];
 export type TokenCreated = components['schemas']['TokenCreated'];
 export type TokenView = components['schemas']['TokenView'];
 export type Totals = components['schemas']['Totals'];
+export type TrendView = components['schemas']['TrendView'];
+export type TrendsView = components['schemas']['TrendsView'];
 export type UpdateView = components['schemas']['UpdateView'];
 export type UseView = components['schemas']['UseView'];
 export type UserBody = components['schemas']['UserBody'];
@@ -4599,6 +5062,91 @@ export interface operations {
             };
         };
     };
+    nodes_timeline: {
+        parameters: {
+            query?: {
+                /** @description Default: a day before `to`. */
+                from?: string | null;
+                /** @description Default: now. */
+                to?: string | null;
+                points?: number;
+            };
+            header?: never;
+            path: {
+                node: string;
+                camera: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TimelineView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    nodes_trends: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrendsView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     queue_queue: {
         parameters: {
             query?: {
@@ -4672,6 +5220,77 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    queue_answer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                frame: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplyBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
