@@ -41,6 +41,8 @@ from protocols.messages import MAX_CAMERA_TAGS, MAX_LABEL, Policy
 
 MAX_FILE: Final = 1024 * 1024
 """Bytes of a configuration: a thousand cameras need 200 KB."""
+MOST_PER_HOUR: Final = 3_600_000.0
+"""Frames; what the message of a policy can say."""
 
 
 def host_name() -> str:
@@ -129,8 +131,9 @@ class NodeConfig(Section):
     """What to report."""
 
     def policy_of(self, camera: str, base: Policy | None = None) -> Policy:
-        """Return what `camera` selects: `base` (default: the common policy) with the camera's own settings on top."""
-        common = base or self.policy.message()
+        """Return what `camera` selects: `base` (default: the common policy) with its share of the quotas, and the
+        camera's own settings on top."""
+        common = shared(base or self.policy.message(), camera)
         own = {k: v for k, v in self.cameras[camera].policy.model_dump().items() if v is not None}
         return msgspec.structs.replace(common, **own)
 
@@ -140,6 +143,20 @@ class NodeConfig(Section):
         if own.pop("detectors"):
             return self.redact.model_copy(update=own)
         return self.redact.model_copy(update={**own, "detectors": []})
+
+
+def shared(policy: Policy, camera: str) -> Policy:
+    """Return `policy` with the quotas that `camera` has by its share of them."""
+    factor = policy.shares.get(camera, 1.0)
+    per_day, bytes_hour, bytes_day = policy.frames_per_day, policy.bytes_per_hour, policy.bytes_per_day
+    return msgspec.structs.replace(
+        policy,
+        shares={},
+        frames_per_hour=min(MOST_PER_HOUR, policy.frames_per_hour * factor),
+        frames_per_day=None if per_day is None else min(24 * MOST_PER_HOUR, per_day * factor),
+        bytes_per_hour=None if bytes_hour is None else int(bytes_hour * factor),
+        bytes_per_day=None if bytes_day is None else int(bytes_day * factor),
+    )
 
 
 def schema() -> dict[str, Any]:

@@ -31,6 +31,10 @@ MAX_ALERTS = 16
 """Standing alerts of one camera; there are not that many kinds."""
 MAX_CAMERA_TAGS = 16
 """Tags of one camera in its node's configuration."""
+MAX_SHARED = 64
+"""Cameras whose share of a node's quotas a policy may change; more than any node watches."""
+MOST_SHARE = 16.0
+"""Greatest factor of a camera's quotas: all that a node of sixteen cameras may select."""
 MAX_SHADOWED = 64
 """Cameras in one report of a shadow run; more than any node watches."""
 MAX_LABEL = 64
@@ -256,6 +260,9 @@ class Policy(Message, frozen=True, kw_only=True):
     bytes_per_hour: Count | None = None
     """Quota of JPEG bytes per camera in any hour; None: no limit."""
     bytes_per_day: Count | None = None
+    shares: Annotated[dict[Identity, Annotated[float, Meta(ge=0.0, le=MOST_SHARE)]], Meta(max_length=MAX_SHARED)] = {}
+    """Factor of the quotas of single cameras, where the centre wants more of some and less of others for a time; 1
+    where a camera is not listed."""
 
 
 class Release(Message, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ of a rollout through the whole fleet once it is done, is for everybody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from central.learn.drift.boost import shares_of
 from central.link import Publisher
 from central.releases.rollout import ACTIVE, STOPPED
 from central.store.database import Database
@@ -40,10 +41,11 @@ def release_message(release: Release) -> m.Release:
     )  # fmt: skip
 
 
-def policy_message(policy: Policy) -> m.Policy:
-    """Return `policy` as nodes get it."""
-    fields: dict[str, Any] = {name: getattr(policy, name) for name in m.Policy.__struct_fields__}
-    return msgspec.convert(fields, m.Policy)
+def policy_message(policy: Policy, shares: Mapping[str, float] | None = None) -> m.Policy:
+    """Return `policy` as nodes get it, with the shares of single cameras."""
+    names = [name for name in m.Policy.__struct_fields__ if name != "shares"]
+    fields: dict[str, Any] = {name: getattr(policy, name) for name in names}
+    return msgspec.convert({**fields, "shares": shares or {}}, m.Policy)
 
 
 def counts() -> ColumnElement[bool]:
@@ -147,13 +149,16 @@ class Offers:
             releases = await due(session, [name for name, _ in nodes])
             policies = {p.node: p for p in await session.scalars(select(Policy))}
             back, over = await withdrawn(session), await stopped(session)
+            shares = await shares_of(session, m.utc_now(), names)
         signed = await self._signed({r.number: r for r in releases.values() if r is not None}, over)
         for name, boot in nodes:
             release = releases[name]
             if release is None and name in back:
                 self._retract("release", name)
             offered = release if release is not None and release.number in signed else None
-            self._tell(name, boot, offered, policies.get(name) or policies.get(DEFAULT_POLICY))
+            policy = policies.get(name) or policies.get(DEFAULT_POLICY)
+            told = None if policy is None else policy_message(policy, shares.get(name))
+            self._tell(name, boot, offered, told)
 
     async def greet(self, node: str, boot: str) -> None:
         """Tell `node`, unless it was told since it started and since the broker did."""
@@ -163,8 +168,10 @@ class Offers:
             release = (await due(session, [node]))[node]
             policy = await session.get(Policy, node) or await session.get(Policy, DEFAULT_POLICY)
             over = await stopped(session)
+            shares = await shares_of(session, m.utc_now(), [node]) if policy is not None else {}
         signed = await self._signed({release.number: release} if release is not None else {}, over)
-        self._tell(node, boot, release if signed else None, policy)
+        told = None if policy is None else policy_message(policy, shares.get(node))
+        self._tell(node, boot, release if signed else None, told)
 
     async def _signed(self, releases: dict[int, Release], over: Collection[int]) -> set[int]:
         """Sign `releases`, but not those that are `over`, and return the numbers of those that may be told: no node
@@ -182,10 +189,10 @@ class Offers:
             done.add(number)
         return done
 
-    def _tell(self, node: str, boot: str, release: Release | None, policy: Policy | None) -> None:
+    def _tell(self, node: str, boot: str, release: Release | None, policy: m.Policy | None) -> None:
         told = True
         if policy is not None:  # else nobody decided anything here, and the node's own configuration stands
-            told = self._publisher.publish("policy", node, policy_message(policy))
+            told = self._publisher.publish("policy", node, policy)
         if release is not None:
             told = self._publisher.publish("release", node, release_message(release)) and told
         if told:

@@ -76,6 +76,16 @@ def test_overrides__hold_against_the_centre_too() -> None:
     assert node.policy_of("yard", central).audit_share == 0.5
 
 
+def test_policy_of__a_share_changes_the_quotas_of_its_camera() -> None:
+    node = config.parse(WHOLE, environment={"SECRET": "x"})
+    central = Policy(version=7, frames_per_hour=8.0, bytes_per_day=1000, shares={"gate": 2.5, "yard": 0.5})
+    gate = node.policy_of("gate", central)
+    assert (gate.frames_per_hour, gate.frames_per_day, gate.bytes_per_day, gate.shares) == (20.0, None, 2500, {})
+    yard = node.policy_of("yard", central)
+    assert (yard.frames_per_hour, yard.bytes_per_day) == (10, 500)  # what the camera says for itself stays
+    assert config.shared(central, "other").frames_per_hour == 8.0
+
+
 def test_config__is_frozen() -> None:
     with pytest.raises(ValidationError):
         config.parse("").node = "other"
@@ -100,8 +110,8 @@ def test_config__is_frozen() -> None:
         ("cameras:\n  a: {source: x, decode: gpu}\n", "node.yaml:2: cameras.a.decode: input should be 'auto', 'soft"),
         ("cameras:\n  a/b: x\n", "node.yaml:2: cameras.a/b: string should match"),
         ("cameras:\n  a: {fps: 3}\n", "node.yaml:2: cameras.a.source: is missing"),
-        ("cameras:\n  a: {source: x, latitude: 3}\n", "node.yaml:2: cameras.a: give latitude and longitude, or neither"),
-        ("cameras:\n  a: {source: x, latitude: 91, longitude: 0}\n", "node.yaml:2: cameras.a.latitude: input should be"),
+        ("cameras:\n  a: {source: x, latitude: 3}\n", "node.yaml:2: cameras.a: give latitude and longitude"),
+        ("cameras:\n  a: {source: x, latitude: 91, longitude: 0}\n", "node.yaml:2: cameras.a.latitude: input"),
         ("mqtt:\n  prefix: a/#\n", "node.yaml:2: mqtt.prefix: topic prefix 'a/#'"),
         ("mqtt:\n  tls: {cert: x}\n", "node.yaml:2: mqtt.tls: cert and key belong together"),
         ("mqtt:\n  tls: {check_name: false}\n", "node.yaml:2: mqtt.tls: check_name: false needs ca"),

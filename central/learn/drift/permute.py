@@ -54,7 +54,7 @@ class Layout:
 
 def _spread(chosen: Mask, weights: Array, share: float) -> Array:
     own = chosen * weights
-    return share * own / np.maximum(own.sum(axis=1, keepdims=True), 1e-300)
+    return np.asarray(share * own / np.maximum(own.sum(axis=1, keepdims=True), 1e-300))
 
 
 def _drawn(hours: Places, now: Mask, count: int, random: np.random.Generator) -> Mask:
