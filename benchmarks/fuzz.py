@@ -4,8 +4,9 @@
 
 Each payload is made from a sound one (golden vectors, a real pack, a real data set) by `benchmarks.mutate`. A door may
 refuse with its own error; anything else is an uncaught error. `p999_ms` is the processor time of the slowest one in a
-thousand, `p999_wall_ms` what the clock says, which counts whatever else the machine did. Exit status 1 where an error
-was uncaught or `p999_ms` is above 5.
+thousand, `p999_wall_ms` what the clock says, which counts whatever else the machine did. Data sets are as large as they
+are, so that theirs is the time for each 64 KiB of them. Exit status 1 where an error was uncaught or `p999_ms` is above
+5.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import io
 import json
 import random
 import shutil
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,9 +29,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from benchmarks.mutate import Seed, mutate
-from central.annotate.formats import FormatError
+from central.annotate import archive, dicom
+from central.annotate import profile as profiles
+from central.annotate.boxes import LabelBox
+from central.annotate.formats import Dataset, FormatError, Picture
 from central.annotate.formats import kinds as formats
 from central.ingest import frames
 from central.ingest.inspect import RefusedError, check, jpeg_size
@@ -43,6 +50,7 @@ from protocols.messages import FrameMessage
 
 VECTORS: Final = Path(__file__).parents[1] / "tests" / "vectors"
 LIMIT_MS: Final = 5.0
+SHARE: Final = 64 * 1024
 SHOWN: Final = 5
 """Uncaught errors that are told in full."""
 NODE: Final = "gate-1"
@@ -52,6 +60,21 @@ COCO: Final[dict[str, Any]] = {
                      "iscrowd": 0, "score": 0.5}],
     "categories": [{"id": 1, "name": "car"}],
 }  # fmt: skip
+XML_BOMBS: Final = (
+    b'<!DOCTYPE a [<!ENTITY b "bbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]>ROOT',
+    b'<!DOCTYPE a SYSTEM "file:///etc/passwd">ROOT',
+    b'<!DOCTYPE a [<!ENTITY % b SYSTEM "http://127.0.0.1:9/x"> %b;]>ROOT',
+)
+"""Entities that grow, and that fetch."""
+YAML_BOMBS: Final = (
+    b"a0: &a0 [x]\n" + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 10))
+    + b"names: *a9\nlabels: *a9\nname: *a9\n",
+    b"names: !!python/object/apply:os.system [x]\nlabels: !!python/object/apply:os.system [x]\n",
+    b"names: &n [*n]\nlabels: *n\n",
+    b"names: 2026-99-99\nlabels: 2026-99-99\n",
+    b"names: " + b"[" * 3000,
+)  # fmt: skip
+"""Texts that grow, programs, circles, dates that are none, and depth."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +85,8 @@ class Door:
     seeds: list[Seed]
     open: Callable[[bytes], object]
     refuses: tuple[type[Exception], ...] = ()
+    bulk: bool = False
+    """It takes as much as there is, so that its time is counted for each `SHARE` bytes."""
 
 
 @dataclass
@@ -147,9 +172,100 @@ def _files(folder: Path) -> Iterator[Door]:
 
         return open_
 
-    coco = formats()["coco"]
-    yield Door("import coco", [sound], reading(coco.read), (FormatError,))
     yield Door("truth coco", [sound], reading(truths.read), (truths.DatasetError,))
+    own = profiles.dump(profiles.load("street")).encode()
+    yield Door("profile", [Seed(own), *map(Seed, YAML_BOMBS)], reading(profiles.read), (profiles.ProfileError,))
+
+
+def _sets(folder: Path) -> Iterator[Door]:
+    """Readers of data sets: each file that one writes is a door of its own, the others beside it being sound."""
+    ring = ((1.0, 2.0), (9.0, 2.0), (9.0, 8.0))
+    boxes = (LabelBox((1, 2, 30, 40), "car"), LabelBox((1, 2, 9, 8), "bus", 0.5, (ring,)))
+    labelled = Picture(
+        "a/1.jpg", 64, 48, boxes, ("car",), camera="c", index=3, tags={"rain": "present", "fog": "absent"}
+    )
+    dataset = Dataset(("car", "bus"), (labelled, Picture("a/2.jpg", 64, 48, labelled=False)), ("rain", "fog"))
+    for name, form in formats().items():
+        root = folder / "sets" / name
+        root.mkdir(parents=True)
+        form.write(dataset, root if form.images else root / "set")
+        for file in sorted(path for path in root.rglob("*") if path.is_file()):
+            yield _set_door(f"import {name} {file.name}", form, root if form.images else file, file)
+
+
+def _set_door(name: str, form: Any, root: Path, file: Path) -> Door:
+    sound = file.read_bytes()
+    is_json = sound.lstrip()[:1] in (b"{", b"[")
+
+    def open_(data: bytes) -> None:
+        file.write_bytes(data)
+        try:
+            form.read(root).loaded()
+        finally:
+            file.write_bytes(sound)
+
+    seeds = [Seed(sound, "json" if is_json else "bytes")]
+    if sound.lstrip()[:1] == b"<":
+        seeds += [Seed(bomb.replace(b"ROOT", sound)) for bomb in XML_BOMBS]
+    if name.endswith((".yaml", ".txt")):
+        seeds += [Seed(bomb) for bomb in YAML_BOMBS]
+    return Door(name, seeds, open_, (FormatError,), bulk=True)
+
+
+def _medical(folder: Path) -> Iterator[Door]:
+    held = folder / "hostile.dcm"
+
+    def open_(data: bytes) -> None:
+        held.write_bytes(data)
+        if dicom.look(held, b"salt") is not None:
+            found = dicom.pixels(held)
+            for frame in range(len(found.values)):
+                dicom.grey(found, frame)
+
+    yield Door("dicom", [Seed(small_dicom(colour)) for colour in (False, True)], open_, (FormatError,))
+
+
+def small_dicom(colour: bool) -> bytes:
+    """Return a sound DICOM file of 16 x 12 pixels with a window, or of three colours."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPInstanceUID = ExplicitVRLittleEndian, generate_uid(entropy_srcs=["a"])
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    one = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    one.PatientName, one.SOPInstanceUID, one.SeriesInstanceUID = "Doe^Jane", "1.2.3", "1.2"
+    one.Rows, one.Columns, one.SamplesPerPixel, one.InstanceNumber = 12, 16, 3 if colour else 1, 1
+    one.BitsAllocated = one.BitsStored = 8 if colour else 16
+    one.HighBit, one.PixelRepresentation = one.BitsStored - 1, 0
+    one.PhotometricInterpretation = "RGB" if colour else "MONOCHROME1"
+    one.PlanarConfiguration = 0
+    one.WindowCenter, one.WindowWidth, one.RescaleSlope, one.RescaleIntercept = 40, 400, 1, -1024
+    values = np.arange(12 * 16 * (3 if colour else 1))
+    one.PixelData = values.astype(np.uint8 if colour else np.uint16).tobytes()
+    out = io.BytesIO()
+    one.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def _archives(folder: Path) -> Iterator[Door]:
+    sound, held = io.BytesIO(), folder / "hostile.zip"
+    with zipfile.ZipFile(sound, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("labels/a.txt", "0 0.5 0.5 0.1 0.1\n" * 20)
+        made.writestr("../../../tmp/wayside-escaped", "x")
+    fair = io.BytesIO()
+    with zipfile.ZipFile(fair, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("labels/a.txt", "0 0.5 0.5 0.1 0.1\n" * 20)
+        made.writestr("data.yaml", "names: [car]")
+
+    def open_(data: bytes) -> None:
+        held.write_bytes(data)
+        with archive.opened(held):
+            pass
+        if Path("/tmp/wayside-escaped").exists():
+            raise AssertionError("it was unpacked outside of its folder")
+
+    yield Door("archive", [Seed(fair.getvalue()), Seed(sound.getvalue())], open_, (FormatError,))
 
 
 @contextmanager
@@ -158,7 +274,15 @@ def doors() -> Iterator[list[Door]]:
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="wayside-fuzz-", dir=memory if memory.is_dir() else None))
     try:
-        yield [*_codecs(), *_centre(), *_packs(folder), *_files(folder)]
+        yield [
+            *_codecs(),
+            *_centre(),
+            *_packs(folder),
+            *_files(folder),
+            *_sets(folder),
+            *_medical(folder),
+            *_archives(folder),
+        ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -180,8 +304,9 @@ def knock(all_doors: list[Door], count: int, seed: int) -> dict[str, Seen]:
             # The very thing that is looked for: whatever else a door raises.
             told = {"door": door.name, "error": f"{type(error).__name__}: {str(error)[:200]}", "number": str(number)}
             result.uncaught.append({**told, "payload": base64.b64encode(payload[:600]).decode()})
-        result.cpu.append(time.thread_time() - cpu)
-        result.wall.append(time.perf_counter() - wall)
+        shares = max(1.0, len(payload) / SHARE) if door.bulk else 1.0
+        result.cpu.append((time.thread_time() - cpu) / shares)
+        result.wall.append((time.perf_counter() - wall) / shares)
         result.count += 1
     return seen
 

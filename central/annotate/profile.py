@@ -168,7 +168,7 @@ def read(path: Path) -> Profile:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "profile"
         raise ProfileError(f"{path}: {where}: {str(first['msg']).removeprefix('Value error, ')}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date, or a number, that is none
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         raise ProfileError(f"{path}: not YAML{line}; see {SHIPPED / 'street.yaml'} for the form") from None

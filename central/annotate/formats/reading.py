@@ -75,8 +75,10 @@ def safe_name(path: Path, name: str) -> str:
 
 def label_name(path: Path, name: Any) -> str:
     """Return `name` where it may name a label or a tag. Raises FormatError."""
-    if not isinstance(name, str) or not name.strip() or len(name) > MAX_LABEL or _BAD.search(name):
-        refuse(path, f"the label {str(name)[:100]!r} is empty, too long or has control characters")
+    if not isinstance(name, str):  # not shown: a few lines of YAML can be gigabytes of text
+        refuse(path, f"a label is no text, but {type(name).__name__}")
+    if not name.strip() or len(name) > MAX_LABEL or _BAD.search(name):
+        refuse(path, f"the label {name[:100]!r} is empty, too long or has control characters")
     return name
 
 

@@ -43,7 +43,7 @@ MAX_CLASSES: Final = 10_000
 def _from_yaml(file: Path) -> tuple[str, ...]:
     try:
         top: Any = yaml.safe_load(text(file))
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date, or a number, that is none
         refuse(file, "not YAML")
     names = top.get("names") if isinstance(top, dict) else None
     if isinstance(names, dict) and all(isinstance(k, int) and 0 <= k < MAX_CLASSES for k in names):

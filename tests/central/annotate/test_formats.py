@@ -96,12 +96,15 @@ def test_lost__in_one_line() -> None:
 
 BOMB = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;&x;">]><annotation>&y;</annotation>'
 OUTSIDE = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>'
-CVAT = '<annotations><meta><task><labels><label><name>car</name></label></labels></task></meta>{}</annotations>'
+CVAT = "<annotations><meta><task><labels><label><name>car</name></label></labels></task></meta>{}</annotations>"
 CVAT_IMAGE = '<image name="a.jpg" width="10" height="10">{}</image>'
 VOC = (
     "<annotation><filename>{name}</filename><size><width>{side}</width><height>9</height></size><object>"
     "<name>car</name><bndbox><xmin>{x}</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></object></annotation>"
 )
+YAML_BOMB = "a0: &a0 [x]\n" + "".join(
+    f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
+) + "names: *a9\n"  # fmt: skip
 TASK = {"id": 1, "data": {"image": "/a.jpg"}, "annotations": [{"result": []}]}
 ITEM = {"id": "a", "annotations": [], "image": {"path": "a.jpg", "size": [9, 9]}}
 CATEGORIES = {"categories": {"label": {"labels": [{"name": "car"}]}}}
@@ -153,6 +156,10 @@ def rectangle(**value: Any) -> str:
         ("yolo", {"data.yaml": "names: [car]", "labels/a.txt": "0 " + "9" * 400 + " 1 1 1"}, "too large"),
         ("yolo", {"data.yaml": "names: {99999999: car}", "labels/a.txt": ""}, "no list 'names'"),
         ("yolo", {"data.yaml": "!!python/object/apply:os.system [x]", "labels/a.txt": ""}, "not YAML"),
+        ("yolo", {"data.yaml": "names: 2026-99-99", "labels/a.txt": ""}, "not YAML"),
+        ("yolo", {"data.yaml": "names: " + "[" * 9000, "labels/a.txt": ""}, "not YAML"),
+        ("yolo", {"data.yaml": YAML_BOMB, "labels/a.txt": ""}, "a label is no text"),
+        ("yolo", {"data.yaml": "names: [car]", "labels/C:\\x.txt": ""}, "leads out"),
         ("yolo", {"data.yaml": "names: [car]"}, "no folder labels"),
         ("yolo", {}, "no data.yaml"),
         ("label-studio", {"x.json": "{}"}, "not JSON of this kind"),

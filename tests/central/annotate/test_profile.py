@@ -33,6 +33,8 @@ LABEL = "{name: a, color: '#000000', key: '1'}"
         (f"name: x\nlabels: [{LABEL}]\nlabelz: 1", "labelz"),
         ("name: x\nlabels: [{name: a, color: red}]", "labels.0.color"),
         ("name: [", "not YAML in line"),
+        ("name: 2026-99-99", "not YAML"),
+        ("name: " + "[" * 9000, "not YAML"),
         ("", "profile"),
         ("!!python/object/apply:os.system ['true']", "not YAML"),
     ],
