@@ -33,6 +33,7 @@ from central.api.routes import (
     rounds,
     search,
     session,
+    timeline,
     tokens,
     users,
     webhooks,
@@ -42,8 +43,8 @@ from edge import __version__
 
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (
-    session, overview, nodes, queue, frames, workbench, search, profile, datasets, rounds, packs, releases, rollouts,
-    accuracy, drift, policies, events, health, users, tokens, audit, webhooks,
+    session, overview, nodes, timeline, queue, frames, workbench, search, profile, datasets, rounds, packs, releases,
+    rollouts, accuracy, drift, policies, events, health, users, tokens, audit, webhooks,
 )  # fmt: skip
 OpenCentre = Callable[[], AbstractAsyncContextManager[Centre]]
 

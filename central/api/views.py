@@ -121,6 +121,8 @@ def camera(row: m.Camera) -> s.CameraView:
         source=row.source,
         width=row.width,
         height=row.height,
+        latitude=row.latitude,
+        longitude=row.longitude,
         last_frame_id=row.last_frame_id,
         last_frame_at=row.last_frame_at,
         **{
@@ -179,6 +181,8 @@ def pack(row: m.Pack, running: Mapping[str, Sequence[str]]) -> s.PackView:
         parent=row.parent,
         metrics={name: value for name, value in row.metrics.items() if "/" not in name},  # those of cameras: the diff
         running_on=list(running.get(row.address, ())),
+        held=row.held,
+        overridden=row.overridden,
     )
 
 

@@ -20,4 +20,5 @@ from central.api.schemas.project import *  # noqa: F403
 from central.api.schemas.releases import *  # noqa: F403
 from central.api.schemas.rollouts import *  # noqa: F403
 from central.api.schemas.session import *  # noqa: F403
+from central.api.schemas.timeline import *  # noqa: F403
 from central.api.schemas.together import *  # noqa: F403

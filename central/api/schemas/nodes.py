@@ -28,6 +28,8 @@ class CameraView(View):
     latency_p95_ms: float = 0.0
     blur: float | None = Field(None, description="Blur rank; higher is blurrier.")
     uncertainty: float | None = None
+    latitude: float | None = Field(None, description="Degrees WGS 84, as the node's configuration says.")
+    longitude: float | None = None
     alerts: list[str] = Field([], description="What is wrong with the camera now: covered, out of focus, moved ...")
     last_frame_id: str | None = None
     last_frame_at: datetime | None = None
