@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from central.annotate.formats import FormatError
-from central.annotate.formats.reading import image_size
+from central.annotate.sizes import size_of
 from central.store.blobs import Blobs
 
 QUALITY: Final = 95
@@ -35,15 +35,17 @@ def _load(root: Path, name: str) -> tuple[bytes, NDArray[np.uint8]]:
         data = path.read_bytes()
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror}; give the folder of the images with --images") from None
-    size = image_size(path)
-    if size is not None and (max(size) > MAX_PIXELS or size[0] * size[1] > MAX_AREA):
+    size = size_of(data)
+    if size is None:
+        raise FormatError(f"{path}: not a sound JPEG, PNG, BMP, WebP or TIFF image")
+    if max(size) > MAX_PIXELS or size[0] * size[1] > MAX_AREA:
         raise FormatError(f"{path}: {size[0]} x {size[1]} pixels, more than {MAX_PIXELS} a side or {MAX_AREA} in all")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error:
         image = None
-    if image is None or max(image.shape[:2]) > MAX_PIXELS:
-        raise FormatError(f"{path}: not an image of at most {MAX_PIXELS} pixels a side")
+    if image is None:
+        raise FormatError(f"{path}: not an image that can be decoded")
     return data, np.asarray(image, np.uint8)
 
 

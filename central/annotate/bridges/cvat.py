@@ -10,6 +10,9 @@ from typing import Any
 
 FORMAT = "CVAT 1.1"
 EXPORT = "CVAT for images 1.1"
+MAX_XML = 2 * 1024**3
+"""Bytes; the server may not fill our disk with a small archive."""
+CHUNK = 1 << 20
 
 
 def push(client: Any, wish: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -33,8 +36,14 @@ def pull(client: Any, wish: dict[str, Any], folder: Path) -> dict[str, Any]:
     client.tasks.retrieve(int(wish["project"])).export_dataset(EXPORT, archive, include_images=False)
     with zipfile.ZipFile(archive) as opened:
         name = next(n for n in opened.namelist() if n.endswith(".xml"))
-        (folder / "annotations.xml").write_bytes(opened.read(name))
-    return {"tasks": (folder / "annotations.xml").read_bytes().count(b"<image ")}
+        if opened.getinfo(name).file_size > MAX_XML:
+            raise ValueError(f"the export has more than {MAX_XML} bytes")
+        count = 0
+        with opened.open(name) as source, (folder / "annotations.xml").open("wb") as out:
+            for line in iter(lambda: source.readline(CHUNK), b""):
+                out.write(line)
+                count += line.count(b"<image ")
+    return {"tasks": count}
 
 
 def main() -> None:

@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from central.annotate.boxes import LabelBox, Mask
 from central.annotate.formats import Dataset, FormatError, Part, Picture, Stream, TagState
 from central.annotate.formats.items import Placed, places
-from central.annotate.formats.reading import MAX_COORDINATE, MAX_NAME, MAX_SIDE, around, label_name, outline, refuse
+from central.annotate.formats.reading import MAX_COORDINATE, MAX_NAME, around, label_name, outline, refuse
 from central.annotate.formats.reading import picture as checked
+from central.annotate.sizes import MAX_SIDE
 
 RUN_LENGTH: Final = "masks by run lengths"
 

@@ -19,7 +19,8 @@ from msgspec import Meta
 from central.annotate.boxes import LabelBox
 from central.annotate.formats import UNKNOWN_SIDE, Dataset, FormatError, Part, Picture, Stream, TagState
 from central.annotate.formats.items import head, items
-from central.annotate.formats.reading import MAX_SIDE, around, label_name, number, outline, picture, refuse, unique
+from central.annotate.formats.reading import around, label_name, number, outline, picture, refuse, unique
+from central.annotate.sizes import MAX_SIDE
 from protocols.messages import Box
 
 FOLDER: Final = "annotations"

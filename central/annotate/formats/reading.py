@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NoReturn
@@ -16,6 +15,7 @@ from xml.etree.ElementTree import Element
 
 from central.annotate.boxes import Mask
 from central.annotate.formats import FormatError, Picture
+from central.annotate.sizes import MAX_SIDE, size_of
 from protocols.messages import MAX_LABEL, Box
 
 MAX_FILE: Final = 2 * 1024 * 1024 * 1024
@@ -24,8 +24,6 @@ MAX_SMALL: Final = 16 * 1024 * 1024
 """Bytes of a file that tells of one image, or of names only."""
 MAX_NAME: Final = 1000
 """Characters of a file name with its folders."""
-MAX_SIDE: Final = 1_000_000
-"""Pixels; far above any image that the store takes, far below where floats lose pixels."""
 MAX_COORDINATE: Final = 10.0 * MAX_SIDE
 MAX_POINTS: Final = 10_000
 """Of one outline; hands draw dozens, models hundreds."""
@@ -186,27 +184,12 @@ def child(path: Path, element: Element, name: str) -> str:
 
 
 def image_size(path: Path) -> tuple[int, int] | None:
-    """Return width and height of the JPEG or PNG at `path` by its first bytes; None where it has neither."""
+    """Return width and height of the image at `path` by its first bytes; None where they do not tell."""
     try:
         with path.open("rb") as file:
-            head = file.read(CHUNK * 4)
+            return size_of(file.read(CHUNK * 4))
     except OSError:
         return None
-    if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) >= 24:
-        width, height = struct.unpack(">II", head[16:24])
-        return (width, height) if 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE else None
-    return _jpeg_size(head) if head[:2] == b"\xff\xd8" else None
-
-
-def _jpeg_size(head: bytes) -> tuple[int, int] | None:
-    place = 2
-    while place + 9 < len(head) and head[place] == 0xFF:
-        kind = head[place + 1]
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", head[place + 5 : place + 9])
-            return (width, height) if width and height else None
-        place += 2 + int.from_bytes(head[place + 2 : place + 4], "big")
-    return None
 
 
 def unique(names: Iterable[str]) -> tuple[str, ...]:
