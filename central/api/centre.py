@@ -16,9 +16,10 @@ from central.api.access import LoginGate
 from central.api.chores import Chores
 from central.api.context import Centre
 from central.api.fleet import ServiceFleet
+from central.api.watch import Watch
 from central.api.webhooks import Hooks
 from central.jobs import rounds
-from central.jobs.process import INTERRUPTED, ProcessJobs
+from central.jobs.process import ProcessJobs
 from central.releases.rollout.advance import Engine
 from central.service import Service
 from central.settings import Settings
@@ -39,10 +40,17 @@ async def _know_base(service: Service) -> None:
 async def _assemble(settings: Settings, service: Service, project: profile.Profile) -> tuple[Centre, ProcessJobs]:
     jobs = ProcessJobs(service.database, settings.data / "jobs")
     await jobs.recover()
-    await rounds.recover(service.database, INTERRUPTED)
     fleet = ServiceFleet(service, settings.snapshot_timeout_s)
     gate = LoginGate()
     return Centre(settings, service.database, service.blobs, project, jobs, fleet, gate, service.notify), jobs
+
+
+async def _go_on(centre: Centre) -> None:
+    """Go on with the round that an earlier server left running."""
+    left = rounds.Rounds(centre.database, centre.jobs, centre.notifier, centre.settings.data, centre.fleet.register)
+    found = await left.resume(rounds.settings_of(centre.settings))
+    if found is not None:
+        log.info("a round goes on where it was ended", round=found)
 
 
 def _engine(service: Service) -> Engine:
@@ -68,11 +76,13 @@ async def open_centre(
         centre, jobs = await _assemble(settings, service, project)
         stack.push_async_callback(jobs.close)
         await _know_base(service)
+        await _go_on(centre)
         password = await passwords.first_admin(service.database)
         if password is not None:
             on_first_password(password)
         chores = Chores(centre, service.offers.tell_all)
         service.spawn(chores.run, "chores")
+        service.spawn(Watch(centre).run, "watch")
         service.spawn(partial(chores.rollouts, _engine(service)), "rollouts")
         service.spawn(partial(Hooks(service.database, settings.webhook_hosts).run, service.notify), "webhooks")
         if settings.auto_review:

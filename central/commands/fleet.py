@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from central.commands.common import Data, Json, load, plain_errors, result, store
-from central.releases import offers, registry
+from central.releases import held, offers, registry
 from central.releases.offers import ReleaseError
 from central.settings import Settings
 from central.store.database import Database
@@ -30,6 +30,9 @@ async def address(database: Database, settings: Settings, text: str) -> str:
 def release(
     pack: Annotated[str, typer.Argument(help="A registered pack's address or name, a folder, a .wpack file, or base.")],
     notes: Annotated[str, typer.Option(help="What the nodes' people should know.")] = "",
+    override: Annotated[
+        str, typer.Option(help="Why it must run although a gate of its round speaks against it; written down.")
+    ] = "",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -41,9 +44,11 @@ def release(
     async def work(settings: Settings) -> dict[str, Any]:
         async with store(settings) as database:
             known = await address(database, settings, pack)
+            if override:
+                await held.override(database, known, getpass.getuser()[:64], override)
             made = await offers.create(database, known, getpass.getuser()[:64], notes)
         return {"number": made.number, "pack": made.pack, "name": made.name, "at": made.at.isoformat()}
 
-    with plain_errors(PackError, ReleaseError):
+    with plain_errors(PackError, ReleaseError, held.HeldError):
         done = asyncio.run(work(load(data=data)))
     result(done, as_json, f"release {done['number']}: {done['name']} ({done['pack'][:12]})")

@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol
 
 Listener = Callable[[Literal["report", "end"], Mapping[str, Any]], Awaitable[None]]
 """Called with each report of a job, and once at its end with ``{"state": "done", "result": ...}`` or
-``{"state": "failed" | "cancelled", "detail": ...}``."""
+``{"state": "failed" | "cancelled", "detail": ...}``, with ``"killed": True`` where its process was ended from outside
+without a word, as by a machine that is short of memory."""
 
 
 class JobError(ValueError):

@@ -135,7 +135,8 @@ class ProcessJobs:
         else:
             end = {"state": "failed", "detail": answer.get("error") or f"its process ended with status {status}"}
         await self._write(job, **end, finished=utc_now())
-        await _tell(listener, "end", end)
+        killed = end["state"] == "failed" and status == -signal.SIGKILL
+        await _tell(listener, "end", {**end, "killed": True} if killed else end)
 
     async def cancel(self, job: str) -> bool:
         """Ask the process to end, and end it if it does not."""

@@ -1,6 +1,7 @@
 """Rounds as jobs: one at a time, every report a change of its row.
 
     start -> Round (queued) -> job central.jobs.rounds:run -> reports -> Round (training ... done | failed)
+    killed, or the server with it -> resume -> the same job with the same round: it goes on where it was
 
 `central.learn.round` does the work; here it is only watched.
 """
@@ -8,17 +9,21 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import importlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from central.jobs import Jobs
+from central.annotate import profile as profiles
+from central.jobs import JobError, Jobs
 from central.notify import Notifier
+from central.settings import Settings
 from central.store.database import Database
 from central.store.models import Job, Round, RoundState
 from protocols.messages import MAX_TEXT, utc_now
@@ -29,9 +34,16 @@ OVER: Final = ("done", "failed")
 Register = Callable[[Pack], Awaitable[None]]
 REPORTED: Final = frozenset(
     {"detail", "frames", "labels", "snapshot", "parent", "pack", "eta_s"}
-    | {"ap_before", "ap_after", "ap50_before", "ap50_after"}
+    | {"ap_before", "ap_after", "ap50_before", "ap50_after", "offered", "verdict", "gates"}
 )
 """Columns of a round that its reports may set, besides state and progress."""
+ASKED: Final = ("epochs", "seed", "strategy", "memory_frames", "again")
+"""Options that are of the round; the others are settings, as they are whenever it is begun."""
+LOCK: Final = "lock"
+"""In the folder of a round: held by the process that works there."""
+MAX_STARTS: Final = 3
+"""A round that ends its process, or the machine, so often is begun no more by itself."""
+STILL: Final = "it was ended {starts} times; look at its log, then go on with 'wayside-central round --resume {round}'"
 
 
 class RoundBusyError(Exception):
@@ -43,8 +55,8 @@ class RoundBusyError(Exception):
 
 
 def run(data: str, round_id: str, options: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Run a round in this process: `central.learn.round.run_round` on the folder `data`."""
-    learn = importlib.import_module("central.learn.round")
+    """Run a round in this process: `central.learn.round.run.run_round` on the folder `data`."""
+    learn = importlib.import_module("central.learn.round.run")
     result: dict[str, Any] = learn.run_round(Path(data), round_id, options, report)
     return result
 
@@ -69,13 +81,25 @@ def ending(step: Mapping[str, Any]) -> dict[str, Any]:
     return columns({"detail": step.get("detail", "failed")}) | {"state": "failed"} | over
 
 
-async def create(session: AsyncSession, by: str, epochs: int | None) -> Round:
-    """Add a round in the open write transaction. Raises RoundBusyError while another one runs."""
+def settings_of(settings: Settings) -> dict[str, Any]:
+    """Return what every round at this centre is given of its `settings`."""
+    names = [name for name in Settings.model_fields if name.startswith("gate_")]
+    plain = {name: getattr(settings, name) for name in ("pack", "update_step", *names)}
+    return {"profile": profiles.place(settings), **plain}
+
+
+async def create(session: AsyncSession, by: str, options: Mapping[str, Any], reason: str = "") -> Round:
+    """Add a round in the open write transaction; `reason` says why, where it starts by itself. Raises RoundBusyError
+    while another one runs."""
     busy = await session.scalar(select(Round.id).where(Round.state.not_in(OVER)))
     if busy is not None:
         raise RoundBusyError(busy)
     number = int(await session.scalar(select(func.count()).select_from(Round)) or 0) + 1
-    row = Round(id=f"r{number:04d}", by=by, epochs=epochs, detail="waiting for a process")
+    asked = {name: options[name] for name in ASKED if options.get(name) is not None}
+    row = Round(
+        id=f"r{number:04d}", by=by, reason=reason, epochs=asked.get("epochs"), options=asked,
+        detail="waiting for a process",
+    )  # fmt: skip
     session.add(row)
     await session.flush()
     return row
@@ -94,6 +118,76 @@ async def _adopt(data: Path, step: Mapping[str, Any], register: Register) -> Map
     return step
 
 
+@dataclass(frozen=True)
+class Rounds:
+    """Where rounds run: what is watched, and what is told of it."""
+
+    database: Database
+    jobs: Jobs
+    notifier: Notifier
+    data: Path
+    register: Register
+
+    async def start(self, by: str, options: Mapping[str, Any], reason: str = "") -> str:
+        """Start a round in the background and return its id. Raises RoundBusyError, JobError."""
+        async with self.database.write() as session:
+            round_id = (await create(session, by, options, reason)).id
+        await self._change(round_id, started=utc_now())
+        await self._submit(round_id, options)
+        return round_id
+
+    async def resume(self, given: Mapping[str, Any]) -> str | None:
+        """Go on with the round that an earlier server left running, and return its id; None where there is none.
+
+        `given`: the settings of now. One that another process works on stays with it; one that was begun MAX_STARTS
+        times is given up.
+        """
+        async with self.database.read() as session:
+            rows = await session.scalars(select(Round).where(Round.state.not_in(OVER)).order_by(Round.created))
+            left = [(row.id, row.starts, dict(row.options)) for row in rows]
+        for round_id, starts, options in left:
+            if not await asyncio.to_thread(idle, self.data / "rounds" / round_id):
+                continue
+            if await self._again(round_id, starts, {**given, **options}):
+                return round_id
+        return None
+
+    async def _again(self, round_id: str, starts: int, options: Mapping[str, Any]) -> bool:
+        if starts >= MAX_STARTS:
+            detail = STILL.format(starts=starts, round=round_id)
+            await self._change(round_id, state="failed", detail=detail, finished=utc_now(), eta_s=None)
+            return False
+        await self._change(round_id, starts=starts + 1, detail="going on where it was ended")
+        try:
+            await self._submit(round_id, options)
+        except JobError:
+            return False
+        return True
+
+    async def _submit(self, round_id: str, options: Mapping[str, Any]) -> None:
+        async def listen(kind: Literal["report", "end"], step: Mapping[str, Any]) -> None:
+            if kind == "end" and step.get("killed"):
+                async with self.database.read() as session:
+                    starts = (await session.get_one(Round, round_id)).starts
+                await self._again(round_id, starts, options)
+                return
+            values = ending(await _adopt(self.data, step, self.register)) if kind == "end" else columns(step)
+            if values:
+                await self._change(round_id, **values)
+
+        try:
+            args = {"data": str(self.data), "round_id": round_id, "options": dict(options)}
+            await self.jobs.submit(FUNCTION, args, listener=listen)
+        except Exception as error:
+            await self._change(round_id, state="failed", detail=str(error)[:MAX_TEXT], finished=utc_now())
+            raise
+
+    async def _change(self, round_id: str, **values: Any) -> None:
+        async with self.database.write() as session:
+            await session.execute(update(Round).where(Round.id == round_id).values(**values))
+        self.notifier.emit("round")
+
+
 async def start(
     database: Database,
     jobs: Jobs,
@@ -102,29 +196,10 @@ async def start(
     by: str,
     options: Mapping[str, Any],
     register: Register,
+    reason: str = "",
 ) -> str:
     """Start a round in the background and return its id. Raises RoundBusyError, JobError."""
-    async with database.write() as session:
-        round_id = (await create(session, by, options.get("epochs"))).id
-
-    async def change(**values: str | float | datetime | None) -> None:
-        async with database.write() as session:
-            await session.execute(update(Round).where(Round.id == round_id).values(**values))
-        notifier.emit("round")
-
-    async def listen(kind: Literal["report", "end"], step: Mapping[str, Any]) -> None:
-        values = ending(await _adopt(data, step, register)) if kind == "end" else columns(step)
-        if values:
-            await change(**values)
-
-    await change(started=utc_now())
-    try:
-        args = {"data": str(data), "round_id": round_id, "options": dict(options)}
-        await jobs.submit(FUNCTION, args, listener=listen)
-    except Exception as error:
-        await change(state="failed", detail=str(error)[:MAX_TEXT], finished=utc_now())
-        raise
-    return round_id
+    return await Rounds(database, jobs, notifier, data, register).start(by, options, reason)
 
 
 async def cancel(database: Database, jobs: Jobs, round_id: str) -> bool:
@@ -135,9 +210,17 @@ async def cancel(database: Database, jobs: Jobs, round_id: str) -> bool:
     return found is not None and await jobs.cancel(found)
 
 
-async def recover(database: Database, detail: str) -> None:
-    """Mark rounds that an earlier server left running as failed."""
-    async with database.write() as session:
-        await session.execute(
-            update(Round).where(Round.state.not_in(OVER)).values(state="failed", detail=detail, finished=utc_now())
-        )
+def idle(folder: Path, wait_s: float = 10.0) -> bool:
+    """Say whether no process works on the round in `folder`; one that is just ending is waited for."""
+    path = folder / LOCK
+    deadline = time.monotonic() + wait_s
+    while path.exists():
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    return False
+        time.sleep(0.1)
+    return True

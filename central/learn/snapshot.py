@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from central.annotate.datasets import address_of, block_of, entry
+from central.annotate.second import DISPUTED
 from central.learn.data import Example
 from central.learn.detect.coco import Coco, CocoBox, CocoCategory, CocoImage
 from central.store.blobs import Blobs
@@ -42,6 +43,10 @@ class Labelled:
     boxes: tuple[tuple[float, float, float, float], ...]
     labels: tuple[str, ...]
     weights: tuple[float, ...]
+    picture: str = ""
+    """SHA-256 of the image as it came."""
+    disputed: bool = False
+    """Two people answered differently, and nobody decided yet."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +84,19 @@ def _labelled(frame: Frame) -> Labelled:
         node=frame.node, camera=frame.camera, blob=frame.blob, width=frame.width, height=frame.height,
         complete_for=tuple(frame.complete_for), by_machine=by_machine,
         boxes=tuple(boxes), labels=tuple(labels), weights=tuple(weights),
+        picture=frame.sha256, disputed=frame.opinion == DISPUTED,
     )  # fmt: skip
 
 
-async def freeze(database: Database) -> Frozen:
-    """Take a snapshot of every labelled frame and store it. The same labels give the same snapshot."""
+async def labelled(database: Database) -> tuple[Labelled, ...]:
+    """Return every labelled frame, in order of id."""
     query = select(Frame).where(Frame.state == "labelled").order_by(Frame.id).options(selectinload(Frame.annotations))
     async with database.read() as session:
-        items = tuple(_labelled(frame) for frame in await session.scalars(query))
+        return tuple(_labelled(frame) for frame in await session.scalars(query))
+
+
+async def freeze(database: Database, items: tuple[Labelled, ...]) -> Frozen:
+    """Take a snapshot of `items`, in order of id, and store it. The same labels give the same snapshot."""
     listed = [entry(i.frame, i.revision, i.held_back) for i in items]
     address = address_of(listed)
     async with database.write() as session:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.learn.drift.boost import shares_of
 from central.link import Publisher
+from central.releases import held
 from central.releases.rollout import ACTIVE, STOPPED
 from central.store.database import Database
 from central.store.models import Node, Pack, Policy, Release, ReleaseNode, Rollout
@@ -102,12 +103,20 @@ async def add(session: AsyncSession, pack: Pack, by: str, notes: str, rollout: i
     return release
 
 
+def _check(pack: Pack) -> None:
+    try:
+        held.check(pack)
+    except held.HeldError as error:
+        raise ReleaseError(str(error)) from None
+
+
 async def create(database: Database, pack: str, by: str, notes: str = "") -> Release:
     """Make the next release, of the registered pack with address `pack`, and return it. Raises ReleaseError."""
     async with database.write() as session:
         row = await session.get(Pack, pack)
         if row is None:
             raise ReleaseError(f"pack {pack[:12]} is not registered here; register it first")
+        _check(row)
         running = await busy(session)
         if running is not None:
             raise ReleaseError(

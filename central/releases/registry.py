@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from central.store.database import Database
 from central.store.models import Pack as PackRow
@@ -61,10 +61,13 @@ def _keep(pack: Pack, folder: Path) -> tuple[Pack, int]:
     return kept, len(data)
 
 
-async def register(database: Database, folder: Path, pack: Pack, measured: Mapping[str, float] | None = None) -> Pack:
+async def register(
+    database: Database, folder: Path, pack: Pack, measured: Mapping[str, float] | None = None, held: str | None = None
+) -> Pack:
     """Copy `pack` into `folder` (``<data>/packs``), verify it there, note it, and return the copy. Twice is once.
 
-    `measured` are figures that its manifest could not know yet. Raises PackError or OSError.
+    `measured` are figures that its manifest could not know yet; `held` says why nobody may be offered it. Raises
+    PackError or OSError.
     """
     kept, size = await asyncio.to_thread(_keep, pack, folder)
     manifest = kept.manifest
@@ -74,10 +77,16 @@ async def register(database: Database, folder: Path, pack: Pack, measured: Mappi
                 PackRow(
                     address=kept.address, name=manifest.name, size_bytes=size, labels=list(manifest.labels),
                     created=manifest.created, parent=manifest.parent, snapshot=manifest.snapshot,
-                    metrics={**manifest.metrics, **(measured or {})},
+                    metrics={**manifest.metrics, **(measured or {})}, held=held,
                 )
             )  # fmt: skip
     return kept
+
+
+async def hold(database: Database, address: str, reason: str | None) -> None:
+    """Note why nobody may be offered a registered pack; None: nothing speaks against it."""
+    async with database.write() as session:
+        await session.execute(update(PackRow).where(PackRow.address == address).values(held=reason))
 
 
 async def resolve(database: Database, text: str) -> str | None:

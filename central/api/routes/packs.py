@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.api import rollouts, views
 from central.api import schemas as s
-from central.api.access import Viewer
+from central.api.access import Engineer, Viewer
 from central.api.context import CentreDep
-from central.api.errors import documented, not_found
+from central.api.errors import ApiError, documented, not_found
+from central.releases import held
 from central.releases.compare import compare
 from central.store.models import Node, Pack
 from protocols.messages import SHA256_HEX
@@ -39,6 +40,21 @@ async def packs(
         nodes = await running(session)
         rows = await session.scalars(select(Pack).order_by(Pack.registered.desc(), Pack.address).limit(limit))
         return [views.pack(row, nodes) for row in rows]
+
+
+@router.post("/{address}/override", responses=documented(401, 403, 404, 409, 422))
+async def override(body: s.OverrideBody, address: Address, person: Engineer, centre: CentreDep) -> s.PackView:
+    """Let a pack be released although a gate of its round speaks against it. Who did, and why, is written down."""
+    async with centre.database.read() as session:
+        if await session.get(Pack, address) is None:
+            raise not_found(f"pack {address[:12]}")
+    try:
+        await held.override(centre.database, address, person.name, body.reason)
+    except held.HeldError as error:
+        raise ApiError(409, "not_held", str(error)) from None
+    centre.notifier.emit("release")
+    async with centre.database.read() as session:
+        return views.pack(await session.get_one(Pack, address), await running(session))
 
 
 @router.get("/{address}/diff", responses=documented(401, 404, 422))

@@ -15,7 +15,7 @@ from central.api import views
 from central.api.access import Engineer, Viewer
 from central.api.context import CentreDep, FleetError
 from central.api.errors import ApiError, documented, not_found
-from central.releases import offers
+from central.releases import held, offers
 from central.store.models import Pack, Release
 from protocols.pack import PackError, open_folder
 
@@ -33,6 +33,13 @@ async def releases(
         return [views.release(row) for row in await session.scalars(query)]
 
 
+def _check(pack: Pack) -> None:
+    try:
+        held.check(pack)
+    except held.HeldError as error:
+        raise ApiError(409, "held", str(error), {"held": pack.held}) from None
+
+
 @router.post("", status_code=201, responses=documented(401, 403, 404, 409, 422, 503))
 async def release(body: s.ReleaseBody, person: Engineer, centre: CentreDep) -> s.ReleaseView:
     """Offer a pack to every node at once. Releasing an earlier pack again is how to go back to it."""
@@ -43,6 +50,7 @@ async def release(body: s.ReleaseBody, person: Engineer, centre: CentreDep) -> s
     if running is not None:
         message = f"rollout {running.id} is {running.state.replace('_', ' ')}; end it first: abort it, or roll it back"
         raise ApiError(409, "busy", message, {"rollout": running.id})
+    _check(known)
     try:
         # Every file is read and hashed again: what is offered to a city must be whole.
         await asyncio.to_thread(open_folder, centre.settings.packs / known.address)

@@ -16,6 +16,7 @@ from central.api import schemas as s
 from central.api.access import Engineer, Person, Viewer
 from central.api.context import Centre, CentreDep
 from central.api.errors import ApiError, documented, not_found
+from central.releases import held
 from central.releases.rollout import BusyError, RolloutError, StaleError, actions, effect
 from central.store.models import Pack, Rollout
 
@@ -57,8 +58,13 @@ async def rollouts(
 async def plan_rollout(body: s.RolloutBody, person: Engineer, centre: CentreDep, response: Response) -> s.RolloutView:
     """Plan a rollout; with `start`, begin it. Nobody is offered anything before it is started."""
     async with centre.database.read() as session:
-        if await session.get(Pack, body.pack) is None:
-            raise not_found(f"pack {body.pack[:12]}")
+        known = await session.get(Pack, body.pack)
+    if known is None:
+        raise not_found(f"pack {body.pack[:12]}")
+    try:
+        held.check(known)
+    except held.HeldError as error:
+        raise ApiError(409, "held", str(error), {"held": known.held}) from None
     try:
         number = await actions.create(centre.database, body.pack, body.plan, person.name, body.notes)
         if body.start:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+import base64
+import hashlib
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import select
 
-from central.annotate import profile as profiles
 from central.api import schemas as s
 from central.api import views
 from central.api.access import Engineer, Viewer
@@ -19,6 +21,13 @@ from central.store.models import Round
 
 router = APIRouter(prefix="/rounds", tags=["rounds"])
 RoundId = Annotated[str, Path(max_length=36)]
+PAGE: Final = "report.html"
+SHOWN: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/html": {}}, "description": "The report, one page."}
+}
+POLICY: Final = (
+    "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox"
+)
 
 
 async def _view(centre: Centre, round_id: str) -> s.RoundView:
@@ -43,8 +52,7 @@ async def rounds(
 async def start(body: s.RoundBody, person: Engineer, centre: CentreDep) -> s.RoundView:
     """Start a round in the background. One runs at a time: 409 while it does."""
     settings = centre.settings
-    set_here = {"profile": profiles.place(settings), "pack": settings.pack, "update_step": settings.update_step}
-    options = {**body.model_dump(exclude_none=True), **set_here}
+    options = {**body.model_dump(exclude_none=True), **jobs.settings_of(settings)}
     try:
         round_id = await jobs.start(
             centre.database,
@@ -66,6 +74,29 @@ async def start(body: s.RoundBody, person: Engineer, centre: CentreDep) -> s.Rou
 async def one(round_id: RoundId, _: Viewer, centre: CentreDep) -> s.RoundView:
     """One round."""
     return await _view(centre, round_id)
+
+
+@router.get(
+    "/{round_id}/report",
+    response_class=Response,
+    responses=SHOWN | documented(401, 404),
+)
+async def report(round_id: RoundId, _: Viewer, centre: CentreDep) -> Response:
+    """The report of a round as one HTML page: style and pictures within, no script."""
+    await _view(centre, round_id)
+    path = centre.settings.data / "rounds" / round_id / PAGE
+    try:
+        page = await asyncio.to_thread(path.read_bytes)
+    except FileNotFoundError:
+        raise not_found(f"report of round {round_id}") from None
+    return Response(page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy(page)})
+
+
+def policy(page: bytes) -> str:
+    """Return what a report may do: show its own one style sheet, by its hash, and pictures that lie within it."""
+    style = page.partition(b"<style>")[2].partition(b"</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+    return f"{POLICY}; style-src 'sha256-{digest}'"
 
 
 @router.post("/{round_id}/cancel", responses=documented(401, 403, 404, 409))

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from central.releases import offers
+from central.releases import held, offers
 from central.releases.rollout import ACTIVE, OUT, BusyError, RolloutError, StaleError, back, history, plan, state
 from central.store.database import Database
 from central.store.models import Node, Pack, Release, ReleaseNode, Rollout, RolloutNode, RolloutWave
@@ -45,23 +45,28 @@ async def create(database: Database, pack: str, raw: Mapping[str, Any], by: str,
     if parsed.seed == 0:
         parsed = msgspec.structs.replace(parsed, seed=random.randrange(1, SEEDS))
     async with database.write() as session:
-        if await session.get(Pack, pack) is None:
+        row = await session.get(Pack, pack)
+        if row is None:
             raise RolloutError(f"pack {pack[:12]} is not registered here; register it first")
+        try:
+            held.check(row)
+        except held.HeldError as error:
+            raise RolloutError(str(error)) from None
         counting = await offers.newest(session)
         waves = plan.make(parsed, await fleet(session))
-        row = Rollout(
+        made = Rollout(
             pack=pack, from_pack=counting.pack if counting else None, fleet=plan.covers_all(parsed),
             plan=plan.render(parsed), by=by, notes=notes[:MAX_TEXT],
         )  # fmt: skip
-        row.waves = [RolloutWave(number=i, group=wave.group) for i, wave in enumerate(waves)]
-        row.nodes = [
+        made.waves = [RolloutWave(number=i, group=wave.group) for i, wave in enumerate(waves)]
+        made.nodes = [
             RolloutNode(node=node, wave=i, group=wave.group) for i, wave in enumerate(waves) for node in wave.nodes
         ]
-        session.add(row)
+        session.add(made)
         await session.flush()
         what = f"{sum(len(w.nodes) for w in waves)} nodes in {len(waves)} waves"
-        history.note(session, row, "planned", notes or what, utc_now(), by, nodes=[len(w.nodes) for w in waves])
-        return row.id
+        history.note(session, made, "planned", notes or what, utc_now(), by, nodes=[len(w.nodes) for w in waves])
+        return made.id
 
 
 async def load(session: AsyncSession, rollout: int, lock: bool = False) -> Rollout:

@@ -18,11 +18,12 @@ from central import settings
 from central.annotate.datasets import BLOCK, block_of
 from central.cli import app
 from central.learn import families
-from central.learn import round as rounds
 from central.learn.data import Example
 from central.learn.families import AnyConfig
 from central.learn.models import ModelConfig
 from central.learn.models.detr import configure
+from central.learn.round import learning
+from central.learn.round.run import run_round
 from central.learn.start import StartError, network_from, read_pack
 from central.store import blobs as blob_store
 from central.store import database as databases
@@ -152,8 +153,8 @@ async def registered(data: Path) -> list[str]:
 def test_run_round__from_a_pack_of_each_family(
     made: tuple[Any, Pack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(rounds, "MIN_STEPS", 3)
-    monkeypatch.setattr(rounds, "BATCH", 2)
+    monkeypatch.setattr(learning, "MIN_STEPS", 3)
+    monkeypatch.setattr(learning, "BATCH", 2)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     profile = tmp_path / "profile.yaml"
     profile.write_text(f"name: shapes\nlabels:\n{PROFILE}\n")
@@ -162,7 +163,7 @@ def test_run_round__from_a_pack_of_each_family(
     steps: list[dict[str, Any]] = []
     asyncio.run(fill(data, [draw(tmp_path / "drawn" / f"{i}.jpg", i) for i in range(10)]))
     options = {"epochs": 1, "profile": str(profile), "pack": str(made[1].folder)}
-    done = rounds.run_round(data, "r1", options, steps.append)
+    done = run_round(data, "r1", options, steps.append)
     pack = open_folder(data / "packs" / done["pack"])
     assert (pack.manifest.parent, pack.manifest.labels) == (made[1].address, list(LABELS))
     assert read_pack(pack)[0] == made[0].config

@@ -823,6 +823,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rounds/{round_id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Report
+         * @description The report of a round as one HTML page: style and pictures within, no script.
+         */
+        get: operations["rounds_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rounds/{round_id}/cancel": {
         parameters: {
             query?: never;
@@ -843,6 +863,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Listed
+         * @description The rules that start rounds, what the settings ask of each, and what is new since the last round.
+         */
+        get: operations["rounds_listed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/packs": {
         parameters: {
             query?: never;
@@ -857,6 +897,26 @@ export interface paths {
         get: operations["packs_packs"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/packs/{address}/override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Override
+         * @description Let a pack be released although a gate of its round speaks against it. Who did, and why, is written down.
+         */
+        post: operations["packs_override"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2733,6 +2793,14 @@ export interface components {
             complete_for: string[];
         };
         /**
+         * OverrideBody
+         * @description Why a pack that a gate speaks against may be released all the same.
+         */
+        OverrideBody: {
+            /** Reason */
+            reason: string;
+        };
+        /**
          * Overview
          * @description The page that an operator opens first.
          */
@@ -2792,6 +2860,16 @@ export interface components {
              * @default []
              */
             running_on: string[];
+            /**
+             * Held
+             * @description Why it is offered to nobody; an engineer can override it.
+             */
+            held: string | null;
+            /**
+             * Overridden
+             * @description Who overrode that, and why.
+             */
+            overridden: string | null;
         };
         /**
          * PairAnswered
@@ -3788,6 +3866,40 @@ export interface components {
         RoundBody: {
             /** Epochs */
             epochs?: number | null;
+            /** Start */
+            start?: string | null;
+            /**
+             * Update
+             * @description What learns: the less, the smaller the update; absent: as its strategy says.
+             */
+            update?: ("all" | "heads" | "norms" | "low-rank") | null;
+        };
+        /**
+         * RoundGateView
+         * @description What one gate says of the pack of a round.
+         */
+        RoundGateView: {
+            /** Gate */
+            gate: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "pass" | "fail" | "not_enough";
+            /** Value */
+            value: number | null;
+            /** Limit */
+            limit: number | null;
+            /**
+             * Unit
+             * @default
+             */
+            unit: string;
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
         };
         /**
          * RoundView
@@ -3811,6 +3923,12 @@ export interface components {
              * @default
              */
             detail: string;
+            /**
+             * Reason
+             * @description Why it started by itself; empty where somebody asked for it.
+             * @default
+             */
+            reason: string;
             /** Started */
             started: string | null;
             /** Finished */
@@ -3837,6 +3955,80 @@ export interface components {
             ap50_after: number | null;
             /** Eta S */
             eta_s: number | null;
+            /**
+             * Offered
+             * @description Whether its pack may be released without an override.
+             */
+            offered: boolean | null;
+            /**
+             * Verdict
+             * @description What came of it, in one sentence.
+             * @default
+             */
+            verdict: string;
+            /**
+             * Gates
+             * @default []
+             */
+            gates: components["schemas"]["RoundGateView"][];
+            /**
+             * Starts
+             * @description How often it was begun: more than once where it was killed and went on.
+             * @default 1
+             */
+            starts: number;
+        };
+        /**
+         * RuleView
+         * @description A rule that starts rounds.
+         */
+        RuleView: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Asks
+             * @description What the settings ask of it, in words; empty where it is off.
+             */
+            asks: string;
+            /**
+             * Due
+             * @description Why a round is due by it now; empty where it is not.
+             */
+            due: string;
+        };
+        /**
+         * RulesView
+         * @description What starts rounds by itself.
+         */
+        RulesView: {
+            /** Rules */
+            rules: components["schemas"]["RuleView"][];
+            /**
+             * New Frames
+             * @description Frames labelled since the last round that was done began.
+             */
+            new_frames: number;
+            /**
+             * Drifting
+             * @description Of those, by node/camera that drifts.
+             * @default {}
+             */
+            drifting: {
+                [key: string]: number;
+            };
+            /**
+             * Pause H
+             * @description Least hours from the end of a round to one that starts by itself.
+             */
+            pause_h: number;
+            /**
+             * Note
+             * @description Why the last round that was due did not start.
+             * @default
+             */
+            note: string;
         };
         /**
          * SearchFacets
@@ -4669,6 +4861,7 @@ export type NextView = components['schemas']['NextView'];
 export type NodeEffectView = components['schemas']['NodeEffectView'];
 export type NodeView = components['schemas']['NodeView'];
 export type OpinionView = components['schemas']['OpinionView'];
+export type OverrideBody = components['schemas']['OverrideBody'];
 export type Overview = components['schemas']['Overview'];
 export type PackDiff = components['schemas']['PackDiff'];
 export type PackView = components['schemas']['PackView'];
@@ -4707,7 +4900,10 @@ export type RolloutSummary = components['schemas']['RolloutSummary'];
 export type RolloutView = components['schemas']['RolloutView'];
 export type RolloutWaveView = components['schemas']['RolloutWaveView'];
 export type RoundBody = components['schemas']['RoundBody'];
+export type RoundGateView = components['schemas']['RoundGateView'];
 export type RoundView = components['schemas']['RoundView'];
+export type RuleView = components['schemas']['RuleView'];
+export type RulesView = components['schemas']['RulesView'];
 export type SearchFacets = components['schemas']['SearchFacets'];
 export type SearchItem = components['schemas']['SearchItem'];
 export type SearchPage = components['schemas']['SearchPage'];
@@ -7095,6 +7291,55 @@ export interface operations {
             };
         };
     };
+    rounds_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                round_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report, one page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": unknown;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     rounds_cancel: {
         parameters: {
             query?: never;
@@ -7162,6 +7407,35 @@ export interface operations {
             };
         };
     };
+    rounds_listed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     packs_packs: {
         parameters: {
             query?: {
@@ -7198,6 +7472,77 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    packs_override: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PackView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
                 };
             };
         };

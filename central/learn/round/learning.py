@@ -1,0 +1,77 @@
+"""The lesson of a round, and its training."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from central.learn import families, incremental
+from central.learn.data import Example
+from central.learn.detect.config import TrainConfig
+from central.learn.detect.train import Run
+from central.learn.incremental import Lesson, Task
+from central.learn.material import boxes_of, hold_down
+from central.learn.round import Tell
+from central.learn.round.plan import Plan
+
+BATCH: Final = 8
+MIN_STEPS: Final = 80
+MAX_STEPS: Final = 2000
+SAVE_EVERY: Final = 50
+"""Steps after which a checkpoint is written: half a minute's work is lost by a kill, at most."""
+SPAN: Final = (0.05, 0.85)
+"""Part of a round's progress that is its training."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that learned, on the CPU."""
+
+    network: Any
+    history: list[dict[str, Any]]
+    """A row now and then: ``step`` and the parts of the loss."""
+    steps: int
+    seconds: float
+    """Of this start alone; a round that was resumed trained before, too."""
+    skipped: list[str]
+    """Images that could not be read."""
+
+
+def lesson(plan: Plan) -> tuple[Lesson, list[str]]:
+    """Return what the round's strategy makes of its material, and what was held down, in words."""
+    teacher = plan.network(plan.parent, plan.parent_labels)
+    material = plan.material
+    new, past = plan.shown(material.new), plan.shown(material.past)
+    found = incremental.strategy(plan.strategy).prepare(Task(teacher, plan.labels, new, past, plan.memory, plan.seed))
+    shares, held = hold_down([e.camera for e in found.examples], found.shares, boxes=boxes_of(found.examples))
+    return replace(found, shares=shares), held
+
+
+def steps_for(plan: Plan, examples: list[Example]) -> int:
+    """Return how many steps a round of `examples` trains."""
+    return min(MAX_STEPS, max(MIN_STEPS, plan.epochs * len(examples) // BATCH))
+
+
+def train(plan: Plan, found: Lesson, tell: Tell) -> Trained:
+    """Train, from the last checkpoint where there is one. Raises TrainingError."""
+    start = plan.network(plan.origin if found.fresh else plan.parent, plan.labels)
+    model: families.AnyConfig = start.config
+    steps = steps_for(plan, found.examples)
+    config = TrainConfig(
+        model=model, steps=steps, batch=BATCH, rate=families.of(model).tuning_rate, warmup=steps // 10,
+        augment="light", freeze_norms=True, average=0.99, evaluate_every=0, save_every=SAVE_EVERY, seed=plan.seed,
+        workers=1 if (os.cpu_count() or 1) > 1 else 0, train=found.train,
+    )  # fmt: skip
+    run = Run(config, found.examples, [], plan.folder / "train", found.shares, start.state_dict(), tutor=found.tutor)
+
+    def follow(row: dict[str, Any]) -> None:
+        low, high = SPAN
+        done = row["step"] / row["steps"]
+        tell(
+            {"stage": "training", "state": "training", "progress": low + (high - low) * done, "eta_s": row["eta_s"],
+             "step": row["step"], "detail": f"step {row['step']} of {row['steps']}, loss {row['loss']:.2f}"}
+        )  # fmt: skip
+
+    result = run.run(follow)
+    return Trained(result.network, result.history, steps, result.seconds, result.skipped)

@@ -1,0 +1,225 @@
+"""What a round depends on, frozen before it begins: a resumed round reads it back rather than asking anew.
+
+database, settings, options -> Plan -> plan.json          what is labelled meanwhile waits for the next round
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import select
+
+from central import settings
+from central.annotate import profile
+from central.learn import incremental, snapshot
+from central.learn.data import Example
+from central.learn.incremental import Memory
+from central.learn.material import Material, MaterialError, contradicting, gather
+from central.learn.round import RoundError
+from central.learn.snapshot import Frozen, Labelled
+from central.learn.start import StartError, network_from, read_pack
+from central.releases.offers import counts
+from central.store import blobs as blob_store
+from central.store.database import Database
+from central.store.models import ProfileVersion, Release
+from edge.runtime import packs
+from protocols import files
+from protocols.pack import Pack, PackError, open_folder
+
+EPOCHS: Final = 20
+PLAN: Final = "plan.json"
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """A plan as it is written down."""
+
+    snapshot: str
+    items: tuple[Labelled, ...]
+    new: tuple[str, ...]
+    past: tuple[str, ...]
+    notes: tuple[str, ...]
+    parent: str
+    labels: tuple[str, ...]
+    former: dict[str, str]
+    epochs: int
+    seed: int
+    step: float
+    strategy: str
+    memory_frames: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a round needs to know before it trains."""
+
+    folder: Path
+    frozen: Frozen
+    material: Material
+    parent: Pack
+    origin: Pack
+    """Where the first round started, for a strategy that starts anew."""
+    labels: tuple[str, ...]
+    epochs: int
+    seed: int
+    step: float
+    """Of the rounding, over the standard deviation of an update; 0 for none."""
+    strategy: str
+    memory: Memory
+    former: Mapping[str, str] = field(default_factory=dict)
+    """Of classes that were renamed since the parent was trained: the name that it knows, by the name of today."""
+
+    @property
+    def images(self) -> Path:
+        """Where the images of the snapshot lie."""
+        return self.folder / "images"
+
+    @property
+    def parent_labels(self) -> tuple[str, ...]:
+        """The parent's classes by their names of today."""
+        today = {old: new for new, old in self.former.items()}
+        return tuple(today.get(label, label) for label in self.parent.manifest.labels)
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """Classes that the parent knows and that are still wanted."""
+        return frozenset(self.labels) & frozenset(self.parent_labels)
+
+    def shown(self, items: Sequence[Labelled]) -> list[Example]:
+        """Return `items` for training."""
+        return snapshot.examples(items, self.images, self.labels)
+
+    def network(self, pack: Pack, labels: tuple[str, ...]) -> Any:
+        """Return the network of `pack` for `labels`, which keep what it knew of them by their former names."""
+        old = pack.manifest.labels
+        known = tuple(self.former[n] if self.former.get(n) in old else n for n in labels)
+        network = network_from(pack, known)
+        network.config = msgspec.structs.replace(network.config, labels=labels)
+        return network
+
+
+async def plan(database: Database, settled: settings.Settings, round_id: str, options: Mapping[str, Any]) -> Plan:
+    """Return the plan of a round: that of before where there is one, else a new one, written down.
+
+    Raises RoundError, SlotError.
+    """
+    folder = settled.data / "rounds" / round_id
+    path = folder / PLAN
+    saved = await asyncio.to_thread(_read, path)
+    if saved is None:
+        saved = await _made(database, settled, options)
+        files.make_folder(folder)
+        files.write_atomic(path, msgspec.json.encode(saved))
+    found = _opened(saved, settled, folder)
+    store = blob_store.connect(settled.blob_url, settled.data / "blobs")
+    await snapshot.fetch_images(store, found.frozen.items, found.images)
+    return found
+
+
+def _read(path: Path) -> Saved | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Saved)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise RoundError(f"{path}: not the plan of a round ({error}); start a new round") from None
+
+
+async def _made(database: Database, settled: settings.Settings, options: Mapping[str, Any]) -> Saved:
+    labels = profile.current(settled).label_names
+    name = str(options.get("strategy") or incremental.DEFAULT)
+    incremental.strategy(name)
+    items = await snapshot.labelled(database)
+    left, said = contradicting(items)
+    out = {item.frame for item in left}
+    frozen = await snapshot.freeze(database, tuple(item for item in items if item.frame not in out))
+    parent = await _parent(database, settled)
+    seen = await snapshot.frames_of(database, parent.manifest.snapshot)
+    try:
+        material = gather(frozen, frozenset(seen), labels, bool(options.get("again")), said)
+    except MaterialError as error:
+        raise RoundError(str(error)) from None
+    room = options.get("memory_frames")
+    weighed = {item.frame: item for item in (*material.new, *material.past)}
+    return Saved(
+        snapshot=frozen.address, items=tuple(weighed.get(item.frame, item) for item in frozen.items),
+        new=tuple(i.frame for i in material.new), past=tuple(i.frame for i in material.past), notes=material.notes,
+        parent=parent.address, labels=labels, former=await _former(database, parent, labels),
+        epochs=int(options.get("epochs") or EPOCHS), seed=int(options.get("seed") or 0), step=settled.update_step,
+        strategy=name, memory_frames=None if room is None else int(room),
+    )  # fmt: skip
+
+
+def _opened(saved: Saved, settled: settings.Settings, folder: Path) -> Plan:
+    origin = _origin(settled)
+    try:
+        parent = origin if origin.address == saved.parent else open_folder(settled.packs / saved.parent)
+    except PackError as error:
+        raise RoundError(f"the pack that this round began from is gone: {error}; start a new round") from None
+    by_id = {item.frame: item for item in saved.items}
+    material = Material(tuple(by_id[f] for f in saved.new), tuple(by_id[f] for f in saved.past), saved.notes)
+    return Plan(
+        folder, Frozen(saved.snapshot, saved.items), material, parent, origin, saved.labels, saved.epochs, saved.seed,
+        saved.step, saved.strategy, Memory(frames=saved.memory_frames), saved.former,
+    )  # fmt: skip
+
+
+async def _parent(database: Database, settled: settings.Settings) -> Pack:
+    """Return the pack of the newest release that training can start from; else the one of the settings."""
+    async with database.read() as session:
+        addresses = list(await session.scalars(select(Release.pack).where(counts()).order_by(Release.number.desc())))
+    for address in addresses:
+        try:
+            pack = open_folder(settled.packs / address)
+            await asyncio.to_thread(read_pack, pack)
+        except (PackError, StartError):
+            continue
+        return pack
+    return _origin(settled)
+
+
+def _origin(settled: settings.Settings) -> Pack:
+    try:
+        return packs.find(settled.pack, settled.packs)
+    except PackError as error:
+        raise RoundError(f"no pack to start from: {error}") from None
+
+
+async def _former(database: Database, parent: Pack, labels: tuple[str, ...]) -> dict[str, str]:
+    """Return, of the `labels` that `parent` knows by a name that they had before, that name."""
+    async with database.read() as session:
+        rows = await session.scalars(select(ProfileVersion.changes).order_by(ProfileVersion.version))
+        renamed = [dict(row.get("renamed") or {}) for row in rows]
+    today: dict[str, str] = {name: name for name in parent.manifest.labels}
+    for step in renamed:
+        today = {old: step.get(now, now) for old, now in today.items()}
+    return {
+        now: old for old, now in today.items() if now != old and now in labels and now not in parent.manifest.labels
+    }
+
+
+async def changed_since(database: Database, settled: settings.Settings, made: Plan) -> list[str]:
+    """Return what became of the classes of a plan while its round ran, in words."""
+    now = profile.current(settled).label_names
+    async with database.read() as session:
+        rows = await session.scalars(select(ProfileVersion.changes).order_by(ProfileVersion.version))
+        renamed = {old: new for row in rows for old, new in dict(row.get("renamed") or {}).items()}
+    notes = []
+    for label in made.labels:
+        if label in now:
+            continue
+        if renamed.get(label) in now:
+            notes.append(
+                f"class {label} was renamed to {renamed[label]} while the round ran: its pack says {label}, and the "
+                "next round goes on from there"
+            )
+        else:
+            notes.append(f"class {label} was removed while the round ran: its pack still has it; run another round")
+    added = [label for label in now if label not in made.labels and label not in renamed.values()]
+    if added:
+        notes.append(f"{', '.join(added)} came while the round ran: the next one learns it")
+    return notes
