@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -55,8 +55,14 @@ class Pulled:
     strange: int = 0
 
 
+def _name(tool: str, frame: Frame) -> str:
+    """Return the image's name there. CVAT keeps no folders of what is uploaded, and finds proposals by name."""
+    name = exchange.image_name(frame)
+    return PurePosixPath(name).name if tool == "cvat" else name
+
+
 def _write(tool: str, frames: Sequence[Frame], project: Project, folder: Path) -> None:
-    pictures = tuple(exchange.picture(frame) for frame in frames)
+    pictures = tuple(replace(exchange.picture(frame), name=_name(tool, frame)) for frame in frames)
     dataset = Dataset(project.labels, pictures, project.tags)
     if tool == "cvat":
         kinds()["cvat"].write(dataset, folder / "proposals.xml")
@@ -84,10 +90,12 @@ async def push(
     known = [frame for frame in frames if all(a.label in project.labels for a in frame.annotations)]
     if not known:
         raise BridgeError("no frame waits for review; nothing was pushed")
+    if tool.name == "cvat":
+        known.sort(key=lambda frame: frame.id)  # it numbers images in the order of their names
     with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
         folder = Path(scratch)
         _write(tool.name, known, project, folder)
-        await save_images(blobs, [(exchange.image_name(frame), frame.blob) for frame in known], folder / "images")
+        await save_images(blobs, [(_name(tool.name, frame), frame.blob) for frame in known], folder / "images")
         answer = run(tool.name, tool.python, _wish("push", tool, folder, title=title))
     row = Errand(
         tool=tool.name, url=tool.url, project=str(answer["project"]), made=utc_now(),
@@ -113,7 +121,7 @@ async def pull(database: Database, tool: Tool, project: Project, by: str, errand
         folder = Path(scratch)
         run(tool.name, tool.python, _wish("pull", tool, folder, project=row.project))
         file = folder / ("annotations.xml" if tool.name == "cvat" else "tasks.json")
-        dataset = kinds()[tool.name].read(file)
+        dataset = _looked_at(kinds()[tool.name].read(file), folder / "answered.json")
         exchange.check(dataset, project)
         done = await _answer(database, dataset, dict(row.frames), project, f"{by}"[:64])
     async with database.write() as session:
@@ -121,6 +129,14 @@ async def pull(database: Database, tool: Tool, project: Project, by: str, errand
         if kept is not None:
             kept.pulled = utc_now()
     return done
+
+
+def _looked_at(dataset: Dataset, told: Path) -> Dataset:
+    """Return `dataset`, labelled only where the file `told` names the image: all of it where there is no such file."""
+    if not told.exists():
+        return dataset
+    names = frozenset(json.loads(told.read_text("utf-8")))
+    return replace(dataset, pictures=[replace(p, labelled=p.labelled and p.name in names) for p in dataset.pictures])
 
 
 async def _answer(database: Database, dataset: Dataset, lent: dict[str, int], project: Project, by: str) -> Pulled:
