@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from central.learn.rules.schedule import parse as parse_schedule
 from protocols import topics
 from protocols.delta.rounding import STEP
 
@@ -98,6 +99,46 @@ class Settings(BaseSettings):
         description="Step to which a round rounds what a weight learned, over the standard deviation of that: what is "
         "finer does not travel. 0 leaves networks as they were trained, and updates large.",
     )  # fmt: skip
+    gate_worst_camera: float = Field(
+        0.05, ge=0.0, le=1.0,
+        description="AP50 that any one camera may certainly lose in a round; beyond it, its pack is not offered.",
+    )  # fmt: skip
+    gate_worst_class: float = Field(
+        0.05, ge=0.0, le=1.0, description="AP50 that any one class may certainly lose in a round."
+    )
+    gate_calibration: float = Field(
+        0.1, ge=0.0, le=1.0,
+        description="Rise of the expected calibration error: how much further scores may be from what is right.",
+    )  # fmt: skip
+    gate_latency: float = Field(
+        1.3, ge=1.0, le=100.0, description="How many times as long an inference may take as with the pack before."
+    )
+    gate_size: float = Field(
+        32.0, gt=0.0, le=10_000.0,
+        description="Megabytes that a node may have to fetch for what a round made; 32 take four minutes at 1 Mbit/s.",
+    )  # fmt: skip
+    round_after_labels: int | None = Field(
+        None, ge=1, description="A round starts by itself once so many frames were labelled since the last one."
+    )
+    round_after_drift: int | None = Field(
+        None, ge=1,
+        description="A round starts by itself once so many frames were labelled of a camera that drifts.",
+    )  # fmt: skip
+    round_schedule: str = Field(
+        "", max_length=40,
+        description="A round starts by itself at this time, in UTC: 'daily HH:MM' or 'weekly mon HH:MM'.",
+    )  # fmt: skip
+    round_pause_h: float = Field(
+        6.0, ge=0.0, le=8760.0, description="Least hours from the end of a round to one that starts by itself."
+    )
+    drift_every_h: float = Field(
+        6.0, ge=0.0, le=168.0, description="Hours between looks at whether cameras drift; 0: nobody looks."
+    )
+    drift_boost_h: float = Field(
+        24.0, ge=0.0, le=720.0,
+        description="Hours for which a camera that begins to drift is given a larger share of its node's quotas; 0: "
+        "none.",
+    )  # fmt: skip
     node_bytes_per_s: int | None = Field(
         None,
         ge=65536,
@@ -144,6 +185,13 @@ class Settings(BaseSettings):
     @classmethod
     def _prefix(cls, value: str) -> str:
         return topics.check_prefix(value)
+
+    @field_validator("round_schedule")
+    @classmethod
+    def _schedule(cls, value: str) -> str:
+        if value:
+            parse_schedule(value)
+        return value
 
     @model_validator(mode="after")
     def _safe(self) -> Self:

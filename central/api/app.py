@@ -31,6 +31,7 @@ from central.api.routes import (
     releases,
     rollouts,
     rounds,
+    rules,
     search,
     session,
     timeline,
@@ -43,8 +44,8 @@ from edge import __version__
 
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (
-    session, overview, nodes, timeline, queue, frames, workbench, search, profile, datasets, rounds, packs, releases,
-    rollouts, accuracy, drift, policies, events, health, users, tokens, audit, webhooks,
+    session, overview, nodes, timeline, queue, frames, workbench, search, profile, datasets, rounds, rules, packs,
+    releases, rollouts, accuracy, drift, policies, events, health, users, tokens, audit, webhooks,
 )  # fmt: skip
 OpenCentre = Callable[[], AbstractAsyncContextManager[Centre]]
 

@@ -63,3 +63,9 @@ async def expire(session: AsyncSession, now: datetime) -> bool:
     """Forget what is over; return whether there was any."""
     gone = await session.execute(delete(CameraBoost).where(CameraBoost.until <= now).returning(CameraBoost.node))
     return gone.first() is not None
+
+
+async def began(session: AsyncSession, now: datetime) -> bool:
+    """Return whether a boost began at `now`."""
+    found = await session.scalar(select(CameraBoost.node).where(CameraBoost.since == now).limit(1))
+    return found is not None
