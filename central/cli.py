@@ -102,6 +102,7 @@ def demo(
 
 
 app.command("evaluate", context_settings=learn.PASS_ON)(learn.evaluate)
+app.command("evaluate-tags", context_settings=learn.PASS_ON)(learn.evaluate_tags)
 app.command("annotate", context_settings=learn.PASS_ON)(learn.annotate)
 app.command("import")(data.import_)
 app.command("export")(data.export)
@@ -139,7 +140,6 @@ for _name, _does in (
     _promise(app, _name, _does)
 for _name, _does in (
     ("ssl", "Pre-train the backbone without labels"),
-    ("tags", "Train tags from partial labels"),
     ("discover", "Find boxes from tags"),
 ):
     _promise(learn.train, _name, _does, "train ")

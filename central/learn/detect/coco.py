@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -30,6 +30,8 @@ class CocoImage(msgspec.Struct, frozen=True):
     camera: str = ""
     labelled: bool = True
     complete_for: list[str] | None = None
+    tags: Any = None
+    """``{tag: "present" | "absent"}``; other programs have other things here."""
 
     @property
     def place(self) -> str:

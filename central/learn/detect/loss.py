@@ -6,6 +6,7 @@ complete for contributes no negatives there, and a machine's label counts by its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import torch
@@ -67,12 +68,13 @@ def distribution_focal(sides: Tensor, target: Tensor) -> Tensor:
 
 
 def detection_loss(
-    raw: Raw, batch: Batch, centres: Tensor, strides: Tensor, guess: Tensor | None = None
-) -> tuple[Losses, Assignment]:
+    raw: Raw, batch: Batch, centres: Tensor, strides: Tensor, guess: Tensor | None = None,
+    named: tuple[Sequence[int], Sequence[int]] | None = None,
+) -> tuple[Losses, Assignment]:  # fmt: skip
     """Return the losses of a batch and the assignment that they used. centres ``[A, 2]`` and strides ``[A]`` in pixels.
 
     `guess` ``[C]``, 0..1: how much the network's own opinion of what is background counts where a class is not
-    complete. Without it, such a class contributes exactly nothing there.
+    complete. Without it, such a class contributes exactly nothing there. `named`: see `tag_loss`.
     """
     logits, sides = raw.logits.float(), raw.sides.float()
     predicted = to_boxes(centres, expected_sides(sides)[0] * strides.unsqueeze(-1))
@@ -97,16 +99,29 @@ def detection_loss(
     centre, stride = centres[place[1]], strides[place[1]].unsqueeze(-1)
     distances = torch.cat((centre - wanted[:, :2], wanted[:, 2:] - centre), 1) / stride
     spread = (distribution_focal(sides[place], distances).mean(1) * share).sum() / scale
-    return Losses(classes, BOX_WEIGHT * boxes, SIDES_WEIGHT * spread, TAG_WEIGHT * tag_loss(raw.tags, batch)), found
+    return Losses(classes, BOX_WEIGHT * boxes, SIDES_WEIGHT * spread, TAG_WEIGHT * tag_loss(raw.tags, batch, named)), found
 
 
-def tag_loss(tags: Tensor | None, batch: Batch) -> Tensor:
-    """Return the cross entropy of the first C tags, which say whether a class is present; unknown ones do not count."""
+def shared(labels: Sequence[str], tags: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return the classes that have a tag of their name, and those tags: indices into `labels` and `tags`."""
+    pairs = [(i, tags.index(name)) for i, name in enumerate(labels) if name in tags]
+    return [i for i, _ in pairs], [j for _, j in pairs]
+
+
+def tag_loss(
+    tags: Tensor | None, batch: Batch, named: tuple[Sequence[int], Sequence[int]] | None = None
+) -> Tensor:
+    """Return the cross entropy of the tags that say whether a class is present; unknown ones do not count.
+
+    `named` are classes and their tags (`shared`); without it the first C tags are the classes in order.
+    """
     count = batch.complete.shape[2]
-    if tags is None or tags.shape[1] < count:
+    classes, columns = named if named is not None else (range(count), range(count))
+    if tags is None or not len(columns) or tags.shape[1] <= max(columns):
         return batch.boxes.new_zeros(())
     present = F.one_hot(batch.classes.clamp_min(0), count) * (batch.classes >= 0).unsqueeze(-1)
     present = present.amax(1).float()
     sure = (batch.complete | (batch.regions[..., 2:3] <= batch.regions[..., :1])).all(1) | (present > 0)
-    loss = F.binary_cross_entropy_with_logits(tags[:, :count].float(), present, reduction="none")
+    own, present, sure = tags[:, list(columns)].float(), present[:, list(classes)], sure[:, list(classes)]
+    loss = F.binary_cross_entropy_with_logits(own, present, reduction="none")
     return (loss * sure).sum() / sure.sum().clamp_min(1)

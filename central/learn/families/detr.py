@@ -13,7 +13,7 @@ from torch import Tensor
 
 from central.learn.data.dataset import Batch
 from central.learn.detect.background import SURE
-from central.learn.detect.loss import TAG_WEIGHT, Losses, tag_loss
+from central.learn.detect.loss import TAG_WEIGHT, Losses, shared, tag_loss
 from central.learn.families import Rows, Tutor
 from central.learn.models.detr import PER_CLASS, DetrConfig, DetrNetwork, Found
 
@@ -108,11 +108,12 @@ class Detr:
         wanted = targets(batch)
         found: Found = network.raw(batch.images, wanted)
         parts = _criterion(network, found, wanted, unknown(batch), guess)
+        named = shared(network.config.labels, network.config.tags)
         zero = batch.boxes.new_zeros(())
         sums = {
             kind: sum((v for n, v in parts.items() if n.split("_")[1] in names), zero) for kind, names in _PARTS.items()
         }
-        return Losses(**sums, tags=TAG_WEIGHT * tag_loss(found.tags, batch))
+        return Losses(**sums, tags=TAG_WEIGHT * tag_loss(found.tags, batch, named))
 
     def tutor(self, teacher: Any, labels: tuple[str, ...], weight: float) -> None:
         """Return None: queries have no fixed places at which two networks could be compared."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from central.learn.data.dataset import Batch
-from central.learn.detect.loss import Losses, detection_loss
+from central.learn.detect.loss import Losses, detection_loss, shared
 from central.learn.families import Rows, Tutor
 from central.learn.incremental.tutor import ElasticTutor
 from central.learn.models import ModelConfig, Network, build
@@ -49,7 +49,8 @@ class Wayside:
         with torch.autocast(device.type, torch.bfloat16, enabled=fast):
             raw = network.raw(batch.images)
         centres, strides = cells(batch.images.shape[2], batch.images.shape[3], device)
-        losses = detection_loss(raw, batch, centres, strides, guess)[0]
+        named = shared(network.config.labels, network.config.tags)
+        losses = detection_loss(raw, batch, centres, strides, guess, named)[0]
         return losses if tutor is None else losses._replace(kept=tutor(raw, batch))
 
     def tutor(self, teacher: Any, labels: tuple[str, ...], weight: float) -> Tutor:

@@ -1,6 +1,7 @@
 """Images with tags that are known in part, from a COCO file, a table or a list; and hiding some of what is known.
 
-    COCO.json    a class is present where a box has it, absent where the image is complete for it, else unknown
+    COCO.json    a class is present where a box has it, absent where the image is complete for it, else unknown; what
+                 an image's `tags` say (present, absent) comes before that
     TABLE.csv    first column the file, then one column per tag: 1 present, -1 or 0 absent, empty or ? unknown
     LIST.json    {"file": [names or indices of the tags that are present]}: what is not listed is absent
 """
@@ -86,18 +87,27 @@ def aligned_join(parts: Sequence[Tagged]) -> Tagged:
     return Tagged(parts[0].names, paths, np.concatenate([part.labels for part in parts]), groups)
 
 
+def _told(tags: Any) -> dict[str, int]:
+    """Return what an image's `tags` in a COCO file say: 1 present, -1 absent; nothing where they have another form."""
+    if not isinstance(tags, dict):
+        return {}
+    return {str(n): {"present": 1, "absent": -1}[v] for n, v in tags.items() if v in ("present", "absent")}
+
+
 def from_coco(path: Path, images: Path, names: tuple[str, ...] = ()) -> Tagged:
     """Return the labelled images of a COCO file; `names` are its classes unless given. Raises DatasetError."""
     data = coco.read(path)
-    names = names or data.labels
+    listed = [image for image in data.images if image.labelled]
+    told = [_told(image.tags) for image in listed]
+    names = names or tuple(dict.fromkeys((*data.labels, *(name for own in told for name in own))))
     title = {c.id: c.name for c in data.categories}
     boxes = data.by_image()
-    listed = [image for image in data.images if image.labelled]
     labels = np.zeros((len(listed), len(names)), np.int8)
     for row, image in enumerate(listed):
         looked = data.labels if image.complete_for is None else image.complete_for
         present = {title[box.category_id] for box in boxes[image.id]}
-        labels[row] = [1 if n in present else -1 if n in looked and n in data.labels else 0 for n in names]
+        absent = set(looked) & set(data.labels)
+        labels[row] = [told[row].get(n, 1 if n in present else -1 if n in absent else 0) for n in names]
     groups = tuple(image.place or "" for image in listed)
     return _checked(Tagged(names, tuple(images / image.file_name for image in listed), labels, groups), path)
 

@@ -72,7 +72,7 @@ def _optimizer(network: TagNetwork, learner: Learner, config: TagsConfig) -> tor
     groups: list[dict[str, Any]] = [{"params": slow, "lr": config.rate, "weight_decay": config.decay}]
     if fast:
         groups.append({"params": fast, "lr": learner.fast_rate, "weight_decay": 0.0})
-    return torch.optim.Adam(groups)
+    return torch.optim.Adam(groups, fused=True)
 
 
 def found_by(learner: Learner, features: Tensor, labels: Tensor, truth: Labels) -> dict[str, float]:

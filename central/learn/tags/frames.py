@@ -1,0 +1,118 @@
+"""Tags at the centre: what people said of frames, as training data; and what was learned, as proposals for the queue.
+
+    answers -> a tag: as it was said; a class: present where a box has it, absent where the frame is complete for it
+    waiting frames -> scores -> `tag_proposals`, which the workbench shows until a person answers
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from central.annotate.propagate import read
+from central.learn.tags.data import Tagged
+from central.store.blobs import BlobError, Blobs
+from central.store.database import Database
+from central.store.models import Frame
+from protocols import files
+
+PAGE: Final = 200
+"""Frames that are taken from the database at a time."""
+MAX_WAITING: Final = 2000
+"""Waiting frames that get proposals, best first, as with boxes."""
+SIGNS: Final = {"present": 1, "absent": -1}
+
+
+def known(frame: Frame, names: Sequence[str]) -> list[int]:
+    """Return what a person's answer about `frame` says of each of `names`: 1, -1, or 0 for nothing."""
+    boxes = {a.label for a in frame.annotations if a.confirmed}
+    complete, said = set(frame.complete_for), frame.tags or {}
+    return [
+        SIGNS.get(str(said.get(name)), 0) or (1 if name in boxes else -1 if name in complete else 0) for name in names
+    ]
+
+
+async def _save(blobs: Blobs, frame: Frame, folder: Path) -> Path | None:
+    path = folder / f"{frame.id}.jpg"
+    if not path.exists():
+        try:
+            data = await blobs.read(frame.blob)
+        except BlobError:
+            return None
+        await asyncio.to_thread(files.write_atomic, path, bytes(data))
+    return path
+
+
+async def gather(database: Database, blobs: Blobs, names: tuple[str, ...], folder: Path) -> Tagged:
+    """Return the labelled frames with what is known of the tags `names`, their images in `folder`.
+
+    Frames of which nothing is known, and those whose image is gone, are left out. Raises OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    rows: list[list[int]] = []
+    groups: list[str] = []
+    last = ""
+    while True:
+        query = select(Frame).where(Frame.state == "labelled", Frame.id > last).order_by(Frame.id).limit(PAGE)
+        async with database.read() as session:
+            page = list(await session.scalars(query.options(selectinload(Frame.annotations))))
+        for frame in page:
+            row = known(frame, names)
+            path = await _save(blobs, frame, folder) if any(row) else None
+            if path is not None:
+                paths.append(path)
+                rows.append(row)
+                groups.append(f"{frame.node}/{frame.camera}")
+        if len(page) < PAGE:
+            break
+        last = page[-1].id
+    return Tagged(names, tuple(paths), np.array(rows, np.int8).reshape(-1, len(names)), tuple(groups))
+
+
+async def store(session: AsyncSession, frame: str, told: Mapping[str, float]) -> bool:
+    """Put the confidence 0..1 of each tag on a waiting frame in the open write transaction, beside what other machines
+    proposed for other tags; False where the frame waits no more."""
+    row = await session.get(Frame, frame)
+    if row is None or row.state != "pending":
+        return False
+    merged = {**(row.tag_proposals or {}), **{name: round(float(score), 4) for name, score in told.items()}}
+    query = update(Frame).where(Frame.id == frame, Frame.state == "pending").values(tag_proposals=merged)
+    done = await session.execute(query.execution_options(synchronize_session=False).returning(Frame.id))
+    return done.first() is not None
+
+
+async def propose(
+    database: Database,
+    blobs: Blobs,
+    look: Callable[[NDArray[np.uint8]], Mapping[str, float]],
+    allowed: Sequence[str],
+    limit: int = MAX_WAITING,
+    report: Callable[[int, int], None] = lambda done, every: None,
+) -> int:
+    """Propose tags for up to `limit` waiting frames, the most valuable first, and return on how many.
+
+    `look` gives the confidence 0..1 of each tag for a BGR image ``[H, W, 3]``; only those `allowed` (the profile's) are
+    proposed.
+    """
+    async with database.read() as session:
+        query = select(Frame).where(Frame.state == "pending").order_by(Frame.value.desc()).limit(limit)
+        frames = list(await session.scalars(query))
+    done = 0
+    for place, frame in enumerate(frames):
+        image = await read(blobs, frame)
+        if image is not None:
+            seen: Mapping[str, Any] = await asyncio.to_thread(look, image)
+            told = {name: float(score) for name, score in seen.items() if name in allowed}
+            async with database.write() as session:
+                done += await store(session, frame.id, told)
+        report(place + 1, len(frames))
+    return done
