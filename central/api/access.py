@@ -50,12 +50,14 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True)
 class Person:
-    """Who asks. `token_sha256` names the session; `sites` are the sites where the role is another one."""
+    """Who asks. `token_sha256` names the session; `sites` are the sites where the role is another one; `program` says
+    that it is not the person but a token of theirs."""
 
     name: str
     role: Role
     token_sha256: str
     sites: Mapping[str, Role] = field(default_factory=dict)
+    program: bool = False
 
     def at(self, site: str) -> Role:
         """Return the role at `site`."""
@@ -92,6 +94,14 @@ class LoginGate:
                 return recent[-limit] + GATE_S - self._clock()
         return 0.0
 
+    def attempt(self, name: str, address: str) -> float:
+        """Return the seconds until another attempt is let through. An attempt that is let through counts as wrong until
+        it `passed`: of a thousand that come at once, no more get an answer than of a thousand in turn."""
+        wait = self.wait(name, address)
+        if wait <= 0:
+            self.failed(name, address)
+        return wait
+
     def failed(self, name: str, address: str) -> None:
         """Note a wrong password."""
         for key in ((name, address), (address,)):
@@ -101,8 +111,10 @@ class LoginGate:
             self._failures.popitem(last=False)
 
     def passed(self, name: str, address: str) -> None:
-        """Forget the wrong passwords of somebody who then knew it."""
+        """Forget the wrong passwords of somebody who then knew it, and that this attempt counted."""
         self._failures.pop((name, address), None)
+        if self._failures.get((address,)):
+            self._failures[(address,)].pop()
 
 
 def digest(token: str) -> str:
@@ -143,11 +155,11 @@ async def whoever(request: Request, centre: Centre) -> Person | None:
         own = {row.site: cast(Role, row.role) for row in rows}
     if found is None:
         return None
-    user, most = found
+    user, most, program = found
     if by_browser and request.method not in SAFE and request.headers.get(CSRF_HEADER) != "1":
         raise ApiError(403, "csrf", f"send the header {CSRF_HEADER}: 1 with a request that changes something")
     role = cast(Role, user.role)
-    person = Person(user.name, least(role, most), key, {site: least(r, most) for site, r in own.items()})
+    person = Person(user.name, least(role, most), key, {site: least(r, most) for site, r in own.items()}, program)
     request.state.person = person.name
     return person
 
@@ -157,21 +169,22 @@ def least(first: Role, second: Role) -> Role:
     return min(first, second, key=ROLES.index)
 
 
-async def _holder(session: AsyncSession, key: str, by_browser: bool) -> tuple[User, Role] | None:
-    """Return whose session or token has the hash `key`, and the most that it may do; None where it counts no more.
+async def _holder(session: AsyncSession, key: str, by_browser: bool) -> tuple[User, Role, bool] | None:
+    """Return whose session or token has the hash `key`, the most that it may do, and whether it is a token; None where
+    it counts no more.
 
     A browser has sessions alone: a program's token in a cookie is nobody's."""
     query = select(Session.expires, User).join(User, User.name == Session.user).where(Session.token_sha256 == key)
     login = (await session.execute(query)).first()
     if login is not None:
-        expires, user, most = login[0], login[1], "admin"
+        expires, user, most, program = login[0], login[1], "admin", False
     else:
         tokens = select(ApiToken.expires, User, ApiToken.role).join(User, User.name == ApiToken.user)
-        program = (await session.execute(tokens.where(ApiToken.token_sha256 == key))).first()
-        if program is None or by_browser:
+        token = (await session.execute(tokens.where(ApiToken.token_sha256 == key))).first()
+        if token is None or by_browser:
             return None
-        expires, user, most = program
-    return None if expires <= utc_now() or user.disabled else (user, cast(Role, most))
+        expires, user, most, program = *token, True
+    return None if expires <= utc_now() or user.disabled else (user, cast(Role, most), program)
 
 
 def _require(role: Role, somewhere: bool = False) -> Callable[[Request, Centre], Awaitable[Person]]:

@@ -7,14 +7,14 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from central.api import passwords
 from central.api.passwords import UserError
 from central.api.schemas import ROLES, Role
 from central.commands.common import Data, Json, load, plain_errors, result, store
 from central.settings import Settings
-from central.store.models import User
+from central.store.models import ApiToken, User
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may log in.")
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
@@ -73,7 +73,7 @@ def reset(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Give somebody another password; every session of theirs ends.
+    """Give somebody another password; every session of theirs ends, and every token.
 
     Example: wayside-central user reset maria
     """
@@ -82,6 +82,7 @@ def reset(
         hashed = await passwords.hash_password(password)
         async with store(settings) as database, database.write() as session:
             await passwords.set_password(session, name, hashed)
+            await session.execute(delete(ApiToken).where(ApiToken.user == name))
             return (await session.get_one(User, name)).role
 
     with plain_errors(UserError):

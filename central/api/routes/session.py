@@ -9,11 +9,19 @@ from fastapi import APIRouter, Request, Response
 from central.api import passwords
 from central.api import schemas as s
 from central.api.access import COOKIE, Viewer, open_session
-from central.api.context import CentreDep
+from central.api.context import Centre, CentreDep
 from central.api.errors import ApiError, documented
 from central.store.models import Session, User
 
 router = APIRouter(prefix="/session", tags=["session"])
+
+
+def _admit(centre: Centre, name: str, address: str) -> None:
+    wait = math.ceil(centre.gate.attempt(name, address))
+    if wait > 0:
+        raise ApiError(
+            429, "too_many", f"too many wrong passwords; try again in {wait} s", headers={"Retry-After": str(wait)}
+        )
 
 
 @router.post("", responses=documented(401, 422, 429))
@@ -21,15 +29,10 @@ async def log_in(body: s.Login, request: Request, response: Response, centre: Ce
     """Start a session: sets the cookie `wayside_session` and returns the same token for `Authorization: Bearer`."""
     address = request.client.host if request.client else ""
     request.state.person = body.name
-    wait = math.ceil(centre.gate.wait(body.name, address))
-    if wait > 0:
-        raise ApiError(
-            429, "too_many", f"too many wrong passwords; try again in {wait} s", headers={"Retry-After": str(wait)}
-        )
+    _admit(centre, body.name, address)
     async with centre.database.read() as reading:
         user = await reading.get(User, body.name)
     if not await passwords.matches(user, body.password.get_secret_value()) or user is None:
-        centre.gate.failed(body.name, address)
         raise ApiError(401, "wrong_password", "name or password is wrong")
     centre.gate.passed(body.name, address)
     hours = centre.settings.session_hours
@@ -63,13 +66,16 @@ async def log_out(person: Viewer, response: Response, centre: CentreDep) -> None
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=centre.settings.behind_tls)
 
 
-@router.put("/password", status_code=204, responses=documented(401, 403, 422))
-async def change_password(body: s.PasswordChange, person: Viewer, centre: CentreDep) -> None:
+@router.put("/password", status_code=204, responses=documented(401, 403, 422, 429))
+async def change_password(body: s.PasswordChange, request: Request, person: Viewer, centre: CentreDep) -> None:
     """Choose a new password; every other session of this person ends."""
+    address = request.client.host if request.client else ""
+    _admit(centre, person.name, address)
     async with centre.database.read() as reading:
         user = await reading.get(User, person.name)
     if not await passwords.matches(user, body.old.get_secret_value()):
         raise ApiError(403, "wrong_password", "the old password is wrong")
+    centre.gate.passed(person.name, address)
     try:
         new = passwords.check_password(body.new.get_secret_value(), person.name)
     except passwords.UserError as error:

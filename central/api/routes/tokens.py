@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import timedelta
-from typing import Annotated, Final, cast
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Path
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from central.api import programs
 from central.api import schemas as s
-from central.api.access import TOKEN_BYTES, Viewer, digest, least
+from central.api.access import Viewer, least
 from central.api.context import CentreDep
 from central.api.errors import ApiError, documented, not_found
 from central.store.models import ApiToken
-from protocols.messages import utc_now
 
 router = APIRouter(prefix="/tokens", tags=["people"])
-MOST: Final = 50
-"""Tokens of one person."""
 
 
 def _view(row: ApiToken) -> s.TokenView:
@@ -40,19 +36,16 @@ async def tokens(person: Viewer, centre: CentreDep) -> list[s.TokenView]:
 
 @router.post("", status_code=201, responses=documented(401, 403, 409, 422))
 async def make_token(body: s.TokenBody, person: Viewer, centre: CentreDep) -> s.TokenCreated:
-    """Make a token, which is shown this once. It may do what its person may, and `role` at most."""
-    token, now = secrets.token_urlsafe(TOKEN_BYTES), utc_now()
+    """Make a token, which is shown this once. It may do what its person may, and `role` at most. A token makes none:
+    whoever steals one has it until it ends, and no longer."""
+    if person.program:
+        raise ApiError(403, "forbidden", "a token makes no tokens; log in with the password")
+    highest = max((person.role, *person.sites.values()), key=s.ROLES.index)
     async with centre.database.write() as session:
-        held = await session.scalar(select(func.count()).select_from(ApiToken).where(ApiToken.user == person.name))
-        if (held or 0) >= MOST:
-            raise ApiError(409, "too_many", f"{person.name} has {held} tokens; delete one first")
-        highest = max((person.role, *person.sites.values()), key=s.ROLES.index)
-        row = ApiToken(
-            token_sha256=digest(token), user=person.name, name=body.name, role=least(body.role, highest), created=now,
-            expires=now + timedelta(days=body.days),
-        )  # fmt: skip
-        session.add(row)
-        await session.flush()
+        try:
+            row, token = await programs.add(session, person.name, body.name, least(body.role, highest), body.days)
+        except programs.ProgramError as error:
+            raise ApiError(409, "too_many", str(error)) from None
         return s.TokenCreated(**_view(row).model_dump(), token=token)
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from central.api import schemas as s
 from central.api.access import Admin
 from central.api.context import CentreDep
 from central.api.errors import ApiError, documented, not_found
-from central.api.webhooks import HookError, check
+from central.api.webhooks import HookError, TooManyError, add
 from central.store.models import Webhook
 
 router = APIRouter(prefix="/webhooks", tags=["people"])
-MOST: Final = 50
 
 
 def _view(row: Webhook) -> dict[str, Any]:
@@ -35,18 +33,13 @@ async def webhooks(_: Admin, centre: CentreDep) -> list[s.WebhookView]:
 async def add_webhook(body: s.WebhookBody, person: Admin, centre: CentreDep) -> s.WebhookCreated:
     """Tell a place of changes from now on. The secret that signs what it is sent is shown this once."""
     try:
-        url = check(body.url, centre.settings.webhook_hosts)
+        async with centre.database.write() as session:
+            row = await add(session, body.url, body.kinds, person.name, centre.settings.webhook_hosts)
+            return s.WebhookCreated(**_view(row), secret=row.secret)
+    except TooManyError as error:
+        raise ApiError(409, "too_many", str(error)) from None
     except HookError as error:
         raise ApiError(422, "host_not_allowed", str(error)) from None
-    secret = secrets.token_urlsafe(32)
-    async with centre.database.write() as session:
-        count = await session.scalar(select(func.count()).select_from(Webhook)) or 0
-        if count >= MOST:
-            raise ApiError(409, "too_many", f"there are {count} webhooks; delete one first")
-        row = Webhook(url=url, kinds=list(dict.fromkeys(body.kinds)), secret=secret, by=person.name)
-        session.add(row)
-        await session.flush()
-        return s.WebhookCreated(**_view(row), secret=secret)
 
 
 @router.delete("/{number}", status_code=204, responses=documented(401, 403, 404))

@@ -149,6 +149,10 @@ async def test_webhook__is_refused_where_nobody_allowed_its_host(world: World) -
     assert answer.status_code == 422 and "WAYSIDE_WEBHOOK_HOSTS" in answer.json()["error"]["message"]
 
 
+async def public(_host: str, _port: int) -> list[str]:
+    return ["192.0.2.7"]
+
+
 async def test_hooks__tell_what_was_asked_for_signed_and_follow_nobody(world: World) -> None:
     got: list[httpx.Request] = []
 
@@ -159,8 +163,8 @@ async def test_hooks__tell_what_was_asked_for_signed_and_follow_nobody(world: Wo
     async with world.centre.database.write() as session:
         session.add(Webhook(url="http://hooks.example/a", kinds=["round", "label"], secret="s", by="admin"))
         session.add(Webhook(url="http://gone.example/a", kinds=["round"], secret="s", by="admin"))
-    await Hooks(world.centre.database, "hooks.example", httpx.MockTransport(answer)).tell({"round", "node"})
-    assert [str(r.url) for r in got] == ["http://hooks.example/a"]
+    await Hooks(world.centre.database, "hooks.example", httpx.MockTransport(answer), public).tell({"round", "node"})
+    assert [(str(r.url), r.headers["host"]) for r in got] == [("http://192.0.2.7/a", "hooks.example")]
     body = got[0].content
     assert json.loads(body)["kinds"] == ["round"]
     assert got[0].headers[SIGNATURE] == "sha256=" + hmac.new(b"s", body, hashlib.sha256).hexdigest()
