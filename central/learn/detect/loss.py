@@ -18,7 +18,7 @@ from central.learn.detect.assign import Assignment, assign
 from central.learn.detect.background import background
 from central.learn.detect.boxes import iou
 from central.learn.models.config import BINS
-from central.learn.models.network import Raw, expected_sides, to_boxes
+from central.learn.models.network import Raw, mean_sides, to_boxes
 
 FOCUS: Final = 2.0
 BOX_WEIGHT: Final = 2.0
@@ -77,8 +77,9 @@ def detection_loss(
     complete. Without it, such a class contributes exactly nothing there. `named`: see `tag_loss`.
     """
     logits, sides = raw.logits.float(), raw.sides.float()
-    predicted = to_boxes(centres, expected_sides(sides)[0] * strides.unsqueeze(-1))
-    found = assign(logits.detach(), predicted.detach(), centres, strides, batch.boxes, batch.classes)
+    with torch.no_grad():  # where each box is looked for; only the few cells that find one learn from it
+        predicted = to_boxes(centres, mean_sides(sides) * strides.unsqueeze(-1))
+    found = assign(logits.detach(), predicted, centres, strides, batch.boxes, batch.classes)
     positive = found.matched >= 0
     index = found.matched.clamp_min(0)
     weight = batch.weights.gather(1, index) * positive
@@ -95,8 +96,9 @@ def detection_loss(
 
     wanted = batch.boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))[place]
     share = (found.overlap * weight)[place].clamp_min(0.05 * weight[place])
-    boxes = ((1 - iou(predicted[place], wanted, generalised=True)) * share).sum() / scale
     centre, stride = centres[place[1]], strides[place[1]].unsqueeze(-1)
+    own = to_boxes(centre, mean_sides(sides[place]) * stride)
+    boxes = ((1 - iou(own, wanted, generalised=True)) * share).sum() / scale
     distances = torch.cat((centre - wanted[:, :2], wanted[:, 2:] - centre), 1) / stride
     spread = (distribution_focal(sides[place], distances).mean(1) * share).sum() / scale
     return Losses(classes, BOX_WEIGHT * boxes, SIDES_WEIGHT * spread, TAG_WEIGHT * tag_loss(raw.tags, batch, named)), found

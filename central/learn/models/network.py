@@ -46,6 +46,12 @@ def cells(height: int, width: int, device: torch.device | None = None) -> tuple[
     return torch.cat(points), torch.cat(strides)
 
 
+def mean_sides(sides: Tensor) -> Tensor:
+    """Return the mean ``[..., 4]`` (in strides) of the side distributions ``[..., 4, BINS]``."""
+    support = torch.arange(BINS, device=sides.device, dtype=sides.dtype)
+    return sides.softmax(-1) @ support
+
+
 def expected_sides(sides: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation ``[..., 4]`` (in strides) of the side distributions ``[..., 4, BINS]``."""
     support = torch.arange(BINS, device=sides.device, dtype=sides.dtype)
