@@ -4,6 +4,10 @@ Feng, Wang and Yuan, "Overcoming Catastrophic Forgetting in Incremental Object D
 Distillation", CVPR 2022. Responses of the teacher count where they stand out: those more than two standard deviations
 above the mean of the image, for classes by the best class score of a cell (equation 4), for boxes by the largest logit
 of its distribution over the sides (equation 6), thinned by NMS.
+
+Beyond the paper, the teacher is not heard where labels say otherwise: in a box of a class that it never learned (it
+takes a bus for a car), or where it sees an object of a class that was looked for there and not found. Else it teaches
+its mistakes, and the new is not learned.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from central.learn.data.dataset import Batch
+from central.learn.detect.loss import known
 from central.learn.models.config import BINS
 from central.learn.models.network import Raw, cells, expected_sides, to_boxes
 from edge.runtime.nms import suppress
@@ -33,9 +38,27 @@ def outstanding(values: Tensor) -> Tensor:
     return values > values.mean(1, keepdim=True) + DEVIATIONS * values.std(1, keepdim=True)
 
 
-def class_loss(pupil: Tensor, teacher: Tensor) -> Tensor:
-    """Return the mean square difference of class logits ``[B, A, C]`` at the cells where the teacher stands out."""
+def heard(best: Tensor, batch: Batch, centres: Tensor, mine: Tensor) -> Tensor:
+    """Return at which cells ``[B, A]`` no label contradicts that there is an object of class `best` ``[B, A]``.
+
+    `mine` are the classes that the teacher knows; both count as the batch does.
+    """
+    low, high = batch.boxes[:, None, :, :2], batch.boxes[:, None, :, 2:]
+    at = centres[None, :, None]
+    inside = ((at >= low) & (at < high)).all(-1) & (batch.classes >= 0).unsqueeze(1)
+    agrees = (inside & (batch.classes.unsqueeze(1) == best.unsqueeze(2))).any(2)
+    strange = (inside & ~torch.isin(batch.classes, mine).unsqueeze(1)).any(2)
+    looked = known(batch, centres).gather(2, best.unsqueeze(2)).squeeze(2)
+    return agrees | ~(strange | looked)
+
+
+def class_loss(pupil: Tensor, teacher: Tensor, listen: Tensor | None = None) -> Tensor:
+    """Return the mean square difference of class logits ``[B, A, C]`` at the cells where the teacher stands out.
+
+    `listen` ``[B, A]``: cells at which it is heard at all.
+    """
     chosen = outstanding(teacher.sigmoid().amax(2))
+    chosen = chosen if listen is None else chosen & listen
     if not bool(chosen.any()):
         return pupil.sum() * 0.0
     return F.mse_loss(pupil[chosen], teacher[chosen])
@@ -62,12 +85,15 @@ def chosen_boxes(teacher: Raw, centres: Tensor, strides: Tensor) -> tuple[Tensor
     return torch.cat(rows), torch.cat(places)
 
 
-def box_loss(pupil: Raw, teacher: Raw, centres: Tensor, strides: Tensor) -> Tensor:
+def box_loss(pupil: Raw, teacher: Raw, centres: Tensor, strides: Tensor, listen: Tensor | None = None) -> Tensor:
     """Return the KL divergence of the side distributions at the chosen boxes, softened by TEMPERATURE.
 
-    Each counts by the pupil's best class score, as in the paper.
+    Each counts by the pupil's best class score, as in the paper; those outside `listen` ``[B, A]`` not at all.
     """
     rows, places = chosen_boxes(teacher, centres, strides)
+    if listen is not None:
+        told = listen[rows, places]
+        rows, places = rows[told], places[told]
     if not len(rows):
         return pupil.sides.sum() * 0.0
     wanted = (teacher.sides[rows, places].reshape(-1, BINS) / TEMPERATURE).softmax(1)
@@ -101,5 +127,8 @@ class ElasticTutor:
         said = self._says(batch.images)
         own = raw._replace(logits=raw.logits.float()[..., self._mine], sides=raw.sides.float())
         centres, strides = cells(batch.images.shape[2], batch.images.shape[3], batch.images.device)
-        kept = class_loss(own.logits, said.logits) + BOX_WEIGHT * box_loss(own, said, centres, strides)
+        mine = torch.tensor(self._mine, device=batch.images.device)
+        listen = heard(mine[said.logits.argmax(2)], batch, centres, mine)
+        kept = class_loss(own.logits, said.logits, listen)
+        kept = kept + BOX_WEIGHT * box_loss(own, said, centres, strides, listen)
         return self._weight * kept

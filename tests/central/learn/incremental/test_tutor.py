@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from central.learn.data.dataset import Batch
-from central.learn.incremental.tutor import ElasticTutor, class_loss, outstanding
+from central.learn.incremental.tutor import ElasticTutor, class_loss, heard, outstanding
 from central.learn.models import ModelConfig, build
 
 OLD, NEW = ("car", "person"), ("bus", "car", "person")
@@ -29,9 +29,9 @@ def batch() -> Batch:
     """Return two noisy pictures without labels."""
     torch.manual_seed(7)
     images = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8)
-    empty = torch.zeros(2, 1, 4)
+    empty, whole = torch.zeros(2, 1, 4), torch.tensor([0.0, 0.0, 96.0, 96.0]).repeat(2, 1, 1)
     return Batch(
-        images, empty, torch.full((2, 1), -1), torch.zeros(2, 1), empty, torch.zeros(2, 1, 3, dtype=torch.bool)
+        images, empty, torch.full((2, 1), -1), torch.zeros(2, 1), whole, torch.zeros(2, 1, 3, dtype=torch.bool)
     )  # fmt: skip
 
 
@@ -87,3 +87,28 @@ def test_tutor__the_teacher_learns_nothing() -> None:
     teacher, pupil, given = network(OLD), network(NEW, 1), batch()
     ElasticTutor(teacher, NEW, 1.0)(pupil.raw(given.images), given).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is None for p in teacher.parameters())
+
+
+@pytest.mark.parametrize(
+    ("label", "looked", "told"),
+    [
+        (-1, False, True),  # nobody looked: what the teacher sees may well be there
+        (-1, True, False),  # looked for and not found: a false alarm
+        (1, True, True),  # found
+        (1, False, True),
+        (0, False, False),  # a bus, which the teacher takes for a car
+        (2, True, False),  # something else that it knows: not what it sees
+    ],
+)
+def test_heard__labels_go_before_the_teacher(label: int, looked: bool, told: bool) -> None:
+    box = torch.tensor([[[10.0, 10.0, 30.0, 30.0]]])
+    whole, complete = torch.tensor([[[0.0, 0.0, 96.0, 96.0]]]), torch.tensor([[[False, looked, looked]]])
+    given = Batch(torch.zeros(1, 3, 96, 96), box, torch.tensor([[label]]), torch.ones(1, 1), whole, complete)
+    best = torch.ones(1, 1, dtype=torch.int64)  # a car, of bus, car and person
+    assert heard(best, given, torch.tensor([[20.0, 20.0]]), torch.tensor([1, 2])).item() is told
+
+
+def test_heard__not_where_there_is_only_padding() -> None:
+    given = batch()._replace(regions=torch.zeros(2, 1, 4))
+    best = torch.ones(2, 1, dtype=torch.int64)
+    assert not heard(best, given, torch.tensor([[20.0, 20.0]]), torch.tensor([1, 2])).any()
