@@ -101,7 +101,8 @@ def detection_loss(
     boxes = ((1 - iou(own, wanted, generalised=True)) * share).sum() / scale
     distances = torch.cat((centre - wanted[:, :2], wanted[:, 2:] - centre), 1) / stride
     spread = (distribution_focal(sides[place], distances).mean(1) * share).sum() / scale
-    return Losses(classes, BOX_WEIGHT * boxes, SIDES_WEIGHT * spread, TAG_WEIGHT * tag_loss(raw.tags, batch, named)), found
+    tags = TAG_WEIGHT * tag_loss(raw.tags, batch, named)
+    return Losses(classes, BOX_WEIGHT * boxes, SIDES_WEIGHT * spread, tags), found
 
 
 def shared(labels: Sequence[str], tags: Sequence[str]) -> tuple[list[int], list[int]]:
