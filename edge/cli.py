@@ -171,20 +171,23 @@ def score(
 
 @app.command()
 def sharpness(
-    files: Annotated[list[Path], typer.Argument(help="Images.")],
-    pack: Annotated[str | None, typer.Option("--pack", help="Use the blur of this pack.")] = None,
-    method: Annotated[str, typer.Option(help="Name of the measure.")] = "auto",
+    files: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of images.")],
+    pack: Annotated[str | None, typer.Option("--pack", help="Use the blur of this pack; base by default.")] = None,
+    method: Annotated[
+        str, typer.Option(help="auto, tiles, pack, or without a model: detail, crete, laplacian, tenengrad, cpbd ...")
+    ] = "auto",
+    limit: Annotated[int | None, typer.Option(min=1, help="Frames of a video at most.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print one score per image; higher is sharper.
+    """Print one score per image or video; higher is sharper. Scores of one method compare, those of two do not.
 
-    Example: wayside-edge sharpness a.jpg b.jpg
+    Example: wayside-edge sharpness a.jpg b.jpg --json
     """
-    from edge import scoring
+    from edge import sharpness as command
 
     logs.set_up()
     with plain_errors():
-        result = scoring.sharpness(files, pack, method)
+        result = command.sharpness(files, pack, method, limit)
     finish(result, as_json)
 
 

@@ -1,7 +1,7 @@
-"""Assessing without publishing: what `wayside-edge score`, `sharpness` and `bench` do.
+"""Assessing without publishing: what `wayside-edge score` and `bench` do.
 
-Each command has a core that takes an opened model (`score_source`, `sharpness_of`, `bench_source`) and a shell that
-opens the pack and writes the results (`score`, `sharpness`, `bench`).
+Each command has a core that takes an opened model (`score_source`, `bench_source`) and a shell that opens the pack and
+writes the results (`score`, `bench`).
 """
 
 from __future__ import annotations
@@ -19,19 +19,15 @@ from random import Random
 from statistics import median
 from typing import Any, Protocol, TextIO, TypeVar, cast
 
-import numpy as np
-
 from edge.assess import SCORES
 from edge.assess.assessor import Assessor
-from edge.assess.sharpness import sharpness as classical
 from edge.camera import Camera, Kept, Origin, Parts, ReaderLike, to_message, value_of
 from edge.redact.redactor import Redactor
-from edge.runtime import Inference, RuntimeFault
+from edge.runtime import Inference
 from edge.runtime.prepare import calm
 from edge.select import Selector
 from edge.select import kinds as policies
 from edge.sources import Frame, Image, Source, SourceError, open_source
-from edge.sources.folder import read_image
 from edge.spool import Spool
 from edge.update import Runner
 from protocols.messages import Policy
@@ -42,7 +38,6 @@ Pairs = list[tuple[float, float]]
 
 CAMERA = "camera"
 """Name of the camera where nobody gave one."""
-METHODS = ("auto", "classical", "pack")
 BLOCK = 5
 """Frames that the bare loop and the pipeline take in turn: whatever else the machine does meanwhile hits both."""
 SPOOL_BYTES, SPOOL_FRAMES = 1 << 30, 10_000
@@ -112,27 +107,6 @@ def score_source(
         row["detections"] = detection_rows(inference, model.labels)
         row |= {name: getattr(assessment, name) for name in SCORES}
         yield row | {"selected": selection.keep, "probability": selection.probability, "reason": selection.reason}
-
-
-def sharpness_of(path: Path, model: ModelLike | None = None, method: str = "auto") -> float:
-    """Return the sharpness of the image in `path`; higher is sharper. The scale depends on the method: see METHODS.
-
-    ``pack`` is the pack's blur rank, negated; ``classical`` is 0..1; ``auto`` is the pack's where it has one. Raises
-    SourceError for an unreadable image, RuntimeFault where the pack cannot tell."""
-    if method not in METHODS:
-        raise RuntimeFault(f"method {method!r}: there are {', '.join(METHODS)}")
-    image = read_image(path)
-    if image is None:
-        missing = "not a readable image" if path.is_file() else "no such file"
-        raise SourceError(f"{path}: {missing}", lasting=True)
-    if method == "classical" or (method == "auto" and model is None):
-        return classical(image)
-    blur = None if model is None else model.infer(image).blur_map
-    if blur is not None and blur.size:
-        return -float(np.mean(blur))
-    if method == "auto":
-        return classical(image)
-    raise RuntimeFault("method 'pack': this needs --pack with a pack that has a blur output")
 
 
 class Stopwatch:
@@ -265,7 +239,7 @@ def bench_source(
 @contextmanager
 def _model(pack: str) -> Iterator[Any]:
     """The model of the pack called `pack`; an archive is unpacked where it is gone afterwards."""
-    from edge.runtime.model import Model  # here, so that the classical score needs no ONNX Runtime
+    from edge.runtime.model import Model
     from edge.runtime.packs import find
 
     with tempfile.TemporaryDirectory(prefix="wayside-") as folder, closing(Model(find(pack, Path(folder)))) as model:
@@ -286,16 +260,6 @@ def score(source: str, pack: str, out: Path | None = None, limit: int | None = N
             detections += len(row["detections"])
         file.flush()
     return {"frames": frames, "selected": selected, "detections": detections, "out": None if out is None else str(out)}
-
-
-def sharpness(files: list[Path], pack: str | None = None, method: str = "auto") -> dict[str, Any]:
-    """Print ``score <tab> file`` for each image; return ``scores`` by file. Raises SourceError."""
-    scores: dict[str, float] = {}
-    with nullcontext() if pack is None else _model(pack) as model:
-        for path in files:
-            scores[str(path)] = round(sharpness_of(path, model, method), 6)
-            sys.stdout.write(f"{scores[str(path)]:.6f}\t{path}\n")
-    return {"scores": scores, "method": method, "higher": "sharper"}
 
 
 def bench(source: str, pack: str, limit: int = 300) -> dict[str, Any]:

@@ -107,14 +107,17 @@ def build(
     folder: Path,
     inputs: Sequence[NDArray[np.uint8]],
     prototypes: NDArray[np.float32] | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Pack:
     """Write the pack of `network` into `folder`, prove it on this device, and return it.
 
     `inputs` are prepared images uint8 ``[1, 3, H, W]`` for parity; `prototypes` ``[P, D]`` unit vectors that summarise
-    the training set. Raises ExportError where ONNX Runtime does not compute what torch does.
+    the training set; `beside` are files that come along as they are. Raises ExportError where ONNX Runtime does not
+    compute what torch does.
     """
     network = network.eval().cpu()
-    contents = {MODEL: graph_bytes(network, about), PARITY: making.make(list(inputs), reference(network))}
+    proof = making.make(list(inputs), reference(network))
+    contents = {**(beside or {}), MODEL: graph_bytes(network, about), PARITY: proof}
     if prototypes is not None:
         buffer = io.BytesIO()
         rounded = np.rint(prototypes * PROTOTYPE_STEPS) / PROTOTYPE_STEPS

@@ -23,6 +23,7 @@ from export import checkpoint
 from export.build import PARITY_FRAMES, Ingredients, build, noise_frames, prepared, reference
 from export.graph import ExportError
 from export.prototypes import SAMPLE, choose, embeddings
+from protocols.blur import FILES
 from protocols.pack import Input, Pack
 
 GROUP: Final = "wayside.networks"
@@ -112,4 +113,5 @@ def build_run(
         nms_iou=float(getattr(network, "nms_iou", 0.6)), card=card,
         metrics={k: float(result[k]) for k in ("ap50",) if k in result},
     )  # fmt: skip
-    return build(network, about, out, inputs or noise_frames(PARITY_FRAMES, height, width), covered)
+    beside = {file: (folder / file).read_bytes() for file in FILES if (folder / file).is_file()}
+    return build(network, about, out, inputs or noise_frames(PARITY_FRAMES, height, width), covered, beside)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.assess.focus import Focus, left, ranked
-from edge.assess.patches import TILE, inside, parts_of, patches
 from edge.assess.small import Grey, small_grey
+from edge.runtime.sharpness.patches import TILE, inside, parts_of, patches
 from edge.sources import Image
 
 KINDS = ("dark", "overexposed", "frozen", "covered", "moved", "defocused")

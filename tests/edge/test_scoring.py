@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from edge import scoring
-from edge.runtime import Detections, Inference, RuntimeFault
+from edge.runtime import Detections, Inference
 from edge.sources import Image, SourceError, open_source
-from edge.street.camera import Street
 from protocols.messages import Policy
 from protocols.pack import Pack
 
@@ -89,48 +88,6 @@ def test_alternate__each_goes_first_and_a_short_block_does_not_count() -> None:
     pairs = scoring.alternate(run("bare", [5, 5, 5, 5]), run("full", [5, 5, 5, 2]), 9)
     assert order == ["bare", "full", "full", "bare", "bare", "full", "full", "bare"]
     assert len(pairs) == 3
-
-
-def test_sharpness_of__sharper_is_higher(tmp_path: Path) -> None:
-    image, _ = Street(1, 320, 180).render(0)
-    cv2.imwrite(str(tmp_path / "sharp.png"), image)
-    cv2.imwrite(str(tmp_path / "soft.png"), cv2.GaussianBlur(image, (0, 0), 3))
-    assert scoring.sharpness_of(tmp_path / "sharp.png") > scoring.sharpness_of(tmp_path / "soft.png")
-
-
-@pytest.mark.parametrize(
-    ("model", "method", "pack"),
-    [
-        (Fake(0.3), "auto", True),
-        (Fake(0.3), "pack", True),
-        (Fake(0.3), "classical", False),
-        (Fake(), "auto", False),
-        (None, "auto", False),
-    ],
-)
-def test_sharpness_of__method(tmp_path: Path, model: Fake | None, method: str, pack: bool) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), Street(1, 320, 180).render(0)[0])
-    value = scoring.sharpness_of(tmp_path / "a.png", model, method)
-    assert (value == pytest.approx(-0.3)) == pack
-
-
-@pytest.mark.parametrize(
-    ("name", "model", "method", "error", "words"),
-    [
-        ("missing.png", None, "auto", SourceError, "no such file"),
-        ("text.png", None, "auto", SourceError, "not a readable image"),
-        ("good.png", None, "guess", RuntimeFault, "there are auto, classical, pack"),
-        ("good.png", None, "pack", RuntimeFault, "needs --pack"),
-        ("good.png", Fake(), "pack", RuntimeFault, "needs --pack"),
-    ],
-)
-def test_sharpness_of__bad_input(
-    tmp_path: Path, name: str, model: Fake | None, method: str, error: type[Exception], words: str
-) -> None:
-    (tmp_path / "text.png").write_text("text")
-    cv2.imwrite(str(tmp_path / "good.png"), np.zeros((20, 20, 3), np.uint8))
-    with pytest.raises(error, match=words):
-        scoring.sharpness_of(tmp_path / name, model, method)
 
 
 def test_bench_source__figures() -> None:

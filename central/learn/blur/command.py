@@ -1,12 +1,16 @@
-"""``wayside-central train blur``: the blur head of a training run, from images without labels."""
+"""``wayside-central train blur``: the blur of a training run or of a pack, from images without labels."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, Final, cast
 
 import numpy as np
 import typer
@@ -16,27 +20,77 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from central import settings
 from central.annotate import crops
 from central.commands.common import CommandError, store
+from central.learn.blur import calibrate, packing, ranked, semi, tiles
 from central.learn.blur.fit import fit
 from central.learn.blur.pairs import Comparison, read
 from central.learn.data import Example
+from central.learn.detect import coco as truths
+from central.learn.detect.coco import DatasetError
 from central.learn.models import Network
 from central.settings import SettingsError
 from central.store import blobs as blob_store
 from central.store.blobs import BlobError
-from export import checkpoint
+from edge.runtime import RuntimeFault, packs
+from edge.runtime.model import Model
+from edge.runtime.sharpness.learned import TileModel, has_tiles
+from export import checkpoint, foreign
 from export.graph import ExportError
 from export.run import AVERAGE, LAST, SUFFIXES, load_run
+from protocols.blur import BLUR, encode
+from protocols.pack import SUFFIX, PackError
+from protocols.slots import SlotError
 
-HEAD = "blur."
-PAIRS = "pairs"
+HEAD: Final = "blur."
+PAIRS: Final = "pairs"
 """Folder of a run with the pairs that it learned from."""
+PLACES: Final = 6000
+"""Places of the images that the tile model learns from, each in four versions: 100 MB."""
+REGIONS: Final = 800
+"""Unlabelled ones, where people compared pairs."""
+MISTAKES: Final = (
+    checkpoint.CheckpointError, ExportError, CommandError, BlobError, SettingsError, PackError, RuntimeFault,
+    DatasetError, SlotError, ValueError, OSError,
+)  # fmt: skip
 
 
-def unlabelled(folders: list[Path]) -> list[Example]:
-    """Return every image below `folders`, without labels."""
-    paths = [p for f in folders for p in sorted(f.rglob("*")) if p.suffix.lower() in SUFFIXES]
+@dataclass(frozen=True)
+class Wish:
+    """What is learned from, and how long."""
+
+    images: list[Path]
+    data: Path | None
+    steps: int
+    tile_steps: int
+    loss: str
+    seed: int
+
+
+def image_paths(folders: list[Path]) -> list[Path]:
+    """Return every image in `folders`; a text file lists images, one path a line. Raises ValueError for none."""
+    found: list[Path] = []
+    for folder in folders:
+        if folder.is_file():
+            found += [Path(line) for line in folder.read_text("utf-8").splitlines() if line.strip()]
+        else:
+            found += [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES]
+    if not found:
+        raise ValueError(f"{folders[0]}: no images in it; give a folder of .jpg or .png files, or a list of them")
+    return found
+
+
+def unlabelled(paths: list[Path]) -> list[Example]:
+    """Return the images at `paths`, without labels."""
     empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, bool)
     return [Example(path, *empty) for path in paths]
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress on standard error while the block runs; yields a function of how much is done."""
+    columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task("", total=total)
+        yield lambda done: shown.update(task, completed=done)
 
 
 async def _answered(data: Path, folder: Path) -> list[Comparison]:
@@ -48,42 +102,95 @@ async def _answered(data: Path, folder: Path) -> list[Comparison]:
     return read(folder)
 
 
+def teach_tiles(wish: Wish, pairs: list[Comparison]) -> dict[str, bytes]:
+    """Return the files of a tile model that learned from what is wished. Raises ValueError, SlotError, ExportError."""
+    paths = image_paths(wish.images)
+    with bar("making tiles", PLACES) as done:
+        made = ranked.draw(paths, PLACES, wish.seed, done)
+    people = tiles.from_people(pairs)
+    regions = tiles.regions_of(paths, REGIONS, wish.seed) if len(people.order) else np.zeros((0, 1, 1), np.uint8)
+    recipe = semi.Recipe(loss=wish.loss, steps=wish.tile_steps)
+    with bar("training tiles", wish.tile_steps) as step:
+        network = tiles.train(made, people, regions, recipe, wish.seed, lambda at, _: step(at))
+    return packing.contents(network)
+
+
+def teach_run(run: Path, wish: Wish) -> dict[str, Any]:
+    """Replace the blur head of the run in `run`, and its tile model; return what came of it."""
+    paths = image_paths(wish.images)
+    pairs = [] if wish.data is None else asyncio.run(_answered(wish.data, run / PAIRS))
+    network = cast(Network, load_run(run)[0])
+    with bar("training blur", wish.steps) as done:
+        loss = fit(network, unlabelled(paths), wish.steps, wish.seed, lambda step, _: done(step), pairs)
+    tensors, about = checkpoint.read(run / LAST)
+    for name, tensor in network.state_dict().items():
+        if name.startswith(HEAD):
+            tensors |= {AVERAGE + name: tensor, f"network.{name}": tensor}
+    checkpoint.write(run / LAST, tensors, about)
+    if wish.tile_steps:
+        for name, data in teach_tiles(wish, pairs).items():
+            (run / name).write_bytes(data)
+    return {"run": str(run), "steps": wish.steps, "images": len(paths), "pairs": len(pairs), "loss": loss}
+
+
+def teach_pack(name: str, wish: Wish, judge: Path | None, judge_images: Path | None, out: Path) -> dict[str, Any]:
+    """Write the pack called `name` with a tile model and its calibration to `out`; its graph stays as it is."""
+    with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
+        pack = packs.find(name, Path(scratch))
+        pairs = [] if wish.data is None else asyncio.run(_answered(wish.data, Path(scratch) / PAIRS))
+        more = teach_tiles(wish, pairs) if wish.tile_steps else {}
+        made = packing.add(pack, more, Path(scratch) / "made")
+        rows: list[Any] = []
+        if judge is not None:
+            seer = TileModel(made) if has_tiles(made) else None
+            truth, levels = truths.read(judge), len(list(calibrate.levels()))
+            with Model(made, "cpu") as model, bar("calibrating", levels) as done:
+                table, rows = calibrate.measure(model, seer, judge_images or judge.parent, truth, done)
+            made = packing.add(made, {BLUR: encode(table)}, Path(scratch) / "calibrated")
+        foreign.save(made, out)
+        return {
+            "pack": made.address, "path": str(out), "images": len(image_paths(wish.images)) if more else 0,
+            "pairs": len(pairs), "steps": wish.tile_steps, "calibrated": rows,
+        }  # fmt: skip
+
+
 def train_blur(
-    run: Annotated[Path, typer.Argument(help="Folder of a training run; its blur head is replaced")],
-    images: Annotated[list[Path], typer.Option("--images", help="Folder of images, no labels needed; repeatable")],
+    target: Annotated[str, typer.Argument(metavar="RUN|PACK", help="Folder of a training run, or a pack.")],
+    images: Annotated[
+        list[Path] | None, typer.Option("--images", help="Folder (or list) of images, no labels needed; repeatable")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of a centre: learn from its answered blur pairs, too")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1)] = 400,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder or file of the new pack, where PACK is one")] = None,
+    judge: Annotated[
+        Path | None, typer.Option("--judge", help="COCO file of labelled frames: what a score costs in AP50")
+    ] = None,
+    judge_images: Annotated[Path | None, typer.Option("--judge-images", help="Folder of those frames")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Of the blur head, which only a run has.")] = 400,
+    tile_steps: Annotated[int, typer.Option(min=0, help="Of the tile model; 0: leave it.")] = 2000,
+    loss: Annotated[str, typer.Option(help="Of the tile model: ranknet, hinge or fidelity.")] = "ranknet",
     seed: int = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
 ) -> None:
-    """Teach the blur head of a run: frames against blurred versions of themselves, and pairs that people compared.
+    """Teach the blur of a run or a pack: frames against blurred versions of themselves, and pairs that people compared.
     Detection stays as it is.
 
     Example: wayside-central train blur runs/first --images frames/
 
-    Example: wayside-central train blur runs/first --images frames/ --data /var/lib/wayside
+    Example: wayside-central train blur base --images frames/ --judge val.json --judge-images frames --out site.wpack
     """
-    columns = TextColumn("training blur"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    wish = Wish(images or [], data, steps, tile_steps, loss, seed)
     try:
-        examples = unlabelled(images)
-        if not examples:
-            raise ValueError(f"{images[0]}: no images in it; give a folder of .jpg or .png files")
-        pairs = [] if data is None else asyncio.run(_answered(data, run / PAIRS))
-        network = cast(Network, load_run(run)[0])
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("blur", total=steps)
-            loss = fit(network, examples, steps, seed, lambda step, _: bar.update(task, completed=step), pairs)
-        tensors, about = checkpoint.read(run / LAST)
-        for name, tensor in network.state_dict().items():
-            if name.startswith(HEAD):
-                tensors |= {AVERAGE + name: tensor, f"network.{name}": tensor}
-        checkpoint.write(run / LAST, tensors, about)
-    except (
-        checkpoint.CheckpointError, ExportError, CommandError, BlobError, SettingsError, ValueError, OSError
-    ) as error:  # fmt: skip
+        if not wish.images and (tile_steps or judge is None):
+            raise ValueError("--images: give a folder of images to learn from")
+        if (Path(target) / LAST).is_file():
+            answer = teach_run(Path(target), wish)
+        elif out is None:
+            raise ValueError(f"{target}: not a training run; for a pack, give --out, a folder or a {SUFFIX} file")
+        else:
+            answer = teach_pack(target, wish, judge, judge_images, out)
+    except MISTAKES as error:
         print(f"wayside-central: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
-    answer = {"run": str(run), "steps": steps, "images": len(examples), "pairs": len(pairs), "loss": loss}
     print(json.dumps(answer) if as_json else f"done: {answer}")

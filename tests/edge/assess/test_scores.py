@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from edge.assess import SCORES, Score, kinds, unexplained_motion
 from edge.assess.assessor import Assessor
-from edge.assess.sharpness import sharpness
 from edge.assess.uncertainty import AGGREGATES
 from edge.runtime import Detections, Inference
+from edge.runtime.sharpness.detail import sharpness
 from edge.sources import Frame, Image
 from edge.street.camera import Street
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.assess.patches import TILE, inside, parts_of, patches
-from edge.assess.sharpness import sharpness
+from edge.runtime.sharpness.detail import sharpness
+from edge.runtime.sharpness.patches import TILE, inside, parts_of, patches
 from edge.sources import Image, open_source
 from edge.sources.folder import read_image
 

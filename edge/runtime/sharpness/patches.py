@@ -9,9 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.assess.small import GREEN, Grey
-from edge.sources import Image
+from edge.runtime.prepare import Image
 
+Grey = NDArray[np.uint8]
+"""``[h, w]``, 0..255."""
+GREEN = 1
+"""Its place in BGR. It stands for grey: it carries most of the light."""
 Tiles = NDArray[np.float32]
 
 TILE = 16

@@ -1,0 +1,98 @@
+"""From a trained tile model to the files of a pack, and the pack that has them beside what it had before."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from central.learn.blur.network import TileNetwork
+from central.learn.blur.ranked import TILE
+from edge.runtime.sharpness.learned import TOLERANCE, TileModel
+from export.graph import OPSET, ExportError
+from protocols.blur import BLUR, TILES, TILES_PROOF, BlurTable, encode
+from protocols.pack import Pack, create
+
+PROOF: Final = 8
+"""Tiles in a pack's proof: smooth noise, no pixel of anybody's frames."""
+
+
+def graph(network: TileNetwork) -> bytes:
+    """Return the ONNX graph of `network`, for any number of tiles. Raises ExportError."""
+    network = network.eval().cpu()
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network, (torch.zeros((2, 1, TILE, TILE), dtype=torch.uint8),), dynamo=True, opset_version=OPSET,
+                input_names=["tiles"], output_names=["blur"], dynamic_shapes=({0: torch.export.Dim("n")},),
+                verbose=False,
+            )  # fmt: skip
+    finally:
+        logger.setLevel(before)
+    if program is None:
+        raise ExportError("the tile model was not exported")
+    model = program.model_proto
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def proof_tiles() -> NDArray[np.uint8]:
+    """Return tiles ``[PROOF, 1, TILE, TILE]`` of noise, each smoother than the one before."""
+    import cv2
+
+    random = np.random.default_rng(11)
+    made = []
+    for index in range(PROOF):
+        noise = cv2.GaussianBlur(random.random((TILE, TILE)).astype(np.float32), (0, 0), 0.5 + 0.4 * index)
+        made.append((255 * (noise - noise.min()) / np.ptp(noise)).astype(np.uint8))
+    return np.stack(made)[:, None]
+
+
+def contents(network: TileNetwork) -> dict[str, bytes]:
+    """Return graph and proof of `network` by file name. Raises ExportError."""
+    tiles = proof_tiles()
+    with torch.no_grad():
+        blur = network.eval()(torch.from_numpy(tiles)).numpy().astype(np.float32)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, tiles=tiles, blur=blur)
+    return {TILES: graph(network), TILES_PROOF: buffer.getvalue()}
+
+
+def carried(pack: Pack, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Return those files of `pack` among `names` that it has."""
+    return {name: pack.path(name).read_bytes() for name in names if name in pack.manifest.files}
+
+
+def add(pack: Pack, more: Mapping[str, bytes], folder: Path) -> Pack:
+    """Write into `folder` a pack with the files of `pack` and `more`, and prove its tile model where it has one.
+
+    Raises ExportError where ONNX Runtime does not compute what torch does."""
+    made = create(folder, pack.manifest, carried(pack, tuple(pack.manifest.files)) | dict(more))
+    if TILES in made.manifest.files:
+        model = TileModel(made)
+        gap = model.gap()
+        model.close()
+        if gap > TOLERANCE:
+            raise ExportError(f"{TILES}: ONNX Runtime is {gap:.2g} away from torch, {TOLERANCE} allowed")
+    return made
+
+
+def with_table(pack: Pack, table: BlurTable, folder: Path) -> Pack:
+    """Write into `folder` what `add` does, with `table` for its blur."""
+    return add(pack, {BLUR: encode(table)}, folder)
