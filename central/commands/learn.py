@@ -9,11 +9,12 @@ import asyncio
 import getpass
 import importlib
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from central.commands.common import CommandError, Data, Json, load, plain_errors, result, say, store
 from central.jobs import rounds
@@ -27,6 +28,9 @@ from protocols.pack import PackError
 
 PASS_ON: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 """Context settings of a command whose options another module knows."""
+LAST = "last"
+STARTING = timedelta(minutes=2)
+"""Until then a round of the server may be on its way into its process."""
 train = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train one part of the model.")
 
 
@@ -108,13 +112,46 @@ async def _change(database: Database, round_id: str, values: dict[str, Any]) -> 
         await session.execute(update(Round).where(Round.id == round_id).values(**values))
 
 
-async def _round(settings: Settings, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+async def _begin(database: Database, settings: Settings, options: dict[str, Any]) -> str:
+    """Add a new round, in place of one that was ended and that nobody works on, and return its id."""
+    since = utc_now() - STARTING
+    async with database.read() as session:
+        query = select(Round.id).where(Round.state.not_in(rounds.OVER), Round.started < since)
+        left = list(await session.scalars(query))
+    for old in left:
+        if rounds.idle(settings.data / "rounds" / old, wait_s=0.0):
+            say(f"round {old} was ended before it was done; 'round --resume {old}' goes on with it")
+            await _change(
+                database, old, {"state": "failed", "detail": "ended before it was done", "finished": utc_now()}
+            )
+    async with database.write() as session:
+        round_id = (await rounds.create(session, getpass.getuser()[:64], options)).id
+    await _change(database, round_id, {"started": utc_now()})
+    return round_id
+
+
+async def _again(database: Database, wanted: str) -> tuple[str, dict[str, Any]]:
+    """Return id and options of the round `wanted` (``last``: the last one that is not done). Raises CommandError."""
+    async with database.read() as session:
+        query = select(Round).where(Round.state != "done").order_by(Round.created.desc(), Round.id.desc()).limit(1)
+        row = (await session.scalars(query)).first() if wanted == LAST else await session.get(Round, wanted)
+    if row is None:
+        raise CommandError(f"no round {'that was ended before it was done' if wanted == LAST else wanted}")
+    if row.state == "done":
+        raise CommandError(f"round {wanted} is done; there is nothing to go on with")
+    change = {"state": "queued", "starts": row.starts + 1, "finished": None, "detail": "going on where it was ended"}
+    await _change(database, row.id, change)
+    return row.id, dict(row.options)
+
+
+async def _round(settings: Settings, options: dict[str, Any], resume: str | None) -> tuple[str, dict[str, Any]]:
     """Run a round in this process, its row kept as if it ran at the server. Returns its id and result."""
     console = Console(stderr=True, highlight=False)
     async with store(settings) as database:
-        async with database.write() as session:
-            round_id = (await rounds.create(session, getpass.getuser()[:64], options.get("epochs"))).id
-        await _change(database, round_id, {"started": utc_now()})
+        if resume is None:
+            round_id = await _begin(database, settings, options)
+        else:
+            round_id, options = await _again(database, resume)
         loop = asyncio.get_running_loop()
 
         def report(step: dict[str, Any]) -> None:
@@ -145,16 +182,27 @@ def round_(
     ] = None,
     memory: Annotated[int | None, typer.Option(min=0, help="Most frames of the past that it learns from.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Learn even though nothing is new.")] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on with a round that was killed: its id, or 'last'; other options are its own."),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Learn from all labels so far: snapshot, training, evaluation, export. Nothing is released by it.
+    """Learn from all labels so far: snapshot, training, export, evaluation, report. Nothing is released by it.
+
+    Exit status 1: a gate speaks against its pack, and only an override would release it.
 
     Example: wayside-central round --epochs 4 --json
     """
     given = {"epochs": epochs, "strategy": strategy, "memory_frames": memory, "again": again or None}
     options = {name: value for name, value in given.items() if value is not None}
     with plain_errors(RoundBusyError, PackError, BlobError, ValueError, RuntimeError, ImportError):
-        round_id, done = asyncio.run(_round(load(data=data), options))
-    say(f"round {round_id} is done")
-    result({"round": round_id, **done}, as_json, f"pack {done.get('pack')}")
+        settings = load(data=data)
+        round_id, done = asyncio.run(_round(settings, options, resume))
+    report = settings.data / "rounds" / round_id / "report.html"
+    say(f"round {round_id}: {done['verdict']}")
+    say(f"report {report}")
+    result({"round": round_id, **done, "report": str(report)}, as_json, f"pack {done['pack']}")
+    if not done["offered"]:
+        raise typer.Exit(1)
