@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from central.learn.acquire import Candidate, Floats, Pool
-from central.learn.acquire.distances import embeddings
+from central.learn.acquire.distances import embeddings, unit
 from central.learn.acquire.questions import seconds
 from central.learn.acquire.scores import gather, margins, ranks
 from central.learn.acquire.strategies.ppal import uncertainty, weights
@@ -27,10 +27,10 @@ LITTLE: Final = 0.05
 """Worth of a frame that nothing speaks for: another scene is worth more than the same doubt twice."""
 DEAR: Final = 1.5
 """How far cost may move the worth either way: mistakes are what takes long to mend."""
-ALIKE: Final = 0.5
-"""Cosine from which two frames begin to tell the same."""
 APART_S: Final = 2.0
 """Frames of one camera closer than this tell the same, whatever they look like."""
+MIDDLE: Final = 8
+"""Frames below which their mean says nothing of what they have in common."""
 ANSWERED: Final = 0.5
 """How much likeness to what was answered counts beside likeness to what is asked now."""
 
@@ -71,10 +71,10 @@ class Ours:
             return []
         cost = np.array([seconds(c) for c in candidates])
         worth = (value(pool) + LITTLE) / np.clip(np.sqrt(cost / cost.mean()), 1 / DEAR, DEAR)
-        points = embeddings(candidates)
+        points, answered = _apart(embeddings(candidates), embeddings(pool.labelled))
         alike = np.zeros(len(candidates))
-        if pool.labelled:
-            alike = ANSWERED * _overlap((points @ embeddings(pool.labelled).T).max(axis=1))
+        if len(answered):
+            alike = ANSWERED * _overlap((points @ answered.T).max(axis=1))
         ties = pool.random().random(len(candidates)) * 1e-6
         chosen: list[int] = []
         while len(chosen) < min(count, len(candidates)):
@@ -86,9 +86,21 @@ class Ours:
         return chosen
 
 
+def _apart(points: Floats, answered: Floats) -> tuple[Floats, Floats]:
+    """Return both at unit length around the mean of all.
+
+    A small network's embeddings all point the same way: only what is left beside that tells two scenes apart.
+    """
+    every = np.concatenate([points, answered]) if len(answered) else points
+    if len(every) < MIDDLE:
+        return points, answered
+    middle = every.mean(axis=0, keepdims=True)
+    return unit(points - middle), unit(answered - middle) if len(answered) else answered
+
+
 def _overlap(cosine: Floats) -> NDArray[np.float64]:
     """Return how much of what a frame would tell is told by another one at this cosine, 0..0.99."""
-    return np.clip((np.asarray(cosine, np.float64) - ALIKE) / (1 - ALIKE), 0.0, 0.99)
+    return np.clip(np.asarray(cosine, np.float64), 0.0, 0.99)
 
 
 def _neighbours(candidates: Sequence[Candidate], index: int) -> list[int]:
