@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from central.commands import brokers, data, fleet, keys, learn, nodes, packs, rollouts, users
+from central.commands import brokers, data, fleet, keys, learn, nodes, packs, programs, rollouts, users, webhooks
 from central.commands.common import Data, Json, fail, load, plain_errors
 from edge import __version__
 
@@ -103,6 +103,7 @@ def demo(
 
 app.command("evaluate", context_settings=learn.PASS_ON)(learn.evaluate)
 app.command("evaluate-tags", context_settings=learn.PASS_ON)(learn.evaluate_tags)
+app.command("evaluate-blur", context_settings=learn.PASS_ON)(learn.evaluate_blur)
 app.command("annotate", context_settings=learn.PASS_ON)(learn.annotate)
 app.command("import")(data.import_)
 app.command("export")(data.export)
@@ -114,6 +115,8 @@ app.add_typer(rollouts.app, name="rollout")
 app.add_typer(packs.app, name="pack")
 app.add_typer(nodes.app, name="node")
 app.add_typer(users.app, name="user")
+app.add_typer(programs.app, name="token")
+app.add_typer(webhooks.app, name="webhook")
 app.add_typer(keys.app, name="keys")
 app.add_typer(brokers.app, name="broker")
 
