@@ -87,6 +87,13 @@ async def test_token__ends_when_deleted_or_old(world: World) -> None:
             assert answer.status_code == 401
 
 
+async def test_token__makes_none(world: World) -> None:
+    async with world.client("engineer") as client, world.client() as thief:
+        stolen = (await client.post("/tokens", json={"name": "cron", "role": "engineer"})).json()["token"]
+        answer = await thief.post("/tokens", json={"name": "mine"}, headers={"Authorization": f"Bearer {stolen}"})
+    assert answer.status_code == 403 and "log in with the password" in answer.text
+
+
 async def test_token__of_others_is_not_there(world: World) -> None:
     async with world.client("engineer") as owner, world.client("annotator") as other:
         made = (await owner.post("/tokens", json={"name": "cron"})).json()

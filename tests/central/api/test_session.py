@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -58,6 +59,33 @@ async def test_log_in__too_many_failures(world: World) -> None:
     assert int(answer.headers["retry-after"]) <= GATE_S
     assert "try again in" in answer.json()["error"]["message"]
     assert other.status_code == 200
+
+
+async def test_log_in__guesses_that_come_at_once_are_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def guess(client: Any) -> int:
+        return int((await client.post("/session", json={"name": "admin", "password": "wrong"})).status_code)
+
+    async with world.client() as client:
+        answers = await asyncio.gather(*(guess(client) for _ in range(20)))
+        assert sorted(answers) == [401] * MAX_FAILURES + [429] * 15
+        monkeypatch.setattr(LoginGate, "attempt", LoginGate.wait)  # the twin: to ask, and to count only afterwards
+        world.centre.gate = LoginGate()
+        answers = await asyncio.gather(*(guess(client) for _ in range(8)))
+        assert answers.count(401) > MAX_FAILURES
+
+
+async def test_log_in__right_ones_count_for_nothing(world: World) -> None:
+    async with world.client() as client:
+        for _ in range(MAX_FAILURES + 2):
+            answer = await client.post("/session", json={"name": "viewer", "password": PASSWORD})
+            assert answer.status_code == 200
+
+
+async def test_password__guessed_by_a_stolen_session_no_oftener(world: World) -> None:
+    async with world.client("viewer") as client:
+        body = {"old": "wrong", "new": "another long one"}
+        answers = [(await client.put("/session/password", json=body)).status_code for _ in range(MAX_FAILURES + 1)]
+    assert answers == [403] * MAX_FAILURES + [429]
 
 
 def test_gate__opens_after_a_while() -> None:
