@@ -11,6 +11,7 @@ import pytest
 
 from edge import sharpness as command
 from edge.runtime import Detections, Inference, RuntimeFault
+from edge.runtime.sharpness import scorers
 from edge.sources import Image, SourceError
 from edge.street.camera import Street
 
@@ -73,9 +74,9 @@ def test_sharpness__of_a_video_is_the_mean_of_its_frames(tmp_path: Path) -> None
 
 def test_by_pack__is_negated() -> None:
     image = np.zeros((20, 20, 3), np.uint8)
-    assert command.by_pack(Fake(0.3)).score(image) == pytest.approx(-0.3)
+    assert scorers.by_pack(Fake(0.3)).score(image) == pytest.approx(-0.3)
     with pytest.raises(RuntimeFault, match="needs --pack"):
-        command.by_pack(Fake(None)).score(image)
+        scorers.by_pack(Fake(None)).score(image)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,6 @@ def test_sharpness__bad_input(pictures: Path, name: str, method: str, error: typ
 
 def test_open_scorer__knows_every_method() -> None:
     with ExitStack() as stack:
-        for name in command.names():
+        for name in scorers.names():
             if name not in ("auto", "pack", "tiles"):
-                assert command.open_scorer(None, name, stack).name == name
+                assert scorers.open_scorer(None, name, stack).name == name
