@@ -55,6 +55,14 @@ def evaluate(context: typer.Context) -> None:
     delegate(context, "central.learn.detect.evaluate_command:evaluate_command", "evaluate")
 
 
+def evaluate_blur(context: typer.Context) -> None:
+    """Measure how a measure of sharpness orders pictures, or pairs that people compared.
+
+    Example: wayside-central evaluate-blur order.txt --pack base --json
+    """
+    delegate(context, "central.learn.blur.evaluate_command:evaluate_blur", "evaluate-blur")
+
+
 def annotate(context: typer.Context) -> None:
     """Let a teacher propose labels, for a folder of images or for the frames that wait for review.
 
