@@ -14,6 +14,7 @@ from central.learn.incremental import Lesson, Task
 from central.learn.material import boxes_of, hold_down
 from central.learn.round import Tell
 from central.learn.round.plan import Plan
+from central.learn.transfer import planted, update_of
 
 BATCH: Final = 8
 MIN_STEPS: Final = 80
@@ -45,7 +46,7 @@ def lesson(plan: Plan) -> tuple[Lesson, list[str]]:
     new, past = plan.shown(material.new), plan.shown(material.past)
     found = incremental.strategy(plan.strategy).prepare(Task(teacher, plan.labels, new, past, plan.memory, plan.seed))
     shares, held = hold_down([e.camera for e in found.examples], found.shares, boxes=boxes_of(found.examples))
-    return replace(found, shares=shares), held
+    return replace(found, shares=shares, train=update_of(plan.update) or found.train), held
 
 
 def steps_for(plan: Plan, examples: list[Example]) -> int:
@@ -56,6 +57,8 @@ def steps_for(plan: Plan, examples: list[Example]) -> int:
 def train(plan: Plan, found: Lesson, tell: Tell) -> Trained:
     """Train, from the last checkpoint where there is one. Raises TrainingError."""
     start = plan.network(plan.origin if found.fresh else plan.parent, plan.labels)
+    if plan.weights is not None:
+        start = planted(start, plan.weights)
     model: families.AnyConfig = start.config
     steps = steps_for(plan, found.examples)
     config = TrainConfig(

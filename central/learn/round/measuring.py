@@ -88,7 +88,7 @@ def measure(plan: Plan, pack: Pack) -> Measured:
         return Measured(None, None, None, Evidence(None, timing, change, size), limit)
     truth = snapshot.truth(judging, plan.labels)
     try:
-        before = _see(plan, plan.parent, plan.parent_labels, truth)
+        before = _see(plan, plan.running, plan.running_labels, truth)
         after = _see(plan, pack, plan.labels, truth)
     except DatasetError:  # not one of their images can be read
         return Measured(None, None, None, Evidence(None, timing, change, size), limit)
@@ -102,9 +102,9 @@ def _nothing(found: Prediction) -> Prediction:
 
 
 def _change(plan: Plan, pack: Pack) -> int | None:
-    """Return the bytes of the delta from the parent, None where there is none that is shorter."""
+    """Return the bytes of the delta from what runs, None where there is none that is shorter."""
     try:
-        found = delta.choose(plan.parent, pack)
+        found = delta.choose(plan.running, pack)
     except delta.DeltaError:
         return None
     return None if found is None else len(found)
@@ -117,7 +117,7 @@ def _timing(plan: Plan, pack: Pack) -> Timing | None:
     images = [image for path in _spread(paths) if (image := cv2.imread(str(path))) is not None]
     if not images:
         return None
-    with Model(plan.parent, "auto", threads=1) as old, Model(pack, "auto", threads=1) as new:
+    with Model(plan.running, "auto", threads=1) as old, Model(pack, "auto", threads=1) as new:
         for model in (old, new):
             model.infer(np.asarray(images[0], np.uint8))  # the first one makes ready
         pairs = np.array([_pair(old, new, np.asarray(image, np.uint8)) for image in images])

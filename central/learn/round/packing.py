@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edge
+from central.learn.blur.packing import carried
 from central.learn.data import Example
 from central.learn.data.dataset import read_image
 from central.learn.detect.quick import best_threshold, detect
@@ -19,17 +20,18 @@ from central.learn.rounding import FRAMES, round_network
 from central.learn.start import read_pack
 from export.build import Ingredients, build, noise_frames, parity_inputs, prepared, reference
 from export.prototypes import SAMPLE, choose, embeddings
-from protocols.pack import Input, Pack, PackError, open_folder
+from protocols import files
+from protocols.blur import FILES
+from protocols.pack import Input, Pack, open_folder
 
 
 def export(plan: Plan, network: Any, training: list[Example]) -> Pack:
-    """Return the pack of `network`; the one that is there already, whole, stays. Raises ExportError, OSError."""
-    folder = plan.folder / "pack"
+    """Return the pack of `network`; the one that is there already stays. Raises ExportError, OSError."""
+    folder, part = plan.folder / "pack", plan.folder / "pack.part"
     if folder.exists():
-        try:
-            return open_folder(folder)
-        except PackError:  # killed while it was written
-            shutil.rmtree(folder)
+        return open_folder(folder)
+    if part.exists():  # killed before it was whole and proven
+        shutil.rmtree(part)
     if plan.step:
         shown = _prepared(network, training[:: max(1, len(training) // FRAMES)][:FRAMES])
         round_network(network, read_pack(plan.parent)[1], list(shown), plan.step)
@@ -47,7 +49,10 @@ def export(plan: Plan, network: Any, training: list[Example]) -> Pack:
         snapshot=plan.frozen.address, producer=f"wayside {edge.__version__}",
     )  # fmt: skip
     inputs = parity_inputs(plan.parent) or noise_frames(3, config.height, config.width)
-    return build(network, about, folder, inputs, _covered(network, training))
+    build(network, about, part, inputs, _covered(network, training), carried(plan.parent, FILES))
+    part.rename(folder)
+    files.sync_folder(plan.folder)
+    return open_folder(folder)
 
 
 def _prepared(network: Any, examples: list[Example]) -> Iterator[NDArray[np.uint8]]:

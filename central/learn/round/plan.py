@@ -23,6 +23,8 @@ from central.learn.material import Material, MaterialError, contradicting, gathe
 from central.learn.round import RoundError
 from central.learn.snapshot import Frozen, Labelled
 from central.learn.start import StartError, network_from, read_pack
+from central.learn.transfer import Beginning, TransferError, update_of
+from central.learn.transfer_choice import begin
 from central.releases.offers import counts
 from central.store import blobs as blob_store
 from central.store.database import Database
@@ -51,6 +53,11 @@ class Saved(msgspec.Struct, frozen=True):
     step: float
     strategy: str
     memory_frames: int | None
+    running: str = ""
+    """Address of the pack that ran, where the round starts from another one."""
+    update: str = ""
+    beginning: dict[str, Any] = {}
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,24 @@ class Plan:
     memory: Memory
     former: Mapping[str, str] = field(default_factory=dict)
     """Of classes that were renamed since the parent was trained: the name that it knows, by the name of today."""
+    other: Pack | None = None
+    """The pack that runs, where the round starts from another one."""
+    update: str = ""
+    """What learns, as it was asked for (`central.learn.transfer.Update`); empty: as the strategy says."""
+    beginning: Mapping[str, Any] = field(default_factory=dict)
+    """Where it starts, why, and how like other packs were, for the report."""
+    weights: Path | None = None
+    """A checkpoint whose weights it starts with."""
+
+    @property
+    def running(self) -> Pack:
+        """The pack that runs: what comes of the round is compared with it."""
+        return self.other or self.parent
+
+    @property
+    def running_labels(self) -> tuple[str, ...]:
+        """Its classes by their names of today."""
+        return self.parent_labels if self.other is None else tuple(self.other.manifest.labels)
 
     @property
     def images(self) -> Path:
@@ -137,7 +162,9 @@ async def _made(database: Database, settled: settings.Settings, options: Mapping
     left, said = contradicting(items)
     out = {item.frame for item in left}
     frozen = await snapshot.freeze(database, tuple(item for item in items if item.frame not in out))
-    parent = await _parent(database, settled)
+    running = await _parent(database, settled)
+    started = await _beginning(database, settled, running, frozen, options)
+    parent = started.pack
     seen = await snapshot.frames_of(database, parent.manifest.snapshot)
     try:
         material = gather(frozen, frozenset(seen), labels, bool(options.get("again")), said)
@@ -151,21 +178,42 @@ async def _made(database: Database, settled: settings.Settings, options: Mapping
         parent=parent.address, labels=labels, former=await _former(database, parent, labels),
         epochs=int(options.get("epochs") or EPOCHS), seed=int(options.get("seed") or 0), step=settled.update_step,
         strategy=name, memory_frames=None if room is None else int(room),
+        running="" if running.address == parent.address else running.address, update=str(options.get("update") or ""),
+        beginning=started.described(), weights="" if started.weights is None else str(started.weights),
     )  # fmt: skip
+
+
+async def _beginning(
+    database: Database, settled: settings.Settings, running: Pack, frozen: Frozen, options: Mapping[str, Any]
+) -> Beginning:
+    """Return where the round starts. Raises RoundError."""
+    seen = await snapshot.frames_of(database, running.manifest.snapshot)
+    new = [item.frame for item in frozen.training if item.frame not in seen]
+    try:
+        update_of(options.get("update"))
+        return await begin(database, settled, running, _origin(settled), new, str(options.get("start") or ""))
+    except (TransferError, PackError) as error:
+        raise RoundError(str(error)) from None
 
 
 def _opened(saved: Saved, settled: settings.Settings, folder: Path) -> Plan:
     origin = _origin(settled)
     try:
-        parent = origin if origin.address == saved.parent else open_folder(settled.packs / saved.parent)
+        parent = _known(saved.parent, settled, origin)
+        other = _known(saved.running, settled, origin) if saved.running else None
     except PackError as error:
         raise RoundError(f"the pack that this round began from is gone: {error}; start a new round") from None
     by_id = {item.frame: item for item in saved.items}
     material = Material(tuple(by_id[f] for f in saved.new), tuple(by_id[f] for f in saved.past), saved.notes)
     return Plan(
         folder, Frozen(saved.snapshot, saved.items), material, parent, origin, saved.labels, saved.epochs, saved.seed,
-        saved.step, saved.strategy, Memory(frames=saved.memory_frames), saved.former,
+        saved.step, saved.strategy, Memory(frames=saved.memory_frames), saved.former, other,
+        saved.update, saved.beginning, Path(saved.weights) if saved.weights else None,
     )  # fmt: skip
+
+
+def _known(address: str, settled: settings.Settings, origin: Pack) -> Pack:
+    return origin if origin.address == address else open_folder(settled.packs / address)
 
 
 async def _parent(database: Database, settled: settings.Settings) -> Pack:

@@ -368,6 +368,12 @@ def _stages(report: Mapping[str, Any]) -> str:
     )
 
 
+def _alike(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return how like the training frames of each pack were to the new ones."""
+    said = [f"{'?' if r['likeness'] is None else format(r['likeness'], '.2f')} {r['reason']}" for r in rows]
+    return "<br>".join(escape(text) for text in said)
+
+
 def _how(report: Mapping[str, Any]) -> str:
     memory = "everything" if report["memory_frames"] is None else f"at most {report['memory_frames']} frames"
     former = [f"{now} (before: {old})" for now, old in report["new"]["former"].items()]
@@ -377,7 +383,9 @@ def _how(report: Mapping[str, Any]) -> str:
             "Strategy",
             escape(f"{report['strategy']}, a memory of {memory}, {report['steps']} steps, seed {report['seed']}"),
         ),
-        ("Started from", escape(report["start"])),
+        ("Started from", escape(f"{report['started_from']}: {report['start']['how']}")),
+        *([("Alike", _alike(report["similarity"]))] if report["similarity"] else []),
+        ("What learned", escape(report["update"])),
         ("Classes", escape(", ".join(report["labels"]))),
         *([("Renamed", escape(", ".join(former)))] if former else []),
         *([("New classes", escape(", ".join(report["new"]["classes"])))] if report["new"]["classes"] else []),

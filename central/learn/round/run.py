@@ -60,8 +60,9 @@ def run_round(data: Path, round_id: str, options: dict[str, Any], tell: Tell) ->
     changed: pack, AP before and after, verdict.
 
     `options`: ``epochs`` (passes over the labelled frames), ``seed``, ``strategy`` (how it is kept from forgetting),
-    ``memory_frames`` (most frames of the past), ``again`` (learn though nothing is new), and the settings GIVEN as the
-    server has them set. Raises RoundError, SlotError, TrainingError and whatever the disk raises.
+    ``memory_frames`` (most frames of the past), ``again`` (learn though nothing is new), ``start`` (auto, a pack or a
+    checkpoint), ``update`` (what learns), and the settings GIVEN as the server has them set. Raises RoundError,
+    SlotError, TrainingError and whatever the disk raises.
     """
     settled = settings.load(data=data, **{name: options.get(name) for name in GIVEN})
     folder = settled.data / "rounds" / round_id
@@ -114,7 +115,8 @@ def _run(settled: settings.Settings, round_id: str, options: Mapping[str, Any], 
         kept = _with_database(settled, lambda db: _registered(db, settled, pack, measured, found))
     result = _result(made, kept, measured, found, verdicts_) | {
         "strategy": made.strategy, "new_frames": len(made.material.new), "replayed": lesson.remembered,
-        "guessed": lesson.guessed, "notes": notes,
+        "guessed": lesson.guessed, "notes": notes, "update": made.update or lesson.train,
+        "delta_bytes": measured.evidence.delta_bytes, **made.beginning,
     }  # fmt: skip
     with stages.stage("report", "evaluating", 0.98, "writing the report"):
         known = _with_database(settled, lambda db: facts.facts(db, made, round_id))
@@ -171,7 +173,7 @@ def _report(made: Plan, pack: Pack, measured: Measured, trained: Trained, known:
         "round": made.folder.name, "name": pack.manifest.name, "parent": made.parent.address,
         "parent_name": made.parent.manifest.name, "snapshot": made.frozen.address, "labels": list(made.labels),
         "strategy": made.strategy, "seed": made.seed, "steps": trained.steps,
-        "start": made.origin.manifest.name if made.strategy == "joint" else made.parent.manifest.name,
+        "started_from": made.origin.manifest.name if made.strategy == "joint" else made.parent.manifest.name,
         "memory_frames": made.memory.frames, "delta_bytes": evidence.delta_bytes, "pack_bytes": evidence.pack_bytes,
         "threshold": pack.manifest.score_threshold, "timing": msgspec.to_builtins(evidence.timing),
         "judgement": msgspec.to_builtins(evidence.judgement), "evaluations": msgspec.to_builtins(built),

@@ -16,8 +16,8 @@ def frame(name: str, *labels: str, held_back: bool = False, complete: tuple[str,
     count = len(labels)
     return Labelled(
         frame=name, revision=1, held_back=held_back, node="n", camera="c", blob="", width=64, height=64,
-        complete_for=complete, by_machine=False, boxes=tuple((i * 10.0, 0.0, i * 10.0 + 9.0, 9.0) for i in range(count)), labels=labels,
-        weights=(1.0,) * count,
+        complete_for=complete, by_machine=False, labels=labels, weights=(1.0,) * count,
+        boxes=tuple((i * 10.0, 0.0, i * 10.0 + 9.0, 9.0) for i in range(count)),
     )  # fmt: skip
 
 

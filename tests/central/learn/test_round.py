@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import torch
@@ -15,49 +13,30 @@ import typer.testing
 from sqlalchemy import select
 
 from central import settings
-from central.annotate.datasets import BLOCK, block_of
 from central.cli import app
-from central.learn import families
-from central.learn.data import Example
 from central.learn.families import AnyConfig
-from central.learn.models import ModelConfig
 from central.learn.models.detr import configure
 from central.learn.round import learning
 from central.learn.round.run import run_round
 from central.learn.start import StartError, network_from, read_pack
-from central.store import blobs as blob_store
 from central.store import database as databases
-from central.store.migrations import migrate
-from central.store.models import Annotation, Frame, Node
 from central.store.models import Pack as PackRow
 from edge.runtime.model import Model
 from export import checkpoint
-from export.build import Ingredients, build, noise_frames
 from export.graph import weights_of
 from protocols.delta import grid
 from protocols.pack import Pack, open_folder
 from tests.central.learn.conftest import LABELS, SIDE, draw
-from tests.central.learn.tiny import detr, scramble
-
-PROFILE = "\n".join(f"  - {{name: {name}, color: '#11223{i}'}}" for i, name in enumerate(LABELS))
+from tests.central.learn.labelled import fill, packed, profile, smallest
+from tests.central.learn.tiny import detr
 
 
 def config_of(family: str, folder: Path) -> AnyConfig:
     """Return the configuration of the smallest network of `family`."""
     if family == "wayside":
-        return ModelConfig(size="tiny", labels=LABELS, tags=LABELS, height=SIDE, width=SIDE, top_k=20, embedding=16)
+        return smallest()
     detr("d_fine", LABELS, folder / "weights")
     return configure(str(folder / "weights"), LABELS, LABELS, SIDE, SIDE)
-
-
-def packed(config: AnyConfig, folder: Path) -> tuple[Any, Pack]:
-    """Return a network of `config` with random weights, and its pack in `folder`."""
-    network = scramble(families.of(config).build(config))
-    about = Ingredients(
-        name="first", size=config.size, labels=config.labels, tags=config.tags, config=msgspec.to_builtins(config),
-        height=SIDE, width=SIDE, nms_iou=network.nms_iou,
-    )  # fmt: skip
-    return network, build(network, about, folder, noise_frames(1, SIDE, SIDE))
 
 
 @pytest.fixture(scope="module", params=["wayside", pytest.param("detr", marks=pytest.mark.slow)])
@@ -114,33 +93,6 @@ def test_load_into__a_weight_of_two_names_is_given_by_one() -> None:
     assert float(layer.weight.detach().sum()) == 4.0
 
 
-async def fill(data: Path, examples: list[Example]) -> None:
-    """Store `examples` as frames that a person labelled, every fifth of them held back."""
-    settled = settings.load(data=data)
-    database, blobs = databases.connect(settled.database), blob_store.connect(None, data / "blobs")
-    await migrate(database.engine)
-    held = next(b for b in range(100) if block_of("c1", b * BLOCK) == 0)
-    kept = next(b for b in range(100) if block_of("c1", b * BLOCK) != 0)
-    async with database.write() as session:
-        session.add(Node(name="n1"))
-        await session.flush()
-        for i, example in enumerate(examples):
-            name, image = f"{i:08x}-0000-7000-8000-000000000000", example.path.read_bytes()
-            session.add(
-                Frame(
-                    id=name, node="n1", camera="c1", boot="b1", sequence=i, index=(kept if i % 5 else held) * BLOCK + i,
-                    captured_at=datetime.now(UTC), width=SIDE, height=SIDE, size_bytes=len(image), sha256=f"{i:064x}",
-                    blob=f"frames/{name}.jpg", state="labelled", revision=1, complete_for=list(LABELS),
-                )
-            )  # fmt: skip
-            await session.flush()
-            for box, label in zip(example.boxes.tolist(), example.classes.tolist(), strict=True):
-                place = dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))
-                session.add(Annotation(frame=name, label=LABELS[label], source="person", confirmed=True, **place))
-            await blobs.put([(f"frames/{name}.jpg", image)])
-    await database.close()
-
-
 async def registered(data: Path) -> list[str]:
     """Return the addresses of the packs in the store."""
     database = databases.connect(settings.load(data=data).database)
@@ -156,13 +108,12 @@ def test_run_round__from_a_pack_of_each_family(
     monkeypatch.setattr(learning, "MIN_STEPS", 3)
     monkeypatch.setattr(learning, "BATCH", 2)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    profile = tmp_path / "profile.yaml"
-    profile.write_text(f"name: shapes\nlabels:\n{PROFILE}\n")
+    shapes = profile(tmp_path)
     (tmp_path / "drawn").mkdir()
     data = tmp_path / "data"
     steps: list[dict[str, Any]] = []
     asyncio.run(fill(data, [draw(tmp_path / "drawn" / f"{i}.jpg", i) for i in range(10)]))
-    options = {"epochs": 1, "profile": str(profile), "pack": str(made[1].folder)}
+    options = {"epochs": 1, "profile": str(shapes), "pack": str(made[1].folder)}
     done = run_round(data, "r1", options, steps.append)
     pack = open_folder(data / "packs" / done["pack"])
     assert (pack.manifest.parent, pack.manifest.labels) == (made[1].address, list(LABELS))
