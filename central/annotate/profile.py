@@ -114,7 +114,7 @@ class Profile(_Part):
     queue: ProfileQueue = ProfileQueue()
     proposers: Annotated[
         tuple[ProfileProposer, ...],
-        Field(max_length=20, description="What proposes, in this order; empty: pack, track, tags."),
+        Field(max_length=20, description="What proposes, in this order; empty: track, pack, tags."),
     ] = ()
     base: Annotated[str, Field(max_length=1000, description="The profile that an edited one began as.")] = ""
 

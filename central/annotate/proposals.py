@@ -1,9 +1,9 @@
 """Proposals for waiting frames: by the released pack, in place of an older one's, or by a teacher.
 
 For each waiting frame, best first: read the image, ask the proposer, and replace the machine-made unconfirmed boxes. A
-frame that somebody answered meanwhile is left alone. The released pack proposes as a job, through the very code that
-runs on a node; a teacher whenever somebody asks it to, and what it proposed stands until a person answers: no pack
-replaces it. The job looks at each image twice, proposes tags, and follows the labels of the frame before.
+frame that somebody answered meanwhile is left alone; on one of which single questions were answered nothing is proposed
+that a person said yes or no to. What a teacher proposed stands until a person answers: no pack replaces it.
+`central.annotate.proposers` has every source that looks at frames in the background.
 
     image -> proposer -> boxes with scores -> how often such a score was right (`sources`) -> proposals
 """
@@ -11,7 +11,8 @@ replaces it. The job looks at each image twice, proposes tags, and follows the l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,24 +20,24 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, and_, delete, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from central.annotate import queue
 from central.annotate.boxes import MAX_BOXES, LabelBox, clip
-from central.annotate.mirror import Eyes
-from central.annotate.propagate import follow, read, store
+from central.annotate.decided import Decided, decided
+from central.annotate.eyes import Eyes
+from central.annotate.propagate import SOURCE as TRACK
+from central.annotate.propagate import read
 from central.annotate.sources import Curves, calibrate, curves
-from central.annotate.track import TrackError
-from central.store import blobs as blob_store
+from central.annotate.tag_proposals import put
+from central.annotate.verdicts import corners
 from central.store import database as db
 from central.store.blobs import Blobs
-from central.store.models import Annotation, Frame
+from central.store.models import Annotation, Frame, FrameLook
 from edge.runtime import Detections
 from edge.runtime.model import Model
-from protocols.pack import open_folder
+from protocols.messages import Box
 
-FUNCTION: Final = "central.annotate.proposals:run"
 SOURCE: Final = "pack"
 REPLACED: Final = ("node", SOURCE)
 """Sources whose unconfirmed boxes always give way."""
@@ -46,8 +47,6 @@ BATCH: Final = 16
 """Frames read and written at a time."""
 MAX_FRAMES: Final = 2000
 """Frames of one run, best first: nobody reviews more before the next release."""
-THREADS: Final = 1
-"""Of the model: nodes and people come first."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,12 @@ def boxes_of(
     return boxes[:MAX_BOXES]
 
 
+async def _followed(session: AsyncSession, frame: str) -> list[tuple[Box, str]]:
+    """Return the boxes, with their labels, that were followed to `frame`."""
+    query = select(Annotation).where(Annotation.frame == frame, Annotation.source == TRACK, ~Annotation.confirmed)
+    return [(corners(row), row.label) for row in await session.scalars(query)]
+
+
 async def replace(
     session: AsyncSession,
     frame: str,
@@ -113,17 +118,27 @@ async def replace(
     """Put `boxes` and `tags` of `by` on a waiting frame in the open write transaction; False where it waits no more.
 
     A pack's replace all of nodes and packs; a teacher's all of whichever machine, of the labels that it covers.
-    `curves` say what scores are worth.
+    `curves` say what scores are worth. What a person decided stays: a box like one that is confirmed or refused, or of
+    a label that the frame is complete for, is left out; so is a pack's box of an object that was followed from the
+    frame before, as two on top of each other would have to be deleted by hand.
     """
     result = await session.execute(
         update(Frame)
         .where(Frame.id == frame, Frame.state == "pending")
-        .values(proposed_by=by.name, **({"tag_proposals": dict(tags)} if tags else {}))
+        .values(proposed_by=by.name)
         .execution_options(synchronize_session=False)
-        .returning(Frame.id)
+        .returning(Frame.revision)
     )
-    if result.first() is None:
+    row = result.first()
+    if row is None:
         return False
+    if by.teaches:
+        await session.merge(FrameLook(frame=frame, source=by.source))
+    if tags:
+        await put(session, frame, by.source, tags, curves)
+    known = await decided(session, frame) if row[0] else Decided()
+    if not by.teaches:
+        known = known.with_boxes(await _followed(session, frame))
     outdone = Annotation.label.in_(by.covers) if by.teaches else Annotation.source.in_(REPLACED)
     mine = Annotation.source == by.source
     await session.execute(
@@ -131,6 +146,8 @@ async def replace(
     )
     rows = []
     for given in boxes:
+        if known.settles(given):
+            continue
         x1, y1, x2, y2 = given.box
         rows.append(
             Annotation(frame=frame, x1=x1, y1=y1, x2=x2, y2=y2, label=given.label, source=by.source, score=given.score)
@@ -144,8 +161,8 @@ def _outdated(name: str, again: bool = False, every: bool = False) -> ColumnElem
     """Return which frames the proposer `name` is to look at; `again`: also those that it has looked at, for a teacher;
     `every`: also those on which the node ran it, for a pack."""
     if COLON in name:
-        new = or_(Frame.proposed_by.is_(None), Frame.proposed_by != name)
-        return Frame.state == "pending" if again else and_(Frame.state == "pending", new)
+        looked = exists().where(FrameLook.frame == Frame.id, FrameLook.source == name)
+        return Frame.state == "pending" if again else and_(Frame.state == "pending", ~looked)
     seen = func.coalesce(Frame.proposed_by, "") if every else func.coalesce(Frame.proposed_by, Frame.pack, "")
     return and_(Frame.state == "pending", seen != name, not_(seen.contains(COLON)))
 
@@ -154,24 +171,6 @@ async def outdated(session: AsyncSession, pack: str, every: bool = False) -> int
     """Return how many waiting frames have neither the proposals of `pack` nor a teacher's; `every`: nor from here."""
     query = select(func.count()).select_from(Frame).where(_outdated(pack, every=every))
     return int(await session.scalar(query) or 0)
-
-
-async def track(database: db.Database, blobs: Blobs, frames: Sequence[str]) -> int:
-    """Propose on waiting `frames` the labels of the last labelled frame of their camera; return on how many."""
-    done = 0
-    for name in frames:
-        async with database.read() as session:
-            frame = await queue.load(session, name)
-            before = await queue.previous(session, frame, "")
-        if before is None:
-            continue
-        try:
-            found = await follow(blobs, before, frame)
-        except TrackError:
-            continue  # another scene, or long ago: there is nothing to follow
-        async with database.write() as session:
-            done += bool(await store(session, name, found))
-    return done
 
 
 async def propose(
@@ -183,11 +182,12 @@ async def propose(
     limit: int = MAX_FRAMES,
     again: bool = False,
     every: bool = False,
+    until: float = float("inf"),
 ) -> dict[str, Any]:
     """Renew the proposals of up to `limit` waiting frames and return how many there were, changed, and boxes.
 
     A teacher leaves frames that it has looked at alone, unless `again`; a pack those on which the node ran it, unless
-    `every`.
+    `every`. It ends early where `until` (of `time.monotonic`) has passed; each batch is stored, and is not done again.
     """
     async with database.read() as session:
         query = select(Frame).where(_outdated(by.name, again, every)).order_by(Frame.value.desc()).limit(limit)
@@ -195,6 +195,8 @@ async def propose(
         worth = await curves(session)
     done = replaced = boxes = 0
     for start in range(0, len(frames), BATCH):
+        if time.monotonic() > until:
+            break
         found: dict[str, tuple[list[LabelBox], Mapping[str, float]]] = {}
         for frame in frames[start : start + BATCH]:
             image = await read(blobs, frame)
@@ -203,32 +205,7 @@ async def propose(
                 found[frame.id] = boxes_of(seen, by.labels, names, frame.width, frame.height), dict(by.tags())
         async with database.write() as session:
             kept = [len(own[0]) for name, own in found.items() if await replace(session, name, by, *own, worth)]
-        if not by.teaches:
-            await track(database, blobs, list(found))
         replaced, boxes = replaced + len(kept), boxes + sum(kept)
         done = min(len(frames), start + BATCH)
         report({"progress": done / len(frames), "detail": f"{done} of {len(frames)} frames", "changed": replaced})
     return {"frames": done, "changed": replaced, "boxes": boxes}
-
-
-def run(
-    pack: str,
-    names: list[str],
-    database_url: str,
-    blob_url: str | None,
-    blob_folder: str,
-    report: Callable[[Mapping[str, Any]], None],
-    every: bool = False,
-) -> dict[str, Any]:
-    """The job: renew proposals with the pack in folder `pack`; `every`: also where the node ran it."""
-
-    async def work() -> dict[str, Any]:
-        database = db.connect(database_url)
-        blobs = blob_store.connect(blob_url, Path(blob_folder))
-        try:
-            with Model(open_folder(Path(pack)), backend="cpu", threads=THREADS) as model:
-                return await propose(database, blobs, of_pack(model), names, report, every=every)
-        finally:
-            await database.close()
-
-    return asyncio.run(work())

@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from central.annotate import drafts, leases, second
+from central.annotate import drafts, leases, second, tag_proposals
 from central.annotate.boxes import LabelBox, check, check_labels, check_tags, mask_of, plain_mask
 from central.annotate.verdicts import judge
 from central.store.models import Annotation, Frame, LabelRevision, Opinion, Verdict
@@ -278,6 +278,8 @@ async def label(
     more = {"complete_for": sorted(set(answer.complete_for)), "tags": dict(answer.tags), "opinion": opinion}
     revision = await _take_turn(session, answer, "labelled", more)
     await _replace(session, answer, revision, boxes, frame)
+    if person and answer.tags:
+        await tag_proposals.judge(session, answer.frame, revision, answer.tags)
     _remember(session, answer, revision, state, boxes)
     await _clear(session, answer)
     await session.flush()

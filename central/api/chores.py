@@ -2,7 +2,7 @@
 
 releases    notices releases that another process made (a command beside the server) and tells the nodes
 rollouts    takes releases through the fleet in waves (`central.releases.rollout`)
-proposals   has waiting frames proposed anew by the released pack, whenever some are out of date
+proposals   has every source of the profile propose for what is new to it
 order       has the queue put in order, and what to ask thought over, when frames came or labels changed
 auto        reviews in place of people, where the settings say so
 """
@@ -18,8 +18,8 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from central.annotate import proposals
 from central.annotate.asking import order
+from central.annotate.proposers import job
 from central.api.context import Centre
 from central.jobs import JobError
 from central.jobs.rounds import OVER
@@ -52,7 +52,7 @@ class Chores:
         self._centre, self._tell_all = centre, tell_all
         self._number: int | None = None
         self._proposing = self._ordering = False
-        self._ordered = ""
+        self._ordered = self._proposed = ""
 
     async def releases(self) -> str | None:
         """Return the address of the released pack; tell the nodes where it was released by somebody else."""
@@ -65,17 +65,28 @@ class Chores:
         self._number = number
         return None if release is None else release.pack
 
-    async def proposals(self, pack: str) -> bool:
-        """Start a job that renews the proposals with `pack`; False where there is nothing to do, or no time for it."""
-        centre = self._centre
-        folder = centre.settings.packs / pack
+    async def proposals(self, pack: str | None) -> bool:
+        """Start a job that proposes for whatever is new, with `pack`; False where there is nothing to do, or no time.
+
+        Where nothing changed since a job that was through with everything, there is nothing new.
+        """
+        centre, project = self._centre, self._centre.profile
+        folder = None if pack is None else centre.settings.packs / pack
+        if folder is None or not folder.is_dir():
+            pack = folder = None
         async with centre.database.read() as session:
             busy = await session.scalar(select(Round.id).where(Round.state.not_in(OVER)))
-            count = await proposals.outdated(session, pack, centre.settings.propose_every)
-        if self._proposing or busy is not None or not count or not folder.is_dir():
-            return False
-        names, every = list(centre.profile.label_names), centre.settings.propose_every
-        args = {"pack": str(folder), "names": names, "every": every}
+            now = f"{pack} {project.proposers} {project.label_names} {await order.mark(session)}"
+            if self._proposing or busy is not None or now == self._proposed:
+                return False
+            if not await job.waiting(session, project.proposers, pack, centre.settings.propose_every):
+                self._proposed = now
+                return False
+        args = {
+            "proposers": [given.model_dump(mode="json") for given in project.proposers],
+            "labels": list(project.label_names), "tags": list(project.tag_names),
+            "pack": None if folder is None else str(folder), "every": centre.settings.propose_every,
+        }  # fmt: skip
         secrets = {
             "database_url": centre.settings.database,
             "blob_url": centre.settings.blob_url,
@@ -83,7 +94,7 @@ class Chores:
         }
         self._proposing = True
         try:
-            await centre.jobs.submit(proposals.FUNCTION, args, self._heard, secrets)
+            await centre.jobs.submit(job.FUNCTION, args, self._heard, secrets)
         except JobError:
             self._proposing = False
             raise
@@ -119,10 +130,13 @@ class Chores:
 
     async def _heard(self, kind: Literal["report", "end"], step: Mapping[str, Any]) -> None:
         self._centre.notifier.emit("frame")
-        if kind == "end":
-            self._proposing, self._ordered = False, ""
-            if step["state"] == "failed":
-                _log.warning("proposals failed", reason=step.get("detail"))
+        if kind != "end":
+            return
+        self._proposing, self._ordered = False, ""
+        if step["state"] == "failed":
+            _log.warning("proposals failed", reason=step.get("detail"))
+        for source, text in (step.get("result") or {}).get("troubles", {}).items():
+            _log.warning("a source of proposals cannot be used", source=source, reason=text)
 
     async def rollouts(self, engine: Rollouts) -> None:
         """Advance rollouts, for ever."""
@@ -142,7 +156,7 @@ class Chores:
                 if ordered >= ORDER_S:
                     ordered = 0.0 if await self.order() else ordered
                 pack = await self.releases()
-                if pack is not None and since >= PROPOSE_S and self._centre.settings.propose:
+                if since >= PROPOSE_S and self._centre.settings.propose:
                     since = 0.0 if await self.proposals(pack) else since
             except (SQLAlchemyError, JobError, OSError) as error:
                 _log.warning("a chore failed; trying again", error=str(error)[:300])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import selectinload
 
 from central.annotate.datasets import address_of, block_of, entry
@@ -89,10 +89,13 @@ def _labelled(frame: Frame) -> Labelled:
 
 
 async def labelled(database: Database) -> tuple[Labelled, ...]:
-    """Return every labelled frame, in order of id."""
-    query = select(Frame).where(Frame.state == "labelled").order_by(Frame.id).options(selectinload(Frame.annotations))
+    """Return every labelled frame, in order of id; also those that wait, of which single questions were answered."""
+    partly = and_(Frame.state == "pending", Frame.revision > 0)
+    query = select(Frame).where(or_(Frame.state == "labelled", partly)).order_by(Frame.id)
     async with database.read() as session:
-        return tuple(_labelled(frame) for frame in await session.scalars(query))
+        frames = await session.scalars(query.options(selectinload(Frame.annotations)))
+        found = [(frame.state, _labelled(frame)) for frame in frames]
+    return tuple(item for state, item in found if state == "labelled" or item.labels or item.complete_for)
 
 
 async def freeze(database: Database, items: tuple[Labelled, ...]) -> Frozen:

@@ -12,14 +12,14 @@ that it was given for, is kept as a revision of its own, and counts once however
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from central.annotate import drafts, leases, queue
+from central.annotate import drafts, leases, queue, tag_proposals
 from central.annotate.asking import Costs
 from central.annotate.asking.choose import Known, options, told
 from central.annotate.asking.store import renew
@@ -207,6 +207,8 @@ async def answer(session: AsyncSession, reply: Reply, project: Project) -> Frame
             seconds=reply.seconds, author=reply.author,
         )
     )  # fmt: skip
+    if reply.tag is not None and reply.answer in ("present", "absent"):
+        await tag_proposals.judge(session, reply.frame, reply.revision + 1, {reply.tag: reply.answer})
     await session.flush()
     now = await queue.load(session, reply.frame)
     session.add(_remembered(now, reply))
@@ -224,14 +226,3 @@ def _remembered(frame: Frame, reply: Reply) -> LabelRevision:
         frame=frame.id, revision=frame.revision, author=reply.author, at=utc_now(), state=STATE, boxes=boxes,
         complete_for=list(frame.complete_for), tags=dict(frame.tags), seconds=reply.seconds,
     )  # fmt: skip
-
-
-async def refused(session: AsyncSession, frames: Sequence[str]) -> Mapping[str, list[tuple[Box, str]]]:
-    """Return the boxes, with their labels, that people said no to, by frame."""
-    query = select(QuestionAnswer).where(
-        QuestionAnswer.frame.in_(frames), QuestionAnswer.kind == "box", QuestionAnswer.answer == "no"
-    )
-    found: dict[str, list[tuple[Box, str]]] = {}
-    for row in await session.scalars(query):
-        found.setdefault(row.frame, []).extend((tuple(b["box"]), b["label"]) for b in row.question.get("boxes", []))
-    return found

@@ -5,6 +5,7 @@
           1-n LabelRevision    every answer that a person gave, in order; nothing of it is overwritten
           1-n Opinion, Verdict, Draft, Lease, Flag   second opinions, what proposals were worth, who is at work
           1-1 FrameQuestion, 1-n QuestionAnswer   what is asked about a frame, and single answers
+          1-n FrameLook, TagProposal   which machine looked at it, and what each says of its tags
     BlurPair 1-n PairLabel     which of two objects is sharper
     Pack 1-n Release 1-n ReleaseNode   models, their offers to the nodes, and how far each node is
     Rollout 1-n RolloutWave, RolloutNode, RolloutEvent   a release's way through the fleet, and who decided what
@@ -46,7 +47,7 @@ from central.store.models.frames import Annotation, Frame, FrameState, LabelRevi
 from central.store.models.learning import Job, JobState, Round, RoundState, Snapshot
 from central.store.models.packs import Pack, Release, ReleaseNode
 from central.store.models.people import ApiToken, AuditEntry, Role, Session, Setting, SiteRole, User, Webhook
-from central.store.models.questions import FrameQuestion, QuestionAnswer, QuestionKind
+from central.store.models.questions import FrameLook, FrameQuestion, QuestionAnswer, QuestionKind, TagProposal
 from central.store.models.rollouts import NodeStage, Rollout, RolloutEvent, RolloutNode, RolloutState, RolloutWave
 from central.store.models.scores import CameraScores
 
@@ -70,6 +71,7 @@ __all__ = [
     "EventKind",
     "Flag",
     "Frame",
+    "FrameLook",
     "FrameQuestion",
     "FrameState",
     "Job",
@@ -105,6 +107,7 @@ __all__ = [
     "SiteRole",
     "Snapshot",
     "SnapshotNote",
+    "TagProposal",
     "User",
     "UtcDateTime",
     "Verdict",

@@ -1,4 +1,4 @@
-"""What the queue asks about frames, and what was answered to single questions."""
+"""What the queue asks about frames, what was answered to single questions, and which machine looked at what."""
 
 from __future__ import annotations
 
@@ -56,4 +56,31 @@ class QuestionAnswer(Base):
     """``yes``, ``no``, ``nothing``, ``something``, ``present``, ``absent`` or ``cant_tell``."""
     seconds: Mapped[float | None] = mapped_column(default=None)
     author: Mapped[str] = mapped_column(String(IDENTITY))
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class FrameLook(Base):
+    """A source of proposals has looked at a frame; it does so again only where its version is another one."""
+
+    __tablename__ = "frame_look"
+
+    frame: Mapped[str] = mapped_column(ForeignKey("frame.id", ondelete="CASCADE"), primary_key=True)
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[str] = mapped_column(String(128), default="")
+    """Of what it went by: the labelled frame that was followed, or how much it had to compare with."""
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class TagProposal(Base):
+    """What one machine says of one tag of a frame; `Frame.tag_proposals` has what all of them say together."""
+
+    __tablename__ = "tag_proposal"
+
+    frame: Mapped[str] = mapped_column(ForeignKey("frame.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(64), primary_key=True)
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    score: Mapped[float]
+    """0..1, that the tag is present, as the machine has it."""
+    confidence: Mapped[float | None] = mapped_column(default=None)
+    """0..1, as measured from what people answered; None where too few did."""
     at: Mapped[datetime] = mapped_column(default=utc_now)

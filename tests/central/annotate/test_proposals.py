@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 from central.annotate import proposals, queue
-from central.annotate.boxes import LabelBox
 from central.annotate.proposals import Proposer, teacher_name
 from central.annotate.queue import Answer
 from central.store.models import Verdict
@@ -136,14 +134,3 @@ async def test_propose__where_the_node_ran_the_pack_if_asked(db: Any, blobs: Any
     assert (await run(db, blobs, every=True))["changed"] == 1
     assert [(label, source) for label, source, _ in await shown(db, frame)] == [("car", "pack")]
     assert (await run(db, blobs, every=True))["changed"] == 0
-
-
-async def test_propose__follows_the_labels_of_the_frame_before(db: Any, blobs: Any, add_frame: Any) -> None:
-    rough = np.random.default_rng(1).integers(0, 255, (12, 16, 3), np.uint8)
-    image = cv2.imencode(".jpg", cv2.resize(rough, (64, 48), interpolation=cv2.INTER_CUBIC))[1].tobytes()
-    first, last = await add_frame(1), await add_frame(2)
-    await blobs.put([(f"frames/{name}.jpg", image) for name in (first, last)])
-    async with db.write() as session:
-        await queue.label(session, Answer(first, 0, "ann", [LabelBox((30, 10, 60, 40), "bus")]), KNOWN)
-    await run(db, blobs)
-    assert [(label, source) for label, source, _ in await shown(db, last)] == [("car", "pack"), ("bus", "track")]

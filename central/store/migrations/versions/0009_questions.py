@@ -1,4 +1,4 @@
-"""What the queue asks."""
+"""What the queue asks, and which machine looked at what."""
 
 from __future__ import annotations
 
@@ -58,11 +58,31 @@ def upgrade() -> None:
         _frame("question_answer"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_question_answer")),
     )
+    op.create_table(
+        "frame_look",
+        sa.Column("frame", sa.String(length=36), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=128), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        _frame("frame_look"),
+        sa.PrimaryKeyConstraint("frame", "source", name=op.f("pk_frame_look")),
+    )
+    op.create_table(
+        "tag_proposal",
+        sa.Column("frame", sa.String(length=36), nullable=False),
+        sa.Column("tag", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("score", sa.Double(), nullable=False),
+        sa.Column("confidence", sa.Double(), nullable=True),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        _frame("tag_proposal"),
+        sa.PrimaryKeyConstraint("frame", "tag", "source", name=op.f("pk_tag_proposal")),
+    )
     op.create_index("ix_question_answer_frame", "question_answer", ["frame", "revision"], unique=False)
     op.create_index("ix_question_answer_kind", "question_answer", ["kind"], unique=False)
 
 
 def downgrade() -> None:
     """Take it out again."""
-    for table in ("question_answer", "frame_question"):
+    for table in ("tag_proposal", "frame_look", "question_answer", "frame_question"):
         op.drop_table(table)

@@ -1,0 +1,138 @@
+"""Tags of a frame from those of labelled frames of the same site that look like it.
+
+Labels are partial: a neighbour whose tag is unknown says nothing of it. A score is the share of the neighbours that
+have the tag, weighted by how alike they are, drawn to the share in the whole site where few of them know it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from central.annotate.profile import ProfileProposer
+from central.annotate.proposers import Desk
+from central.annotate.sources import curves
+from central.annotate.tag_proposals import put
+from central.store.models import Frame, FrameLook
+
+SOURCE: Final = "neighbours"
+FEW: Final = 5
+"""Frames of a site that know a tag, below which nothing is said of it."""
+NEAREST: Final = 10
+SHARP: Final = 10.0
+"""How fast the weight of a neighbour falls with its cosine."""
+PRIOR: Final = 1.0
+"""Weight of the site's share, in neighbours."""
+LABELLED: Final = 2000
+"""Newest labelled frames of a site that are compared with."""
+BATCH: Final = 100
+"""Frames stored in one transaction."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The labelled frames of a site: embeddings ``[N, D]``, and per tag 1 (present), 0 (absent) or nan ``[N, T]``."""
+
+    points: NDArray[np.float32]
+    known: NDArray[np.float32]
+    version: str
+
+
+def transfer(site: Site, point: NDArray[np.float32], tags: Sequence[str]) -> dict[str, float]:
+    """Return the score 0..1 of each of `tags` (the columns of the site) for a frame at `point` ``[D]``."""
+    likeness = site.points @ point
+    found = {}
+    for column, tag in enumerate(tags):
+        rows = np.flatnonzero(~np.isnan(site.known[:, column]))
+        if len(rows) < FEW:
+            continue
+        near = rows[np.argsort(-likeness[rows], kind="stable")[:NEAREST]]
+        weight = np.exp(SHARP * (likeness[near] - 1.0))
+        share = float(site.known[rows, column].mean())
+        score = (float((weight * site.known[near, column]).sum()) + PRIOR * share) / (float(weight.sum()) + PRIOR)
+        found[tag] = round(score, 4)
+    return found
+
+
+def _version(count: int) -> str:
+    """Return what changes each time that a site has twice as many labelled frames."""
+    return str(count.bit_length())
+
+
+async def _counts(session: AsyncSession) -> dict[str, int]:
+    """Return how many frames of each site may be compared with."""
+    query = select(Frame.site, func.count()).where(Frame.state == "labelled", Frame.embedding.is_not(None))
+    return {site: int(count) for site, count in await session.execute(query.group_by(Frame.site))}
+
+
+async def _site(session: AsyncSession, site: str, count: int, tags: Sequence[str]) -> dict[int, Site]:
+    """Return the labelled frames of `site` by the dimension of their embeddings."""
+    query = select(Frame.embedding, Frame.tags).where(
+        Frame.site == site, Frame.state == "labelled", Frame.embedding.is_not(None)
+    )
+    groups = defaultdict(list)
+    for embedding, said in await session.execute(query.order_by(Frame.labelled_at.desc()).limit(LABELLED)):
+        point = np.frombuffer(embedding, "<f4")
+        states = [{"present": 1.0, "absent": 0.0}.get(said.get(tag, ""), np.nan) for tag in tags]
+        groups[len(point)].append((point, states))
+    return {
+        size: Site(np.stack([p for p, _ in rows]), np.array([s for _, s in rows], np.float32), _version(count))
+        for size, rows in groups.items()
+    }
+
+
+class Tags:
+    """Transfers tags to frames that look alike."""
+
+    name = "tags"
+    about = "tags of labelled frames of the same site that look alike"
+
+    async def waiting(self, session: AsyncSession, given: ProfileProposer, pack: str | None, every: bool) -> int:
+        """Return 1 where a site has enough labelled frames and frames that were not compared with them."""
+        counts = {site: count for site, count in (await _counts(session)).items() if count >= FEW}
+        for site, count in counts.items():
+            if (await session.execute(self._new(site, count).limit(1))).first() is not None:
+                return 1
+        return 0
+
+    def _new(self, site: str, count: int) -> Select[str, bytes | None]:
+        look = (FrameLook.frame == Frame.id) & (FrameLook.source == SOURCE) & (FrameLook.version == _version(count))
+        query = select(Frame.id, Frame.embedding).outerjoin(FrameLook, look)
+        query = query.where(Frame.state == "pending", Frame.site == site, Frame.embedding.is_not(None))
+        return query.where(FrameLook.frame.is_(None)).order_by(Frame.value.desc())
+
+    async def propose(self, desk: Desk, given: ProfileProposer) -> Mapping[str, int]:
+        """Propose tags on frames that are new to it."""
+        frames = changed = 0
+        async with desk.database.read() as session:
+            counts = {site: count for site, count in (await _counts(session)).items() if count >= FEW}
+            worth = await curves(session, SOURCE)
+        for site, count in counts.items() if desk.tags else ():
+            async with desk.database.read() as session:
+                known = await _site(session, site, count, desk.tags)
+                todo = (await session.execute(self._new(site, count).limit(desk.limit - frames))).all()
+            for start in range(0, len(todo), BATCH):
+                if time.monotonic() > desk.until:
+                    break
+                async with desk.database.write() as session:
+                    for frame, embedding in todo[start : start + BATCH]:
+                        point = np.frombuffer(embedding or b"", "<f4")
+                        like = known.get(len(point))
+                        said = {} if like is None else transfer(like, point, desk.tags)
+                        await session.merge(FrameLook(frame=frame, source=SOURCE, version=_version(count)))
+                        if said:
+                            await put(session, frame, SOURCE, said, worth)
+                        changed += bool(said)
+                frames += len(todo[start : start + BATCH])
+        return {"frames": frames, "changed": changed}
+
+
+PROPOSER = Tags()

@@ -1,0 +1,59 @@
+"""Tags that machines propose: what each of them says, what all say together, and what people made of it.
+
+A tag that a person answered is theirs: `Frame.tags` has it, and nothing here changes that. In the accuracy of sources a
+tag goes by the name ``tag:NAME``; the proposal is that it is present, with its score.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from central.annotate.sources import Curves, confidence
+from central.store.models import Frame, TagProposal, Verdict
+from protocols.messages import utc_now
+
+PREFIX: Final = "tag:"
+
+
+def measured_as(tag: str) -> str:
+    """Return the name of `tag` among those that sources are measured by."""
+    return f"{PREFIX}{tag}"[:64]
+
+
+async def put(session: AsyncSession, frame: str, source: str, scores: Mapping[str, float], curves: Curves) -> None:
+    """Store what `source` says of the tags of `frame`, in place of what it said before, in the open transaction.
+
+    `scores` are 0..1, that a tag is present; `curves` say what they are worth, where that was measured.
+    """
+    for tag, score in scores.items():
+        curve = curves.get((source, measured_as(tag)))
+        worth = None if curve is None else confidence(curve, score)
+        await session.merge(
+            TagProposal(frame=frame, tag=tag, source=source, score=score, confidence=worth, at=utc_now())
+        )
+    await session.flush()
+    said: dict[str, list[float]] = defaultdict(list)
+    for row in await session.scalars(select(TagProposal).where(TagProposal.frame == frame)):
+        said[row.tag].append(row.score if row.confidence is None else row.confidence)
+    means = {tag: round(sum(values) / len(values), 4) for tag, values in said.items()}
+    changed = update(Frame).where(Frame.id == frame).values(tag_proposals=means)
+    await session.execute(changed.execution_options(synchronize_session=False))
+
+
+async def judge(session: AsyncSession, frame: str, revision: int, tags: Mapping[str, str]) -> None:
+    """Store what a person's `tags` (``present`` or ``absent``) say of the proposals on `frame`."""
+    rows = await session.scalars(select(TagProposal).where(TagProposal.frame == frame, TagProposal.tag.in_(tags)))
+    session.add_all(
+        [
+            Verdict(
+                frame=frame, revision=revision, source=row.source, label=measured_as(row.tag), score=row.score,
+                outcome="kept" if tags[row.tag] == "present" else "deleted",
+            )
+            for row in rows
+        ]
+    )  # fmt: skip
