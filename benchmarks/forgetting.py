@@ -21,13 +21,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 
 from benchmarks.common import DATA, main, parser, say
 from benchmarks.partial import split
 from central.learn.data import Example
 from central.learn.data.coco import load
-from central.learn.data.dataset import evened
+from central.learn.data.dataset import evened, read_image
 from central.learn.detect.command import size_of
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.quick import detect, measure
@@ -39,6 +40,9 @@ from central.learn.models import ModelConfig
 from central.learn.start import fitted
 
 LABELS: Final = ("person", "two_wheeler", "car", "bus", "truck")
+ZOOM: Final = 1.5
+"""Images are kept at this many times the input, so that a training run decodes no more than it can look at."""
+QUALITY: Final = 95
 HELD_BACK: Final = 4
 """One frame in so many of each group judges, the last ones of each camera."""
 GOALS: Final = {"sites": 0.95, "classes": 0.85}
@@ -53,6 +57,29 @@ class Step:
     train: list[Example]
     test: list[Example]
     labels: tuple[str, ...]
+
+
+def shrunk(examples: Sequence[Example], height: int, width: int, folder: Path) -> list[Example]:
+    """Return `examples` with images of at most ZOOM times `height` x `width`, the larger ones copied into `folder`.
+
+    All strategies see the same copies. An image that cannot be read stays where it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for number, example in enumerate(examples):
+        image = read_image(str(example.path))
+        scale = 1.0 if image is None else ZOOM * min(height / image.shape[0], width / image.shape[1])
+        if image is None or scale >= 1.0:
+            found.append(example)
+            continue
+        size = round(image.shape[1] * scale), round(image.shape[0] * scale)
+        copy = folder / f"{number}-{example.path.stem}.jpg"
+        cv2.imwrite(
+            str(copy), cv2.resize(image, size, interpolation=cv2.INTER_AREA), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        )
+        factor = np.array([size[0] / image.shape[1], size[1] / image.shape[0]] * 2, np.float32)
+        found.append(dataclasses.replace(example, path=copy, boxes=example.boxes * factor))
+    return found
 
 
 def by_camera(examples: Sequence[Example]) -> list[list[Example]]:
@@ -124,7 +151,7 @@ class Bench:
         model = ModelConfig(size=self.options.size, labels=labels, height=self.height, width=self.width)
         return TrainConfig(
             model=model, steps=steps, batch=self.options.batch, rate=rate, warmup=steps // 10, augment="light",
-            average=0.99, seed=self.seed, workers=1, evaluate_every=0, save_every=steps, **more,
+            average=0.99, seed=self.seed, workers=0, evaluate_every=0, save_every=steps, **more,
         )  # fmt: skip
 
     def begin(self, name: str, labels: tuple[str, ...], examples: Sequence[Example]) -> Any:
