@@ -3,8 +3,8 @@
     python -m tests.faults.rounds FOLDER [--points training,export ...] [--bugs optimizer,labels ...]
 
 Between death and going on somebody labels another frame, which is the next round's business. Prints one JSON line; exit
-status 1 where something is wrong. Planted bugs, each killed while it trains, must be seen: ``optimizer`` (a checkpoint without the optimizer), ``labels`` (a resumed round
-takes the labels of now), ``steps`` (training begins anew, from where it was).
+status 1 where something is wrong. Planted bugs, each killed while it trains, must be seen: ``optimizer`` (a checkpoint
+without the optimizer), ``labels`` (a resumed round takes the labels of now), ``steps`` (training begins anew).
 """
 
 from __future__ import annotations
