@@ -41,7 +41,7 @@ def accept(frame: Frame, confidence: float, known: Collection[str]) -> list[Labe
 async def review(database: Database, known: Sequence[str], confidence: float, limit: int = BATCH) -> int:
     """Answer up to `limit` waiting frames, most valuable first, and return how many."""
     async with database.read() as session:
-        frames = await queue.waiting(session, limit)
+        frames = await queue.waiting(session, limit, untouched=True)
     answered = 0
     for frame in frames:
         boxes = accept(frame, confidence, known)

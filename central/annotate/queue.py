@@ -14,14 +14,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from central.annotate import drafts, leases, second, tag_proposals
 from central.annotate.boxes import LabelBox, check, check_labels, check_tags, mask_of, plain_mask
 from central.annotate.verdicts import judge
-from central.store.models import Annotation, Frame, LabelRevision, Opinion, Verdict
+from central.store.models import Annotation, Frame, LabelRevision, Opinion, QuestionAnswer, Verdict
 from protocols.messages import utc_now
 
 PERSON: Final = "person"
@@ -82,9 +82,15 @@ async def load(session: AsyncSession, frame: str) -> Frame:
     return found
 
 
-async def waiting(session: AsyncSession, limit: int) -> list[Frame]:
-    """Return the `limit` most valuable frames that nobody answered, best first."""
-    query = select(Frame).where(Frame.state == "pending").order_by(Frame.value.desc(), Frame.id.desc()).limit(limit)
+async def waiting(session: AsyncSession, limit: int, untouched: bool = False) -> list[Frame]:
+    """Return the `limit` most valuable frames that wait, best first.
+
+    `untouched`: only those of which nobody answered a single question, either.
+    """
+    query = select(Frame).where(Frame.state == "pending")
+    if untouched:
+        query = query.where(~exists().where(QuestionAnswer.frame == Frame.id))
+    query = query.order_by(Frame.value.desc(), Frame.id.desc()).limit(limit)
     return list(await session.scalars(query.options(selectinload(Frame.annotations))))
 
 

@@ -7,7 +7,7 @@ tag goes by the name ``tag:NAME``; the proposal is that it is present, with its 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import select, update
@@ -57,3 +57,12 @@ async def judge(session: AsyncSession, frame: str, revision: int, tags: Mapping[
             for row in rows
         ]
     )  # fmt: skip
+
+
+async def said(session: AsyncSession, frames: Sequence[str]) -> Mapping[str, list[TagProposal]]:
+    """Return what machines say of the tags of each of `frames` of which one said anything."""
+    found: dict[str, list[TagProposal]] = defaultdict(list)
+    query = select(TagProposal).where(TagProposal.frame.in_(frames)).order_by(TagProposal.tag, TagProposal.source)
+    for row in await session.scalars(query):
+        found[row.frame].append(row)
+    return found

@@ -11,6 +11,7 @@ from central.annotate import drafts, queue, second
 from central.annotate.asking.store import questions
 from central.annotate.boxes import LabelError
 from central.annotate.leases import LeasedError
+from central.annotate.tag_proposals import said
 from central.api import schemas as s
 from central.api import views
 from central.api.access import Person
@@ -27,8 +28,12 @@ def visible(row: Frame, person: Person) -> bool:
 async def shown(session: AsyncSession, rows: Sequence[Frame], person: Person) -> list[s.FrameView]:
     """Return frames, whose annotations are loaded, as `person` sees them."""
     marks = await drafts.marks(session, [row.id for row in rows], person.name)
-    asked = await questions(session, [row.id for row in rows if row.state == "pending"])
-    return [views.frame(row, marks[row.id], not visible(row, person), asked.get(row.id)) for row in rows]
+    waiting = [row.id for row in rows if row.state == "pending"]
+    asked, tags = await questions(session, waiting), await said(session, waiting)
+    return [
+        views.frame(row, marks[row.id], not visible(row, person), asked.get(row.id), tags.get(row.id, ()))
+        for row in rows
+    ]
 
 
 @asynccontextmanager

@@ -70,7 +70,11 @@ def question(row: m.FrameQuestion) -> s.QuestionView:
 
 
 def frame(
-    row: m.Frame, marks: Marks = NOTHING, hidden: bool = False, asked: m.FrameQuestion | None = None
+    row: m.Frame,
+    marks: Marks = NOTHING,
+    hidden: bool = False,
+    asked: m.FrameQuestion | None = None,
+    tags: Sequence[m.TagProposal] = (),
 ) -> s.FrameView:
     """Return the view of a frame whose annotations are loaded; `hidden`: without what people said of it so far."""
     selection = row.selection
@@ -99,6 +103,9 @@ def frame(
         complete_for=[] if hidden else list(row.complete_for),
         tags={} if hidden else row.tags,
         tag_proposals=row.tag_proposals,
+        tag_sources=[
+            s.TagProposalView(tag=t.tag, source=t.source, score=t.score, confidence=t.confidence) for t in tags
+        ],
         double=hidden,
         question=question(asked) if asked is not None and row.state == "pending" else None,
         **_marks(marks),

@@ -92,6 +92,15 @@ class AskedBox(View):
     label: str
 
 
+class TagProposalView(View):
+    """What one machine says of one tag."""
+
+    tag: str
+    source: str = Field(examples=["pack", "neighbours"])
+    score: float = Field(description="0..1, that the tag is present, as the machine has it.")
+    confidence: float | None = Field(default=None, description="The same as measured from what people answered.")
+
+
 class QuestionView(View):
     """What to ask about a frame: its answer is expected to be worth most per second of a person's time.
 
@@ -136,7 +145,10 @@ class FrameView(View):
     boxes: list[BoxView]
     complete_for: list[str] = Field(description="Labels that the frame was fully looked through for.")
     tags: dict[str, TagState] = Field(default={}, description="What is not listed is unknown.")
-    tag_proposals: dict[str, float] = Field(default={}, description="Score 0..1 of each tag, as a machine said.")
+    tag_proposals: dict[str, float] = Field(default={}, description="Probability 0..1 of each tag, as machines said.")
+    tag_sources: list[TagProposalView] = Field(
+        default=[], description="Of a frame that waits: which machine said what of its tags."
+    )
     lease: LeaseView | None = None
     flag: FlagView | None = None
     double: bool = Field(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from central.annotate import queue
+from central.annotate import auto, queue
 from central.annotate.asking import Costs, Question
 from central.annotate.asking import answer as replies
 from central.annotate.asking.choose import Known, options
@@ -18,6 +18,7 @@ from central.annotate.asking.order import NONE, arrange, costs_now, deal, mark, 
 from central.annotate.boxes import LabelBox
 from central.annotate.queue import Answer
 from central.learn.acquire import Pool, acquisitions
+from central.learn.snapshot import labelled
 from central.store.models import Annotation, Frame, FrameQuestion, QuestionAnswer
 from protocols.messages import AUDIT_REASON
 from protocols.slots import SlotError
@@ -202,8 +203,26 @@ async def test_measured__drawn_boxes_from_whole_reviews(db: Any, add_frame: Any)
         assert (await measured(session)).box == pytest.approx(10.0)
 
 
+async def test_auto_review__leaves_frames_alone_of_which_a_person_answered_something(db: Any, add_frame: Any) -> None:
+    name = await add_frame(1, ("car", 0.9))
+    reply = replies.Reply(name, 0, "ann", "box", "no", boxes=[LabelBox((1.0, 2.0, 30.0, 40.0), "bus")])
+    async with db.write() as session:
+        await replies.answer(session, reply, replies.Project(LABELS))
+    assert await auto.review(db, LABELS, 0.5) == 0
+
+
 async def test_order__stores_what_answers_cost(db: Any, add_frame: Any) -> None:
     await add_frame(1)
     await order(db, LABELS, TAGS, "ours")
     async with db.read() as session:
         assert await costs_now(session) == Costs()
+
+
+async def test_freeze__takes_what_single_answers_say(db: Any, add_frame: Any) -> None:
+    yes, no = await add_frame(1, ("car", 0.9)), await add_frame(2, ("car", 0.9))
+    for name, said in ((yes, "yes"), (no, "no")):
+        reply = replies.Reply(name, 0, "ann", "box", said, boxes=[LabelBox((1.0, 2.0, 30.0, 40.0), "car")])
+        async with db.write() as session:
+            await replies.answer(session, reply, replies.Project(LABELS))
+    found = await labelled(db)
+    assert [(item.frame, item.labels, item.complete_for) for item in found] == [(yes, ("car",), ())]
