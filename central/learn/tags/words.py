@@ -1,7 +1,7 @@
 """Word vectors of tags: what tells the decoupling that "bus" and "truck" are alike before any image does.
 
 Those that ship are made of text alone: `words.yaml` describes each name in a few plain words, written for this project.
-Each word, and each run of 3 to 5 letters in it, is hashed (BLAKE2b) to a fixed random direction of DIMENSION numbers;
+Each word, and each run of 3 to 5 letters in it, is hashed (SHAKE-256) to a fixed direction of DIMENSION signs;
 a name's vector is the weighted sum of what its name and description hold, at unit length (the way of fastText's
 subwords, Bojanowski et al., TACL 2017, without anything learned). A name without a description has its letters alone. The
 same text gives the same vector everywhere.
@@ -45,9 +45,10 @@ def descriptions() -> dict[str, str]:
     return found
 
 
+@cache
 def _direction(text: str) -> NDArray[np.float64]:
-    seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-    return np.random.default_rng(seed).standard_normal(DIMENSION) / DIMENSION**0.5
+    bits = np.frombuffer(hashlib.shake_256(text.encode()).digest((DIMENSION + 7) // 8), np.uint8)
+    return (2.0 * np.unpackbits(bits)[:DIMENSION] - 1) / DIMENSION**0.5
 
 
 def _word(word: str) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from central.learn.tags import Learner, Stage, TagsConfig
@@ -14,13 +15,18 @@ PRESENT: Final = 1.0
 ABSENT: Final = 4.0
 
 
+def masked_asl(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean asymmetric loss over the known cells of ``[B, C]``; 0 where there are none."""
+    known = labels != 0
+    terms = asymmetric(logits.sigmoid(), (labels > 0).float(), PRESENT, ABSENT)
+    return torch.where(known, terms, torch.zeros_like(terms)).sum() / known.sum().clamp_min(1)
+
+
 class Asymmetric(Learner):
     """At work."""
 
     def losses(self, network: TagNetwork, maps: Tensor, labels: Tensor, stage: Stage) -> dict[str, Tensor]:
-        known = labels != 0
-        terms = asymmetric(network(maps).logits.sigmoid(), (labels > 0).float(), PRESENT, ABSENT)
-        return {"known": (terms * known).sum() / known.sum().clamp_min(1)}
+        return {"known": masked_asl(network(maps).logits, labels)}
 
 
 class Asl:

@@ -7,6 +7,8 @@ learns. Neither ever says that something is absent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from central.learn.tags.prototypes import nearness, of_classes
 from central.learn.tags.threshold import RATE, Threshold
 
 BRANCHES = ("intra", "inter")
+Base = Callable[[Tensor, Tensor], Tensor]
 
 
 class Transfer(Learner):
@@ -25,9 +28,11 @@ class Transfer(Learner):
     fast = ("thresholds.",)
     fast_rate = RATE
 
-    def __init__(self, config: TagsConfig, labels: Tensor, branches: tuple[str, ...] = BRANCHES) -> None:
+    def __init__(
+        self, config: TagsConfig, labels: Tensor, branches: tuple[str, ...] = BRANCHES, base: Base = masked_bce
+    ) -> None:
         super().__init__()
-        self.config, self.branches = config, branches
+        self.config, self.branches, self.base = config, branches, base
         classes = labels.shape[1]
         self.pairs = PairHead(classes, config.width, config.hidden)
         self.thresholds = torch.nn.ModuleDict({branch: Threshold() for branch in branches})
@@ -67,7 +72,7 @@ class Transfer(Learner):
         ramp = min(1.0, stage.epoch + stage.progress)
         logits = self.pairs(seen.features) if "intra" in self.branches else None
         found = {
-            "known": masked_bce(seen.logits, labels),
+            "known": self.base(seen.logits, labels),
             "contrast": ramp * config.contrast * instance_contrast(seen.features, labels, self.chance),
         }
         if logits is not None:
@@ -83,7 +88,7 @@ class Transfer(Learner):
                 counted = torch.where(self.some, labels, torch.zeros_like(labels))
                 found["prototypes"] = config.contrast * prototype_contrast(quantity, labels, self.some)
             threshold = self._threshold(branch)
-            found[branch] = getattr(config, branch) * masked_bce(seen.logits, threshold.emit(quantity, labels))
+            found[branch] = getattr(config, branch) * self.base(seen.logits, threshold.emit(quantity, labels))
             found[f"threshold_{branch}"] = config.threshold * threshold.loss(quantity, counted)
         return found
 
@@ -93,14 +98,14 @@ class Transfer(Learner):
 
 
 class Hst:
-    """The method, with the `branches` that it has."""
+    """The method, with the `branches` that it has, and `base`, the loss of logits against labels that it transfers to."""
 
-    def __init__(self, name: str, about: str, branches: tuple[str, ...]) -> None:
-        self.name, self.about, self.branches = name, about, branches
+    def __init__(self, name: str, about: str, branches: tuple[str, ...] = BRANCHES, base: Base = masked_bce) -> None:
+        self.name, self.about, self.branches, self.base = name, about, branches, base
 
     def start(self, config: TagsConfig, labels: Tensor) -> Learner:
         """Return a fresh learner."""
-        return Transfer(config, labels, self.branches)
+        return Transfer(config, labels, self.branches, self.base)
 
 
-METHOD = Hst("hst", "unknown cells become present by co-occurrence or likeness, at learned thresholds", BRANCHES)
+METHOD = Hst("hst", "unknown cells become present by co-occurrence or likeness, at learned thresholds")
