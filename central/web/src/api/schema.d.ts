@@ -1372,7 +1372,8 @@ export interface paths {
         put?: never;
         /**
          * Make Token
-         * @description Make a token, which is shown this once. It may do what its person may, and `role` at most.
+         * @description Make a token, which is shown this once. It may do what its person may, and `role` at most. A token makes none:
+         *     whoever steals one has it until it ends, and no longer.
          */
         post: operations["people_make_token"];
         delete?: never;
@@ -2452,12 +2453,18 @@ export interface components {
             };
             /**
              * Tag Proposals
-             * @description Score 0..1 of each tag, as a machine said.
+             * @description Probability 0..1 of each tag, as machines said.
              * @default {}
              */
             tag_proposals: {
                 [key: string]: number;
             };
+            /**
+             * Tag Sources
+             * @description Of a frame that waits: which machine said what of its tags.
+             * @default []
+             */
+            tag_sources: components["schemas"]["TagProposalView"][];
             lease: components["schemas"]["LeaseView"] | null;
             flag: components["schemas"]["FlagView"] | null;
             /**
@@ -3097,7 +3104,7 @@ export interface components {
             queue: components["schemas"]["ProfileQueue"];
             /**
              * Proposers
-             * @description What proposes, in this order; empty: pack, track, tags.
+             * @description What proposes, in this order; empty: track, pack, tags.
              * @default []
              */
             proposers: components["schemas"]["ProfileProposer"][];
@@ -3866,6 +3873,21 @@ export interface components {
         RoundBody: {
             /** Epochs */
             epochs?: number | null;
+            /**
+             * Strategy
+             * @description How it is kept from forgetting; absent: replay-distil.
+             */
+            strategy?: ("finetune" | "replay" | "distil" | "replay-distil" | "low-rank" | "joint") | null;
+            /**
+             * Memory Frames
+             * @description Most frames of the past that it learns from; absent: all.
+             */
+            memory_frames?: number | null;
+            /**
+             * Again
+             * @description Learn even though nothing is new.
+             */
+            again?: boolean | null;
             /** Start */
             start?: string | null;
             /**
@@ -4246,6 +4268,30 @@ export interface components {
             present: number;
             /** Absent */
             absent: number;
+        };
+        /**
+         * TagProposalView
+         * @description What one machine says of one tag.
+         */
+        TagProposalView: {
+            /** Tag */
+            tag: string;
+            /**
+             * Source
+             * @example pack
+             * @example neighbours
+             */
+            source: string;
+            /**
+             * Score
+             * @description 0..1, that the tag is present, as the machine has it.
+             */
+            score: number;
+            /**
+             * Confidence
+             * @description The same as measured from what people answered.
+             */
+            confidence: number | null;
         };
         /**
          * TagView
@@ -4917,6 +4963,7 @@ export type SnapshotView = components['schemas']['SnapshotView'];
 export type SourceView = components['schemas']['SourceView'];
 export type SourcesView = components['schemas']['SourcesView'];
 export type TagCount = components['schemas']['TagCount'];
+export type TagProposalView = components['schemas']['TagProposalView'];
 export type TagView = components['schemas']['TagView'];
 export type TallyView = components['schemas']['TallyView'];
 export type TensorsDiff = components['schemas']['TensorsDiff'];
@@ -5099,6 +5146,15 @@ export interface operations {
             };
             /** @description Unprocessable Entity */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
