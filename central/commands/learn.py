@@ -190,6 +190,17 @@ def round_(
     ] = None,
     memory: Annotated[int | None, typer.Option(min=0, help="Most frames of the past that it learns from.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Learn even though nothing is new.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="Where it starts: auto (the most similar pack), base, a pack's address or path, or a .safetensors "
+            "checkpoint of a backbone; else from the pack that runs."
+        ),
+    ] = None,
+    update_: Annotated[
+        str | None,
+        typer.Option("--update", help="What learns: all, heads, norms or low-rank: the less, the smaller the update."),
+    ] = None,
     resume: Annotated[
         str | None,
         typer.Option(help="Go on with a round that was killed: its id, or 'last'; other options are its own."),
@@ -203,7 +214,14 @@ def round_(
 
     Example: wayside-central round --epochs 4 --json
     """
-    given = {"epochs": epochs, "strategy": strategy, "memory_frames": memory, "again": again or None}
+    given = {
+        "epochs": epochs,
+        "strategy": strategy,
+        "memory_frames": memory,
+        "again": again or None,
+        "start": start,
+        "update": update_,
+    }
     options = {name: value for name, value in given.items() if value is not None}
     with plain_errors(RoundBusyError, PackError, BlobError, ValueError, RuntimeError, ImportError):
         settings = load(data=data)
@@ -211,6 +229,9 @@ def round_(
     report = settings.data / "rounds" / round_id / "report.html"
     say(f"round {round_id}: {done['verdict']}")
     say(f"report {report}")
+    for row in done.get("similarity") or []:
+        alike = "  -  " if row["likeness"] is None else f"{row['likeness']:.3f}"
+        say(f"  {alike}  {row['pack'][:12]}  {row['reason']}")
     result({"round": round_id, **done, "report": str(report)}, as_json, f"pack {done['pack']}")
     if not done["offered"]:
         raise typer.Exit(1)

@@ -37,7 +37,7 @@ REPORTED: Final = frozenset(
     | {"ap_before", "ap_after", "ap50_before", "ap50_after", "offered", "verdict", "gates"}
 )
 """Columns of a round that its reports may set, besides state and progress."""
-ASKED: Final = ("epochs", "seed", "strategy", "memory_frames", "again")
+ASKED: Final = ("epochs", "seed", "strategy", "memory_frames", "again", "start", "update")
 """Options that are of the round; the others are settings, as they are whenever it is begun."""
 LOCK: Final = "lock"
 """In the folder of a round: held by the process that works there."""
