@@ -3,8 +3,8 @@
     both samples -> parts of the day that both have enough frames of, each with the same weight on both sides
                  -> T = apart(now, reference)        so that like hours are compared with like
 
-Under "nothing changed" it is chance which hours are now, so the hours of each part of the day are drawn anew again and
-again: frames of one hour stay together, as they are alike (a block permutation; Lahiri 2003). What is rarer than the
+Under "nothing changed" it is chance on which day an hour of the day is now, so that is drawn anew again and again:
+frames of one hour stay together, as they are alike (a block permutation; Lahiri 2003). What is rarer than the
 permutations can tell is read off a Pearson III curve with their mean, deviation and skewness (Mielke and Berry 2007).
 """
 
@@ -21,8 +21,8 @@ from central.learn.drift.curve import pearson3_tail
 from central.learn.drift.sample import Sample, joined
 
 DRAWS: Final = 400
-MOST: Final = 48
-"""Frames of either side in a part of the day; more cost time and hardly tell more."""
+MOST: Final = 4
+"""Frames of one hour; more are alike, cost time and hardly tell more."""
 LEAST: Final = 4
 """Frames of either side in a part of the day for that part to count."""
 
@@ -48,7 +48,7 @@ class Layout:
         return np.concatenate(first, axis=1), np.concatenate(second, axis=1)
 
     def drawn(self, count: int, random: np.random.Generator) -> list[Mask]:
-        """Return ``[count, n]`` for each part: which frames are now, first as it is, then by permuted hours."""
+        """Return ``[count, n]`` for each part: which frames are now, first as it is, then by exchanged hours."""
         return [_drawn(hours, now, count, random) for hours, now in zip(self.hours, self.now, strict=True)]
 
 
@@ -58,24 +58,40 @@ def _spread(chosen: Mask, weights: Array, share: float) -> Array:
 
 
 def _drawn(hours: Places, now: Mask, count: int, random: np.random.Generator) -> Mask:
-    blocks, place = np.unique(hours, return_inverse=True)
-    ranks = np.argsort(np.argsort(random.random((count, len(blocks))), axis=1), axis=1)
-    chosen = np.asarray(ranks[:, place] < len(np.unique(hours[now])))
+    """Exchange hours of one time of the day: whatever changes from one hour to the next stays where it is."""
+    chosen = np.empty((count, len(hours)), bool)
+    for time in np.unique(hours % 24):
+        own = hours % 24 == time
+        blocks, place = np.unique(hours[own], return_inverse=True)
+        ranks = np.argsort(np.argsort(random.random((count, len(blocks))), axis=1), axis=1)
+        chosen[:, own] = ranks[:, place] < len(np.unique(hours[own & now]))
     chosen[0] = now
     return chosen
 
 
-def _thin(mask: Mask, random: np.random.Generator) -> Places:
-    found = np.flatnonzero(mask)
-    return found if len(found) <= MOST else np.sort(random.choice(found, MOST, replace=False))
+def _thin(there: Mask, is_now: Mask, hours: Places, random: np.random.Generator) -> Mask:
+    """Return which frames are used: at most so many of each hour as are usual on both sides. Hours can be exchanged
+    only where they are of one size: small ones are noisier."""
+    usual = [np.median(np.unique(hours[there & side], return_counts=True)[1]) for side in (is_now, ~is_now)]
+    most = int(min(MOST, max(1.0, min(usual))))
+    found = np.flatnonzero(there)
+    found = found[np.lexsort((random.random(len(found)), hours[found]))]
+    begins = np.r_[True, np.diff(hours[found]) != 0]
+    rank = np.arange(len(found)) - np.maximum.accumulate(np.where(begins, np.arange(len(found)), 0))
+    kept = np.zeros(len(there), bool)
+    kept[found[rank < most]] = True
+    return kept
 
 
 def layout(whole: Sample, is_now: Mask, there: Mask, random: np.random.Generator) -> Layout | None:
     """Return how the frames of `whole` that are `there` are compared; None where no part of the day has enough."""
+    if not (there & is_now).any() or not (there & ~is_now).any():
+        return None
     bins, rows, sizes = whole.bins, [], []
+    kept = _thin(there, is_now, whole.hours, random)
     for part in np.unique(bins):
-        own = there & (bins == part)
-        old, new = _thin(own & ~is_now, random), _thin(own & is_now, random)
+        own = kept & (bins == part)
+        old, new = np.flatnonzero(own & ~is_now), np.flatnonzero(own & is_now)
         if min(len(old), len(new)) >= LEAST:
             rows.append(np.concatenate([old, new]))
             sizes.append(len(old) * len(new) / (len(old) + len(new)))
