@@ -1,5 +1,5 @@
 /** What people do to frames together: leases, drafts, flags, second opinions. */
-import { request } from './client';
+import { PREFIX, request } from './client';
 import type {
   AgreementsView,
   DisputesView,
@@ -10,6 +10,7 @@ import type {
   LeaseView,
   MovedView,
   NextView,
+  ReplyBody,
   SourcesView,
 } from './schema';
 
@@ -20,6 +21,12 @@ const of = (id: string) => `/frames/${encodeURIComponent(id)}`;
 
 export const takeLease = (id: string) => request<LeaseView>('POST', `${of(id)}/lease`);
 export const endLease = (id: string) => request<unknown>('DELETE', `${of(id)}/lease`);
+/** The same while the page goes away: sent without waiting, and without anybody left to read the answer. */
+export const endLeaseLeaving = (id: string): void => {
+  const headers = { 'X-Wayside': '1' };
+  fetch(`${PREFIX}${of(id)}/lease`, { method: 'DELETE', headers, credentials: 'same-origin', keepalive: true }).catch(() => undefined);
+};
+export const answerQuestion = (id: string, body: ReplyBody) => request<FrameView>('POST', `${of(id)}/answer`, body);
 export const nextFrame = (skip: readonly string[]) => request<NextView>('POST', '/queue/next', { skip });
 export const keepDraft = (id: string, body: DraftBody) => request<unknown>('PUT', `${of(id)}/draft`, body);
 export const flagFrame = (id: string, note: string) => request<FrameView>('POST', `${of(id)}/flag`, { note });

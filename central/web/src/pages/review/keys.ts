@@ -16,6 +16,7 @@ export const HELP: readonly { readonly title: string; readonly rows: readonly Ke
       { keys: ['S'], does: 'skip this frame' },
       { keys: ['U'], does: 'nobody can tell what is on it' },
       { keys: ['F'], does: 'flag it for others, with a note; again: take the flag off' },
+      { keys: ['Y', 'X', 'Q'], does: 'answer the question above the frame: yes, no, can’t tell' },
       { keys: ['P'], does: 'back to the frame before' },
       { keys: ['I'], does: 'what was answered about it so far' },
       { keys: ['Z', 'Shift Z'], does: 'undo, redo' },
@@ -54,10 +55,14 @@ export const HELP: readonly { readonly title: string; readonly rows: readonly Ke
   },
 ];
 
+/** An answer to the one question that a frame carries. */
+export type Reply = 'yes' | 'no' | 'cant_tell';
+
 export type Command =
   | { readonly do: 'accept' | 'skip' | 'previous' | 'drop' | 'undo' | 'redo' | 'draw' | 'new' | 'leave' | 'hide' | 'help' | 'looked' | 'fit' | 'pan' }
   | { readonly do: 'accept-above' | 'cant-tell' | 'flag' | 'history' | 'outline' | 'unmask' | 'copy' | 'track' | 'look-reset' }
   | { readonly do: 'least' | 'brightness' | 'contrast'; readonly by: number }
+  | { readonly do: 'reply'; readonly to: Reply }
   | { readonly do: 'tag'; readonly index: number }
   | { readonly do: 'zoom'; readonly factor: number }
   | { readonly do: 'cycle'; readonly by: 1 | -1 }
@@ -92,6 +97,9 @@ const PLAIN: Record<string, Command> = {
   escape: { do: 'leave' },
   s: { do: 'skip' },
   p: { do: 'previous' },
+  y: { do: 'reply', to: 'yes' },
+  x: { do: 'reply', to: 'no' },
+  q: { do: 'reply', to: 'cant_tell' },
   d: { do: 'draw' },
   n: { do: 'new' },
   h: { do: 'hide' },

@@ -13,6 +13,7 @@ import { Flag } from './flag';
 import { FrameHead } from './frame-head';
 import { Help } from './help';
 import { Past } from './past';
+import { Question } from './question';
 import { QueueList } from './queue-list';
 import { Side } from './side';
 import { Tools } from './tools';
@@ -75,6 +76,7 @@ function Bench({ desk, frame, labels, tags, work }: BenchProps) {
       <QueueList items={desk.items} pending={desk.pending} current={frame.id} me={desk.me} labels={labels} choose={desk.open} />
       <div className="desk">
         <FrameHead frame={frame} restored={work.restored} hold={desk.hold} passOn={desk.passOn} />
+        {work.question && <Question question={work.question} tags={tags} obey={work.obey} />}
         <Refused desk={desk} />
         <div className="desk-canvas">
           <Canvas

@@ -155,6 +155,8 @@ export function useDesk(wanted: string | undefined) {
     open,
     /** The same frame with another mark on it. */
     mark: (next: FrameView) => setFrame((now) => (now && now.id === next.id ? { ...now, flag: next.flag } : now)),
+    /** The same frame after a question about it was answered: it stays while it has another one, else the next comes. */
+    replied: (next: FrameView, stay: boolean) => (stay ? setFrame((now) => (now && now.id === next.id ? next : now)) : follow(next)),
     fetchFrame,
     passOn: () => frame && follow(frame),
     finish,

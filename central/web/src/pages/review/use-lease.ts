@@ -1,6 +1,6 @@
 /** Whose the frame on the desk is. A lease that is held is renewed; one of somebody else is told of. */
-import { useCallback, useEffect, useState } from 'react';
-import { endLease, takeLease } from '../../api/annotation';
+import { useCallback, useEffect, useRef, useState } from 'react';
+import { endLease, endLeaseLeaving, takeLease } from '../../api/annotation';
 import { ApiError } from '../../api/client';
 import type { LeaseView } from '../../api/schema';
 
@@ -35,6 +35,29 @@ export function useLease(frame: string | undefined, may: boolean, lost: (lease: 
     const timer = window.setInterval(() => document.visibilityState === 'visible' && void take(), RENEW);
     return () => window.clearInterval(timer);
   }, [take]);
+
+  const mine = held?.whose === 'mine' && held.frame === frame ? held.frame : null;
+  const last = useRef(mine);
+  useEffect(() => {
+    last.current = mine;
+  });
+  // Who goes to another page, closes the tab or lets it sleep keeps nobody waiting.
+  useEffect(() => {
+    const leave = () => last.current && endLeaseLeaving(last.current);
+    const back = (event: PageTransitionEvent) => event.persisted && void take();
+    window.addEventListener('pagehide', leave);
+    window.addEventListener('pageshow', back);
+    return () => {
+      window.removeEventListener('pagehide', leave);
+      window.removeEventListener('pageshow', back);
+    };
+  }, [take]);
+  useEffect(
+    () => () => {
+      if (last.current) letGo(last.current);
+    },
+    [],
+  );
 
   const now = held?.frame === frame ? held : null;
   return { whose: now?.whose ?? 'unknown', lease: now?.lease ?? null, take };

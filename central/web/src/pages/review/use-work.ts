@@ -1,6 +1,6 @@
 /** What a person does to the frame on the desk: the sheet, its drafts, and every command of keys.ts. */
 import { useEffect, useReducer, useRef, useState } from 'react';
-import { flagFrame, previousFrame, propagate, unflagFrame } from '../../api/annotation';
+import { answerQuestion, flagFrame, previousFrame, propagate, unflagFrame } from '../../api/annotation';
 import { ApiError, say } from '../../api/client';
 import type { AnswerView, LabelView, TagView } from '../../api/schema';
 import { fresh, reduce, selectedBox, sheetOf } from '../../lib/editor';
@@ -8,9 +8,10 @@ import { move, resize, type Box } from '../../lib/geometry';
 import type { Parcel } from '../../lib/outbox';
 import { fromBody, fromView, kept, newId, open, type SheetBox } from '../../lib/sheet';
 import { read, write } from '../../lib/storage';
+import { asked, bodyOf, quick } from '../../lib/question';
 import { tell } from '../../lib/tell';
 import type { CanvasHandle, Look } from './canvas';
-import type { Command } from './keys';
+import type { Command, Reply } from './keys';
 import { useClock } from './use-clock';
 import type { Desk } from './use-desk';
 import { restore, useDrafts } from './use-drafts';
@@ -126,6 +127,24 @@ export function useWork(desk: Desk, labels: readonly LabelView[], tags: readonly
     }
   };
 
+  const question = frame && may && isOpen && editor.history.past.length === 0 && !restored ? quick(frame) : null;
+  const about = question && asked(question, sheet.boxes);
+  useEffect(() => {
+    if (about) dispatch({ do: 'select', id: about });
+  }, [about]);
+
+  const reply = async (to: Reply) => {
+    if (frame === null || question === null) return;
+    if (desk.hold.whose === 'theirs') return tell('bad', `${desk.hold.lease?.by} looks at this frame; take it over, or go on.`);
+    try {
+      const next = await answerQuestion(frame.id, bodyOf(frame, question, to, seconds()));
+      desk.replied(next, next.state === 'pending' && quick(next) !== null);
+      if (question.kind === 'missing' && to === 'yes') tell('good', 'Noted: somebody will look through all of it.');
+    } catch (error) {
+      tell('bad', say(error));
+    }
+  };
+
   const recall = (answer: AnswerView) => {
     setDialog(null);
     const boxes = answer.boxes.map((b) => ({ ...fromBody(b, []), id: newId(), origin: null }));
@@ -154,6 +173,8 @@ export function useWork(desk: Desk, labels: readonly LabelView[], tags: readonly
         return dispatch({ do: 'accept-above', least });
       case 'least':
         return setLeast(shift(least, command.by, 0, MOST_LEAST));
+      case 'reply':
+        return void reply(command.to);
       case 'previous':
         return desk.previous();
       case 'drop':
@@ -206,5 +227,5 @@ export function useWork(desk: Desk, labels: readonly LabelView[], tags: readonly
     }
   };
 
-  return { editor, dispatch, canvas, restored, dialog, setDialog, least, setLeast, look, finish, mark, recall, obey };
+  return { editor, dispatch, canvas, restored, dialog, setDialog, least, setLeast, look, finish, mark, recall, question, obey };
 }
