@@ -38,7 +38,7 @@ from central.store import models as db
 from protocols import pack as packs
 from protocols.messages import Reply, utc_now
 from tests.web import fleet as fleets
-from tests.web import together
+from tests.web import places, together
 
 NAME: Final = "admin"
 PASSWORD: Final = "a door in the hedge"
@@ -59,6 +59,13 @@ REASONS: Final = (
     "nothing like what the pack was trained on",
     "uniform audit sample",
 )
+
+GATES: Final = [
+    {"gate": "better", "outcome": "pass", "value": 1.7, "limit": 0.0, "unit": "AP", "reason": "1.7 AP better"},
+    {"gate": "forgetting", "outcome": "fail", "value": 3.1, "limit": 2.0, "unit": "AP",
+     "reason": "bus lost 3.1 AP; at most 2.0 may be lost"},
+    {"gate": "field", "outcome": "not_enough", "reason": "11 of 30 audited frames are answered"},
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,11 @@ def _camera(name: str) -> db.Camera:
         "blur": rng.uniform(0.1, 0.6) if state == "watching" else None,
         "uncertainty": rng.uniform(0.1, 0.9) if state == "watching" else None,
     }  # fmt: skip
-    return db.Camera(name=name, source=f"rtsp://10.0.0.7/{name}", width=1280, height=720, health=health)
+    north, east = places.PLACES[name]
+    return db.Camera(
+        name=name, source=f"rtsp://10.0.0.7/{name}", width=1280, height=720, health=health, latitude=north,
+        longitude=east,
+    )  # fmt: skip
 
 
 def _proposal(found: dict[str, Any]) -> db.Annotation:
@@ -237,7 +248,8 @@ def _learning(now: datetime) -> list[db.Base]:
         db.Round(
             id="round-1", state="done", progress=1.0, detail=log, frames=160, labels=1411, pack=address(2),
             created=now - timedelta(hours=10), started=now - timedelta(hours=10), finished=now - timedelta(hours=9.8),
-            ap_before=0.271, ap_after=0.288, ap50_before=0.492, ap50_after=0.511,
+            ap_before=0.271, ap_after=0.288, ap50_before=0.492, ap50_after=0.511, offered=False, gates=GATES,
+            verdict="not offered: the gate of forgetting speaks against it",
         ),
         db.Round(
             id="round-0", state="failed", progress=0.2, detail="label 'tram' is not in the profile", frames=12,
@@ -277,7 +289,15 @@ async def seed(centre: Centre, pictures: Sequence[Picture], empty: bool, fleet: 
         session.add_all(_learning(now))
         await session.flush()
         session.add_all(_releases(now))
-        session.add_all(_frame(n, picture, now) for n, picture in enumerate(pictures))
+        frames = [_frame(n, picture, now) for n, picture in enumerate(pictures)]
+        places.frames_of(frames, now)
+        session.add_all(frames)
+        for node, (_, _, cameras) in CAMERAS.items():
+            session.add_all(row for camera in cameras for row in places.scores(now, node, camera))
+        session.add_all([*places.events(now, "centre-1"), *places.looks(now, "centre-1")])
+        if pictures[-1].objects:
+            await session.flush()
+            session.add_all(places.questions(frames))
         if pictures[-1].objects:
             disputed, wanted = (_frame(n, pictures[-1], now) for n in (together.DISPUTED, together.WANTED))
             session.add_all([disputed, wanted])

@@ -9,6 +9,7 @@ import {
   IconRoute,
   IconScale,
   IconScan,
+  IconTags,
   IconUsers,
   type Icon,
 } from '@tabler/icons-react';
@@ -17,9 +18,11 @@ import type { Overview } from './api/schema';
 import { count } from './lib/format';
 import { ComparePage } from './pages/compare';
 import { DataPage } from './pages/data/page';
-import { OverviewPage } from './pages/overview';
+import { OverviewPage } from './pages/overview/page';
 import { PacksPage } from './pages/packs';
 import { PeoplePage } from './pages/people/page';
+import { CameraPage } from './pages/camera/page';
+import { ProfilePage } from './pages/profile/page';
 import { RolloutsPage } from './pages/rollouts/page';
 import { RoundsPage } from './pages/rounds';
 
@@ -44,6 +47,7 @@ const training = ({ round }: Overview) => (round && !['done', 'failed'].includes
 
 export const PAGES: readonly Page[] = [
   { paths: ['/'], page: OverviewPage, text: 'Overview', icon: IconCamera },
+  { paths: ['/cameras/:node/:camera'], page: CameraPage, icon: IconCamera },
   { paths: ['/review', '/review/:frame'], page: ReviewPage, text: 'Review', icon: IconScan, note: pending },
   { paths: ['/pairs'], page: PairsPage, text: 'Pairs', icon: IconBlur },
   { paths: ['/agreement'], page: AgreementPage, text: 'Agreement', icon: IconScale },
@@ -52,5 +56,6 @@ export const PAGES: readonly Page[] = [
   { paths: ['/packs'], page: PacksPage, text: 'Packs', icon: IconPackage },
   { paths: ['/packs/compare'], page: ComparePage, icon: IconArrowsDiff },
   { paths: ['/rollouts', '/rollouts/:id'], page: RolloutsPage, text: 'Rollouts', icon: IconRoute },
+  { paths: ['/profile'], page: ProfilePage, text: 'Profile', icon: IconTags },
   { paths: ['/people'], page: PeoplePage, text: 'People', icon: IconUsers },
 ];

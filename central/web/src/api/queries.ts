@@ -2,11 +2,30 @@
 import { useMutation, useQuery, useQueryClient, type QueryKey } from '@tanstack/react-query';
 import { ApiError, request } from './client';
 import { useLive } from './live';
-import type { AccuracyView, FrameView, Overview, PackView, ProfileState, QueueView, ReleaseView, RolloutSummary, RolloutView, RoundView, SessionView } from './schema';
+import type {
+  AccuracyView,
+  DriftView,
+  FrameView,
+  Overview,
+  PackView,
+  ProfileState,
+  ProfileUse,
+  ProfileVersionView,
+  QueueView,
+  ReleaseView,
+  RolloutSummary,
+  RolloutView,
+  RoundView,
+  SessionView,
+  TimelineView,
+  TrendsView,
+} from './schema';
 
 /** Milliseconds between polls: rarely while events arrive, often while they do not. */
 const CALM = 15_000;
 const BUSY = 3_000;
+/** Of what changes by the minute at most. */
+const SLOW = 60_000;
 
 export const keys = {
   session: ['session'],
@@ -18,6 +37,9 @@ export const keys = {
   releases: ['releases'],
   accuracy: ['accuracy'],
   rollouts: ['rollouts'],
+  trends: ['trends'],
+  drift: ['drift'],
+  timeline: ['timeline'],
 } as const satisfies Record<string, QueryKey>;
 
 function usePolled<T>(key: QueryKey, path: string) {
@@ -37,6 +59,33 @@ export const useRollouts = () => usePolled<RolloutSummary[]>(keys.rollouts, '/ro
 export const useRollout = (id: number) => usePolled<RolloutView>([...keys.rollouts, id], `/rollouts/${id}`);
 export const useAccuracy = () => usePolled<AccuracyView[]>(keys.accuracy, '/accuracy');
 export const useQueue = () => usePolled<QueueView>(keys.queue, '/queue?limit=20');
+
+function useSlow<T>(key: QueryKey, path: string) {
+  return useQuery<T, ApiError>({ queryKey: key, queryFn: () => request<T>('GET', path), refetchInterval: SLOW });
+}
+
+export const useTrends = () => useSlow<TrendsView>(keys.trends, '/trends');
+/** Where cameras stand; of one, or of all, with the looks at them since `from`. */
+export const useDrift = (query = '') => useSlow<DriftView>([...keys.drift, query], `/drift${query}`);
+
+/** One camera between two times; what was shown stays until the next is there. */
+export function useTimeline(node: string, camera: string, query: string, live: boolean) {
+  const path = `/nodes/${encodeURIComponent(node)}/cameras/${encodeURIComponent(camera)}/timeline?${query}`;
+  return useQuery<TimelineView, ApiError>({
+    queryKey: [...keys.timeline, path],
+    queryFn: () => request<TimelineView>('GET', path),
+    placeholderData: (before) => (before?.node === node && before.camera === camera ? before : undefined),
+    staleTime: live ? 1_000 : SLOW,
+  });
+}
+
+export const useProfileUse = () =>
+  useQuery<ProfileUse, ApiError>({ queryKey: [...keys.profile, 'use'], queryFn: () => request<ProfileUse>('GET', '/profile/use') });
+export const useProfileHistory = () =>
+  useQuery<ProfileVersionView[], ApiError>({
+    queryKey: [...keys.profile, 'history'],
+    queryFn: () => request<ProfileVersionView[]>('GET', '/profile/history'),
+  });
 
 export function useProfile() {
   return useQuery<ProfileState, ApiError>({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Overview } from '../api/schema';
 import { command } from '../pages/review/keys';
-import { points } from '../parts/sparkline';
+import { path } from '../parts/sparkline';
 import { alerts } from './alerts';
 import { inkOn, lifted, luminance } from './color';
 import { bytes, duration } from './format';
@@ -51,7 +51,7 @@ describe('keys', () => {
 });
 
 describe('sparkline', () => {
-  it('ends at the right', () => expect(points([0, 1], 1, 2).split(' ').at(-1)).toBe('64.0,1.0'));
+  it('ends at the right', () => expect(path([0, 1], 1, 2)).toBe('M0.0 15.0L64.0 1.0'));
 });
 
 describe('alerts', () => {

@@ -1,11 +1,11 @@
 /** Rounds: what was trained, from what, and what it brought. */
-import { Button, Loader } from '@mantine/core';
-import { IconChevronDown, IconRefresh } from '@tabler/icons-react';
+import { Button, Checkbox, Loader, Modal, NumberInput, Select } from '@mantine/core';
+import { IconAdjustments, IconChevronDown, IconFileText, IconRefresh } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
-import { request, say } from '../api/client';
+import { PREFIX, request, say } from '../api/client';
 import { keys, useChange, useMay, useOverview, useRounds } from '../api/queries';
-import type { RoundView } from '../api/schema';
+import type { RoundBody, RoundView } from '../api/schema';
 import { ago, clock, count, DASH, duration, many, percent, short } from '../lib/format';
 import { tell } from '../lib/tell';
 import { Empty, Problem, State, type Tone } from '../parts/say';
@@ -53,6 +53,99 @@ function took(round: RoundView): string {
   return `${ago(round.finished)}, took ${duration((Date.parse(round.finished) - Date.parse(round.started)) / 1000)}`;
 }
 
+const GATES: Record<RoundView['gates'][number]['outcome'], [Tone, string]> = {
+  pass: ['good', 'passed'],
+  fail: ['bad', 'speaks against it'],
+  not_enough: ['warn', 'could not tell'],
+};
+
+/** Whether the pack is offered, what each gate said, and the way to the whole report. */
+function Verdict({ round }: { round: RoundView }) {
+  const report = over(round) && round.offered !== null;
+  if (!round.verdict && round.gates.length === 0 && !round.reason && !report) return null;
+  return (
+    <section className="verdict" aria-label="Verdict">
+      {round.reason && <p className="dim">Started by itself: {round.reason}.</p>}
+      {round.starts > 1 && <p className="dim">Begun {round.starts} times: it was ended, and went on.</p>}
+      {round.verdict && (
+        <p>
+          {round.offered !== null && <State tone={round.offered ? 'good' : 'bad'}>{round.offered ? 'offered' : 'not offered'}</State>} {round.verdict}
+        </p>
+      )}
+      {round.gates.length > 0 && (
+        <ul className="gates" aria-label="Gates">
+          {round.gates.map((gate) => (
+            <li key={gate.gate}>
+              <State tone={GATES[gate.outcome][0]}>
+                {gate.gate.replaceAll('_', ' ')} {GATES[gate.outcome][1]}
+              </State>
+              <span className="dim">{gate.reason}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {report && (
+        <a href={`${PREFIX}/rounds/${encodeURIComponent(round.id)}/report`} target="_blank" rel="noreferrer">
+          <IconFileText size={15} aria-hidden /> Report: curves, figures by class and camera, pictures
+        </a>
+      )}
+    </section>
+  );
+}
+
+const STRATEGIES = [
+  { value: 'replay-distil', label: 'replay and distil: old frames, and the old model as teacher' },
+  { value: 'replay', label: 'replay: old frames among the new ones' },
+  { value: 'distil', label: 'distil: the old model as teacher' },
+  { value: 'low-rank', label: 'low rank: small changes only, small updates' },
+  { value: 'finetune', label: 'finetune: the new frames alone; forgets' },
+  { value: 'joint', label: 'joint: all from the start; longest' },
+];
+const UPDATES = [
+  { value: 'all', label: 'all of it' },
+  { value: 'heads', label: 'the heads' },
+  { value: 'norms', label: 'the norms' },
+  { value: 'low-rank', label: 'low-rank additions' },
+];
+const START = [
+  { value: 'auto', label: 'the pack of the most similar cameras' },
+  { value: 'base', label: 'the base pack' },
+];
+
+/** A round with something said about it. */
+function Options({ send, close, pending, error }: { send: (body: RoundBody) => void; close: () => void; pending: boolean; error: string | null }) {
+  const [body, setBody] = useState<RoundBody>({});
+  const set = (part: RoundBody) => setBody((now) => ({ ...now, ...part }));
+  const number = (value: string | number) => (typeof value === 'number' ? value : null);
+  return (
+    <Modal opened onClose={close} title="Train a round with options">
+      <form
+        className="round-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          send(body);
+        }}
+      >
+        <Select label="Kept from forgetting by" placeholder="replay and distil (as usual)" data={STRATEGIES} clearable onChange={(v) => set({ strategy: v as RoundBody['strategy'] & string | null })} data-autofocus />
+        <NumberInput label="Frames of the past at most" placeholder="all" min={0} max={1_000_000} allowDecimal={false} onChange={(v) => set({ memory_frames: number(v) })} />
+        <NumberInput label="Passes over the data" placeholder="chosen by the round" min={1} max={1000} allowDecimal={false} onChange={(v) => set({ epochs: number(v) })} />
+        <Select label="Starts from" placeholder="the pack that runs" data={START} clearable onChange={(v) => set({ start: v })} />
+        <Select label="What learns" placeholder="as the strategy says" data={UPDATES} clearable onChange={(v) => set({ update: v as RoundBody['update'] & string | null })} />
+        <Checkbox label="Learn even though nothing is new" onChange={(e) => set({ again: e.currentTarget.checked || null })} />
+        {error && <Problem text={error} />}
+        <div className="dialog-act">
+          <Button variant="default" onClick={close}>
+            Cancel
+          </Button>
+          <Button type="submit" loading={pending}>
+            Train
+          </Button>
+        </div>
+      </form>
+    </Modal>
+  );
+}
+
 function Round({ round, first }: { round: RoundView; first: boolean }) {
   const [open, setOpen] = useState(first);
   const may = useMay('engineer');
@@ -97,6 +190,7 @@ function Round({ round, first }: { round: RoundView; first: boolean }) {
       )}
       {open && (
         <div className="round-body" id={body}>
+          <Verdict round={round} />
           <pre className="log" tabIndex={0} aria-label="Log of the round">
             {round.detail || 'Nothing to tell yet.'}
           </pre>
@@ -127,7 +221,8 @@ export function RoundsPage() {
   const rounds = useRounds();
   const overview = useOverview();
   const may = useMay('engineer');
-  const start = useChange<undefined, RoundView>(() => request('POST', '/rounds', {}), [keys.rounds, keys.overview]);
+  const start = useChange<RoundBody, RoundView>((body) => request('POST', '/rounds', body), [keys.rounds, keys.overview]);
+  const [options, setOptions] = useState(false);
   if (rounds.isPending) {
     return (
       <div className="center">
@@ -154,10 +249,24 @@ export function RoundsPage() {
               leftSection={<IconRefresh size={16} />}
               disabled={running || labels === 0}
               loading={start.isPending}
-              onClick={() => start.mutate(undefined, { onError: (e) => tell('bad', say(e)) })}
+              onClick={() => start.mutate({}, { onError: (e) => tell('bad', say(e)) })}
             >
               {running ? 'A round is running' : 'Train a round'}
             </Button>
+            <Button variant="default" leftSection={<IconAdjustments size={16} />} disabled={running || labels === 0} onClick={() => setOptions(true)}>
+              With options
+            </Button>
+            {options && (
+              <Options
+                send={(body) => start.mutate(body, { onSuccess: () => setOptions(false) })}
+                close={() => {
+                  start.reset();
+                  setOptions(false);
+                }}
+                pending={start.isPending}
+                error={start.error ? say(start.error) : null}
+              />
+            )}
           </div>
         )}
       </header>

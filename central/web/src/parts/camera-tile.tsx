@@ -5,19 +5,18 @@ import { Link } from 'react-router';
 import { request, say, thumbnail } from '../api/client';
 import { useMay } from '../api/queries';
 import type { CameraView, CommandBody, CommandResult, NodeView } from '../api/schema';
+import { cameraPath, fares } from '../lib/cameras';
 import { ago, count } from '../lib/format';
 import { tell } from '../lib/tell';
 import type { Trend } from '../lib/trend';
 import { Sparkline } from './sparkline';
-import { State, type Tone } from './say';
+import { State } from './say';
 
 /** Milliseconds between thumbnails of a camera that somebody looks at. */
 const REFRESH = 4_000;
 
-const TONES: Record<string, Tone> = { watching: 'good', connecting: 'warn', paused: 'idle', ended: 'idle', failed: 'bad' };
-
 /** A picture that renews itself while it is on the screen and the tab is in front. */
-function Thumbnail({ src, live }: { src: string; live: boolean }) {
+export function Thumbnail({ src, live }: { src: string; live: boolean }) {
   const [tick, setTick] = useState(() => Date.now());
   const [missing, setMissing] = useState(false);
   const [shown, setShown] = useState(false);
@@ -65,7 +64,7 @@ function Thumbnail({ src, live }: { src: string; live: boolean }) {
   );
 }
 
-function Commands({ node, camera }: { node: string; camera: CameraView }) {
+export function Commands({ node, camera }: { node: string; camera: CameraView }) {
   const ask = async (action: CommandBody['action']) => {
     try {
       const path = `/nodes/${encodeURIComponent(node)}/command`;
@@ -100,26 +99,38 @@ function Commands({ node, camera }: { node: string; camera: CameraView }) {
   );
 }
 
-export function CameraTile({ node, camera, trend }: { node: NodeView; camera: CameraView; trend: Trend | undefined }) {
+export function CameraTile({ node, camera, trend, drift }: {
+  node: NodeView;
+  camera: CameraView;
+  trend: Trend | undefined;
+  drift: string | undefined;
+}) {
   const gone = node.state !== 'online';
   const may = useMay('engineer');
   const ailing = camera.alerts.length > 0;
-  const known: Tone = TONES[camera.state] ?? 'warn';
-  const tone: Tone = gone ? 'idle' : ailing && known === 'good' ? 'warn' : known;
+  const { tone, word } = fares(node, camera);
   const failed = !gone && tone === 'bad';
+  const shown = gone ? word : ailing && tone === 'warn' ? 'ailing' : word;
   return (
     <article className="tile" data-tone={gone ? 'gone' : tone} aria-label={`Camera ${camera.camera}`}>
       <div className="tile-picture">
         <Thumbnail src={thumbnail(node.node, camera.camera)} live={!gone && camera.state === 'watching'} />
         {(gone || tone !== 'good') && (
           <span className="tile-over">
-            <State tone={gone ? 'bad' : tone}>{gone ? `node ${node.state}` : ailing && known === 'good' ? 'ailing' : camera.state || 'starting'}</State>
+            <State tone={gone ? 'bad' : tone}>{shown}</State>
           </span>
         )}
       </div>
       <div className="tile-body">
         <div className="tile-name">
-          <strong title={camera.source}>{camera.camera}</strong>
+          <Link className="tile-link" to={cameraPath(node.node, camera.camera)} title={`${camera.source}: timeline`}>
+            {camera.camera}
+          </Link>
+          {drift !== undefined && (
+            <span className="badge-drift" title={drift}>
+              drifts
+            </span>
+          )}
           <span className="num dim">{gone ? '' : `${camera.fps.toFixed(1)} fps`}</span>
           {may && !gone && <Commands node={node.node} camera={camera} />}
         </div>
@@ -129,8 +140,8 @@ export function CameraTile({ node, camera, trend }: { node: NodeView; camera: Ca
           </p>
         ) : (
           <div className="tile-trends">
-            <Sparkline name="blur" values={trend?.blur ?? []} value={camera.blur} />
-            <Sparkline name="uncertain" values={trend?.uncertainty ?? []} value={camera.uncertainty} />
+            <Sparkline name="blur" values={trend?.blur ?? []} value={camera.blur} over={trend?.over ?? ''} />
+            <Sparkline name="uncertain" values={trend?.uncertainty ?? []} value={camera.uncertainty} over={trend?.over ?? ''} />
           </div>
         )}
         <div className="tile-sent dim">

@@ -3,15 +3,16 @@ import { Loader } from '@mantine/core';
 import { IconAlertTriangle, IconCircleCheck, IconRouter } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { Link } from 'react-router';
-import { say } from '../api/client';
-import { useOverview } from '../api/queries';
-import type { NodeView, Overview } from '../api/schema';
-import { alerts, updating, type Alert } from '../lib/alerts';
-import { ago, bytes, clock, count, many, percent, short } from '../lib/format';
-import { nameOf, trends, type Trend } from '../lib/trend';
-import { CameraTile } from '../parts/camera-tile';
-import { LoopStrip } from '../parts/loop-strip';
-import { Empty, Problem, State, type Tone } from '../parts/say';
+import { say } from '../../api/client';
+import { useDrift, useOverview, useTrends } from '../../api/queries';
+import type { NodeView, Overview } from '../../api/schema';
+import { alerts, updating, type Alert } from '../../lib/alerts';
+import { ago, bytes, clock, count, many, percent, short } from '../../lib/format';
+import { lines, nameOf, trends, type Trend } from '../../lib/trend';
+import { CameraTile } from '../../parts/camera-tile';
+import { LoopStrip } from '../../parts/loop-strip';
+import { Empty, Problem, State, type Tone } from '../../parts/say';
+import { CameraMap } from './map';
 
 const TONE: Record<NodeView['state'], Tone> = { online: 'good', stopped: 'idle', offline: 'bad' };
 const SHOWN = 5;
@@ -60,7 +61,13 @@ function Totals({ totals }: { totals: Overview['totals'] }) {
   );
 }
 
-function NodeBlock({ node, seen }: { node: NodeView; seen: ReadonlyMap<string, Trend> }) {
+interface Seen {
+  readonly trends: ReadonlyMap<string, Trend>;
+  /** Cameras that drift, with the reason. */
+  readonly drifting: ReadonlyMap<string, string>;
+}
+
+function NodeBlock({ node, seen }: { node: NodeView; seen: Seen }) {
   const update = updating(node.update);
   return (
     <section className="node" data-state={node.state} aria-label={`Node ${node.node}`}>
@@ -100,7 +107,8 @@ function NodeBlock({ node, seen }: { node: NodeView; seen: ReadonlyMap<string, T
               key={camera.camera}
               node={node}
               camera={camera}
-              trend={seen.get(nameOf(node.node, camera.camera))}
+              trend={seen.trends.get(nameOf(node.node, camera.camera))}
+              drift={seen.drifting.get(nameOf(node.node, camera.camera))}
             />
           ))}
         </div>
@@ -127,6 +135,8 @@ function useNow(every = 5_000): number {
 
 export function OverviewPage() {
   const { data, error, isPending, refetch } = useOverview();
+  const past = useTrends();
+  const drift = useDrift();
   const now = useNow();
   if (isPending) {
     return (
@@ -137,7 +147,10 @@ export function OverviewPage() {
   }
   if (!data) return <Problem text={say(error)} retry={() => void refetch()} />;
   const wrong = alerts(data, now);
-  const seen = trends(data);
+  const seen: Seen = {
+    trends: lines(trends(data), past.data, data),
+    drifting: new Map((drift.data?.cameras ?? []).filter((c) => c.verdict === 'drift').map((c) => [nameOf(c.node, c.camera), c.reason])),
+  };
   return (
     <div className="overview">
       <h1 className="hidden">Overview</h1>
@@ -152,6 +165,7 @@ export function OverviewPage() {
           <code>wayside-edge run --config node.yaml</code>.
         </Empty>
       )}
+      <CameraMap nodes={data.nodes} />
       <div className="sites">
       {bySite(data.nodes).map(([site, nodes]) => (
         <section key={site} className="site" aria-label={`Site ${site}`}>
