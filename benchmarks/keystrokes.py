@@ -68,14 +68,16 @@ def proposals(model: Model, image: Path) -> list[Thing]:
 
 
 @contextmanager
-def centre(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Run a centre with frames and their proposals in a process of its own, and yield its URL."""
+def centre(folder: Path, rows: Sequence[dict[str, Any]] | None) -> Iterator[str]:
+    """Run a centre with frames and their proposals, or with drawn ones, in a process of its own, and yield its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder / "frames.json").write_text(json.dumps(rows))
     command = [sys.executable, "-m", "tests.web.world", "--data", str(folder), "--port", str(port)]
-    with subprocess.Popen([*command, "--proposals", str(folder / "frames.json")], cwd=ROOT) as process:
+    if rows is not None:
+        (folder / "frames.json").write_text(json.dumps(rows))
+        command += ["--proposals", str(folder / "frames.json")]
+    with subprocess.Popen(command, cwd=ROOT) as process:
         try:
             url, until = f"http://127.0.0.1:{port}", time.monotonic() + START_S
             while time.monotonic() < until and process.poll() is None:
@@ -198,7 +200,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     seconds = round(proposed["seconds"] / nothing["seconds"], 3)
     rest = {"ratio_actions": round(ratio, 3), "ratio_seconds": seconds, "met": ratio <= GOAL}
     return {**head, "proposed": proposed, "nothing": nothing, **rest}
-
 
 
 if __name__ == "__main__":
