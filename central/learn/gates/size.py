@@ -21,10 +21,10 @@ class Size:
         """Judge the delta, or the pack."""
         whole = evidence.pack_bytes / MEGABYTE
         if evidence.delta_bytes is None:
-            value, text = whole, f"the whole pack, {whole:.2f} MB; no shorter delta"
+            value, text = whole, f"the whole pack, {whole:.3f} MB; no shorter delta"
         else:
             value = evidence.delta_bytes / MEGABYTE
-            text = f"a delta of {value:.2f} MB; the whole pack has {whole:.2f} MB"
+            text = f"a delta of {value:.3f} MB; the whole pack has {whole:.3f} MB"
         return Verdict(self.name, "fail" if value > limit else "pass", value, limit, text)
 
 

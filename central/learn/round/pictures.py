@@ -51,6 +51,8 @@ class Axis:
     low: float
     high: float
     log: bool = False
+    whole: bool = False
+    """Only whole numbers are written."""
 
     def at(self, value: float) -> float:
         """Return where `value` lies, 0..1."""
@@ -67,6 +69,7 @@ class Axis:
         raw = (self.high - self.low) / 4
         unit = 10 ** math.floor(math.log10(raw)) if raw > 0 else 1.0
         step = next(unit * m for m in (1, 2, 2.5, 5, 10) if unit * m >= raw * 0.999) if raw > 0 else 1.0
+        step = max(1.0, math.ceil(step)) if self.whole else step
         first = math.ceil(self.low / step - 1e-9)
         return [i * step for i in range(first, int(self.high / step + 1e-9) + 1)]
 

@@ -250,7 +250,7 @@ def _rounds(report: Mapping[str, Any]) -> str:
         return ""
     lines = [Line("AP50", list(enumerate(values, 1)), "after", dots=True)]
     title = "AP50 over the rounds that led here"
-    return _figure(title, plot(title, Axis("round", 1, len(values)), Axis("AP50", 0, 1), lines), lines)
+    return _figure(title, plot(title, Axis("round", 1, len(values), whole=True), Axis("AP50", 0, 1), lines), lines)
 
 
 def _confusion(report: Mapping[str, Any], shown: Errors) -> str:

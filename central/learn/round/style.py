@@ -33,7 +33,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding-bottom:6px;font-size:13px}
 th,td{text-align:left;padding:6px 10px 6px 0;border-bottom:1px solid var(--rule);vertical-align:top}
 th{font-weight:600;font-size:13px;color:var(--mute);white-space:nowrap}
-tbody th{color:var(--ink);font-size:14px;white-space:normal;overflow-wrap:anywhere}
+tbody th{color:var(--ink);font-size:14px;white-space:normal;min-width:96px;overflow-wrap:break-word}
 tr:last-child>*{border-bottom:0}
 .n{text-align:right;white-space:nowrap}
 .pass{color:var(--good)}.fail{color:var(--bad)}.not_enough{color:var(--warn)}
