@@ -57,6 +57,14 @@ def test_summary__shares_are_of_the_same_seed() -> None:
     assert found["seeds"] == 2
     assert found["byte_share"] == pytest.approx(0.0405)
     assert found["byte_share_most"] == pytest.approx(0.041)
+    assert found["gain_share"] is None
+
+
+def test_summary__the_gain_is_over_no_training() -> None:
+    row = {name: Sent(curve=[(1, 1, ap50)]) for name, ap50 in ((ALL, 0.9), (NONE, 0.5), (OURS, 0.8))}
+    found = summary([row], 1000)
+    assert found[OURS]["gain_share"] == pytest.approx(0.75)
+    assert found[NONE]["gain_share"] == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize("name", [ALL, "timelapse", "uniform"])
