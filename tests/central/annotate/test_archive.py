@@ -58,6 +58,11 @@ def liar(path: Path) -> None:
     [
         (lambda p: make(p, **{"..__x": b"1"}), "leads out"),
         (lambda p: make(p, __etc__x=b"1"), "leads out"),
+        (lambda p: make(p, **{"..\\..\\x": b"1"}), "leads out"),
+        (lambda p: make(p, **{"C:\\x": b"1"}), "leads out"),
+        (lambda p: make(p, **{"C:x": b"1"}), "leads out"),
+        (lambda p: make(p, **{"\\\\host\\x": b"1"}), "leads out"),
+        (lambda p: make(p, **{"a__..__..__x": b"1"}), "leads out"),
         (link, "is a link"),
         (bomb, "would grow to"),
         (liar, "not a sound ZIP file"),
@@ -70,3 +75,12 @@ def test_opened__refuses(tmp_path: Path, spoil: object, says: str) -> None:
     with pytest.raises(FormatError, match=says), opened(tmp_path / "x.zip"):
         pass
     assert not list(Path("/etc").glob("x"))
+
+
+def test_opened__names_that_count_for_nothing_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin: whoever takes names as they are writes outside."""
+    monkeypatch.setattr("central.annotate.archive.tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("central.annotate.archive.safe_name", lambda _path, name: name)
+    with opened(make(tmp_path / "x.zip", **{"..__..__escaped": b"1"})):
+        assert (tmp_path / "escaped").exists()
