@@ -1,6 +1,6 @@
 """What a review costs a person: proposals corrected, against the same boxes drawn from nothing, in a real browser.
 
-    python -m benchmarks.keystrokes [--pack base] [--frames 50] [--json]
+    python -m benchmarks.keystrokes [--pack base] [--frames 50] [--looks one|many] [--follow] [--json]
 
 A script that knows the truth reviews real frames on the real page, twice: with the proposals of the pack, and with
 none. It does what a person who knows the keys would: leaves what is right, relabels, moves a corner or two, deletes,
@@ -13,6 +13,10 @@ those of the keystroke-level model (Card, Moran and Newell 1980): 0.28 for a key
 press; thinking is left out on both sides. The confidence from which proposals count is chosen by this same cost on the
 frames of the set that are not reviewed. `--plan` reckons all this without a browser. `goal` is a ratio of actions of at
 most a third.
+
+Proposals are those of the job in the background, which looks many times at each frame (`--looks one`: once, as a node
+does). `--follow` adds the labels of the frame of the same camera that was reviewed before, followed to this one; the
+centre does so within ten minutes, and how far these samples are apart is not known.
 """
 
 from __future__ import annotations
@@ -26,16 +30,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
 from benchmarks.common import main, opened, parser, say
-from benchmarks.reviewer import GOOD, Hand, Thing, box_of, cost, matched, overlap, plan
+from benchmarks.reviewer import GOOD, SAME, Hand, Thing, box_of, cost, matched, overlap, plan
+from central.annotate.boxes import LabelBox
+from central.annotate.eyes import Eyes
+from central.annotate.proposers.track import SURE
+from central.annotate.track import TrackError, move
 from central.learn.data.dataset import read_image
 from edge.runtime.model import Model
+from edge.runtime.prepare import Image
 
 LEAST: Final = tuple(round(0.05 * step, 2) for step in range(2, 20))
 """Confidences that the slider of the page can be set to."""
@@ -57,14 +66,42 @@ def truth(coco: Path) -> list[tuple[dict[str, Any], list[Thing]]]:
     return [(row, found[row["id"]]) for row in data["images"]]
 
 
-def proposals(model: Model, image: Path) -> list[Thing]:
-    """Return what `model` sees on an image."""
+def pixels_of(image: Path) -> Image:
+    """Return the pixels of an image."""
     pixels = read_image(str(image))
     if pixels is None:
         raise OSError(f"{image}: not an image")
-    seen = model.infer(pixels, LOWEST).detections
+    return pixels
+
+
+def proposals(model: Model, image: Path, many: bool) -> list[Thing]:
+    """Return what `model` sees on an image; `many`: in several looks."""
+    pixels = pixels_of(image)
+    seen = Eyes(model, least=LOWEST).see(pixels) if many else model.infer(pixels, LOWEST).detections
     found = zip(seen.boxes, seen.classes, seen.scores, strict=True)
     return [Thing(box_of(box), model.labels[int(label)], float(score)) for box, label, score in found]
+
+
+def followed(images: Path, rows: Sequence[tuple[dict[str, Any], list[Thing]]]) -> list[list[Thing]]:
+    """Return for each row the objects of the row before of the same camera, followed to it; those that are sure."""
+    before: dict[str, tuple[Image, list[Thing]]] = {}
+    found: list[list[Thing]] = []
+    for row, things in rows:
+        camera, pixels = str(row.get("camera", "")), pixels_of(images / row["file_name"])
+        mine: list[Thing] = []
+        if camera in before:
+            old, known = before[camera]
+            with suppress(TrackError):
+                moved = move(old, pixels, [LabelBox(t.box, t.label) for t in known])
+                mine = [Thing(box_of(m.box.box), m.box.label, m.confidence) for m in moved if m.confidence >= SURE]
+        found.append(mine)
+        before[camera] = pixels, things
+    return found
+
+
+def joined(first: Sequence[Thing], rest: Sequence[Thing]) -> list[Thing]:
+    """Return `first`, and of `rest` what is not one of its objects."""
+    return [*first, *(r for r in rest if not any(overlap(r.box, f.box) >= SAME and r.label == f.label for f in first))]
 
 
 @contextmanager
@@ -157,10 +194,16 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise OSError("no Chromium on the PATH; install it (Debian: apt install chromium)")
     images = truth(arguments.coco)
     with opened(arguments.pack) as (pack,), Model(pack, "cpu") as model:
-        seen = [proposals(model, arguments.images / row["file_name"]) for row, _ in images]
+        many = arguments.looks == "many"
+        seen = [proposals(model, arguments.images / row["file_name"], many) for row, _ in images]
     every = max(1, round(len(images) / arguments.frames * 100))
     chosen = sorted({i * every // 100 for i in range(arguments.frames)} & set(range(len(images))))[: arguments.frames]
     chosen += [i for i in range(len(images)) if i not in chosen][: arguments.frames - len(chosen)]
+    if arguments.follow:
+        # Among those that are reviewed, and among the others: nobody has reviewed what the confidence is chosen by.
+        for part in (sorted(chosen), [i for i in range(len(images)) if i not in chosen]):
+            for i, mine in zip(part, followed(arguments.images, [images[i] for i in part]), strict=True):
+                seen[i] = joined(mine, seen[i])
     others = [(images[i][1], seen[i]) for i in range(len(images)) if i not in chosen]
     least = best_least(others) if others else 0.3
     say(f"{len(chosen)} frames, {sum(len(images[i][1]) for i in chosen)} objects; proposals from {least:.2f}")
@@ -184,7 +227,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     corrected = sum(cost(plan(images[i][1], kept(i))).actions for i in chosen)
     planned = corrected, sum(cost(plan(true, [])).actions for true in things)
     head = {
-        "pack": arguments.pack, "frames": len(chosen), "objects": sum(map(len, things)), "least": least,
+        "pack": arguments.pack, "looks": arguments.looks, "follow": arguments.follow, "frames": len(chosen),
+        "objects": sum(map(len, things)), "least": least,
         "planned_ratio": round(planned[0] / planned[1], 3), "goal": round(GOAL, 3),
     }  # fmt: skip
     if arguments.plan:
@@ -206,5 +250,7 @@ if __name__ == "__main__":
     made = parser(__doc__ or "")
     made.add_argument("--pack", default="base", help="whose proposals")
     made.add_argument("--frames", type=int, default=50, help="how many are reviewed")
+    made.add_argument("--looks", choices=("one", "many"), default="many", help="at each frame")
+    made.add_argument("--follow", action="store_true", help="also propose what was labelled on the frame before")
     made.add_argument("--plan", action="store_true", help="only reckon what would be done; no browser")
     main(run, made)

@@ -34,8 +34,10 @@ def native(width: int, height: int, model_width: int, model_height: int) -> floa
 class Eyes:
     """An opened pack that looks several times, and remembers the tags of the last image."""
 
-    def __init__(self, model: Model, parts: bool = True) -> None:
+    def __init__(self, model: Model, parts: bool = True, least: float | None = None) -> None:
+        """`parts`: also at parts at full size; `least`: score from which it reports, the pack's own where absent."""
         self._model, self._parts = model, parts
+        self._least = model.pack.manifest.score_threshold if least is None else least
         self._tags: dict[str, float] = {}
 
     def see(self, image: NDArray[np.uint8]) -> Detections:
@@ -57,7 +59,7 @@ class Eyes:
         means = np.mean(tags, axis=0) if tags else np.zeros(0, np.float32)
         self._tags = {name: float(score) for name, score in zip(manifest.tags, means, strict=False)}
         found = fuse(looks)
-        keep = found.scores >= manifest.score_threshold
+        keep = found.scores >= self._least
         return Detections(found.boxes[keep], found.scores[keep], found.classes[keep])
 
     def tags(self) -> Mapping[str, float]:
