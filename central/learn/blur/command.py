@@ -22,6 +22,7 @@ from central.annotate import crops
 from central.commands.common import CommandError, store
 from central.learn.blur import calibrate, packing, ranked, semi, tiles
 from central.learn.blur.fit import fit
+from central.learn.blur.network import TileNetwork
 from central.learn.blur.pairs import Comparison, read
 from central.learn.data import Example
 from central.learn.detect import coco as truths
@@ -63,6 +64,8 @@ class Wish:
     tile_steps: int
     loss: str
     seed: int
+    rate: float = semi.Recipe.rate
+    fresh: bool = False
 
 
 def image_paths(folders: list[Path]) -> list[Path]:
@@ -102,16 +105,17 @@ async def _answered(data: Path, folder: Path) -> list[Comparison]:
     return read(folder)
 
 
-def teach_tiles(wish: Wish, pairs: list[Comparison]) -> dict[str, bytes]:
-    """Return the files of a tile model that learned from what is wished. Raises ValueError, SlotError, ExportError."""
+def teach_tiles(wish: Wish, pairs: list[Comparison], start: TileNetwork | None = None) -> dict[str, bytes]:
+    """Return the files of a tile model that learned from what is wished, on from `start`. Raises ValueError, SlotError,
+    ExportError."""
     paths = image_paths(wish.images)
     with bar("making tiles", PLACES) as done:
         made = ranked.draw(paths, PLACES, wish.seed, done)
     people = tiles.from_people(pairs)
     regions = tiles.regions_of(paths, REGIONS, wish.seed) if len(people.order) else np.zeros((0, 1, 1), np.uint8)
-    recipe = semi.Recipe(loss=wish.loss, steps=wish.tile_steps)
+    recipe = semi.Recipe(loss=wish.loss, steps=wish.tile_steps, rate=wish.rate)
     with bar("training tiles", wish.tile_steps) as step:
-        network = tiles.train(made, people, regions, recipe, wish.seed, lambda at, _: step(at))
+        network = tiles.train(made, people, regions, recipe, wish.seed, lambda at, _: step(at), start)
     return packing.contents(network)
 
 
@@ -138,7 +142,8 @@ def teach_pack(name: str, wish: Wish, judge: Path | None, judge_images: Path | N
     with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
         pack = packs.find(name, Path(scratch))
         pairs = [] if wish.data is None else asyncio.run(_answered(wish.data, Path(scratch) / PAIRS))
-        more = teach_tiles(wish, pairs) if wish.tile_steps else {}
+        start = packing.network_of(pack) if has_tiles(pack) and wish.tile_steps and not wish.fresh else None
+        more = teach_tiles(wish, pairs, start) if wish.tile_steps else {}
         made = packing.add(pack, more, Path(scratch) / "made")
         rows: list[Any] = []
         if judge is not None:
@@ -170,6 +175,8 @@ def train_blur(
     steps: Annotated[int, typer.Option(min=1, help="Of the blur head, which only a run has.")] = 400,
     tile_steps: Annotated[int, typer.Option(min=0, help="Of the tile model; 0: leave it.")] = 2000,
     loss: Annotated[str, typer.Option(help="Of the tile model: ranknet, hinge or fidelity.")] = "ranknet",
+    rate: Annotated[float, typer.Option(min=0.0, help="Learning rate of the tile model.")] = semi.Recipe.rate,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, not from the pack's own tile model.")] = False,
     seed: int = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
 ) -> None:
@@ -180,7 +187,7 @@ def train_blur(
 
     Example: wayside-central train blur base --images frames/ --judge val.json --judge-images frames --out site.wpack
     """
-    wish = Wish(images or [], data, steps, tile_steps, loss, seed)
+    wish = Wish(images or [], data, steps, tile_steps, loss, seed, rate, fresh)
     try:
         if not wish.images and (tile_steps or judge is None):
             raise ValueError("--images: give a folder of images to learn from")

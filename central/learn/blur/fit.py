@@ -2,7 +2,9 @@
 
 The same operator at two strengths gives three versions in a known order, so every pair of them is a rank label that
 costs nothing (as in RankIQA, Liu et al., ICCV 2017); the strength itself keeps the scale the same from frame to frame.
-Where people compared pairs of crops, their order counts as well. Only the blur head learns: detection is left as it is.
+Where people compared pairs of crops, their order counts as well, and so does the head's own order of different frames:
+it must stay when all of them are blurred alike (Li et al., ICIP 2022; see `central.learn.blur.semi`). Only the blur
+head learns: detection is left as it is.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from central.learn.blur import pairs as comparisons
+from central.learn.blur import semi
 from central.learn.blur.pairs import Comparison
 from central.learn.data import Example, Pixels
 from central.learn.data.augment import Loaded, Strength, compose, motion_kernel
 from central.learn.data.dataset import read_image
+from central.learn.ema import Average
 from central.learn.models import Network
 from central.learn.models.network import CONTRAST, ZERO
 
@@ -36,6 +40,10 @@ STRONG: Final = (1.5, 2.2)
 """Blur of the second version (standard deviation, input pixels), and how many times that the third has."""
 MARGIN: Final = 0.3
 """Score difference per pixel of added blur that the ranking asks for."""
+UNSURE: Final = 0.15
+"""Difference of the average head's scores of two frames under which their order is not held to."""
+CONSISTENCY: Final = 0.5
+"""Weight of that order, once it counts in full."""
 TEXTURE: Final = 6.0
 """Standard deviation (0..255) of an 8x8 cell from which its blur can be seen."""
 
@@ -85,6 +93,23 @@ def ranking_loss(scores: Tensor, sigmas: Tensor, mask: Tensor) -> Tensor:
     return hinge + 0.2 * F.smooth_l1_loss(level[:, 1:], sigmas[:, 1:])
 
 
+def consistency_loss(teacher: Tensor, degraded: Tensor) -> Tensor:
+    """Return the mean hinge over all pairs of frames: `degraded` scores ``[B]`` of equally blurred frames must be in
+    the order of the `teacher`'s scores ``[B]`` of the frames themselves, where that is sure."""
+    first, second = semi.all_pairs(len(teacher))
+    gap = (teacher[second] - teacher[first]).detach()
+    sure = gap.abs() >= UNSURE
+    if not bool(sure.any()):
+        return degraded.sum() * 0.0
+    return F.relu(comparisons.MARGIN - gap[sure].sign() * (degraded[second] - degraded[first])[sure]).mean()
+
+
+def _level(scores: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean ``[B]`` of scores ``[B, 1, h, w]`` over the textured cells of mask ``[B, h, w]``."""
+    weight = mask.unsqueeze(1).float()
+    return (scores * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1)
+
+
 def _features(network: Network, images: list[Pixels]) -> Tensor:
     """Return the stride-8 features of BGR `images` of the input size."""
     batch = np.stack([np.ascontiguousarray(i[:, :, ::-1].transpose(2, 0, 1)) for i in images])
@@ -114,6 +139,7 @@ def fit(
     optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3, weight_decay=1e-3)
     network.eval()
     losses: list[float] = []
+    average = Average(head, warm=100.0)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 3e-3 * (0.05 + 0.95 * (1 - step / steps))
         images = [_draw(network, examples, random) for _ in range(FRAMES)]
@@ -123,11 +149,19 @@ def fit(
         scores = head(features).reshape(FRAMES, 3, *features.shape[2:])
         mask = torch.from_numpy(np.stack([textured(image) for image in images]))
         loss = ranking_loss(scores, torch.tensor([s for _, s in families]), mask)
+        weight = CONSISTENCY * semi.ramp(step, steps)
+        if weight:
+            degrade = semi.draw_common(random)
+            with torch.no_grad():
+                order = _level(average.network(features[::3]), mask)
+            worse = _features(network, [degrade(image) for image in images])
+            loss = loss + weight * consistency_loss(order, _level(head(worse), mask))
         if pairs:
             loss = loss + _compared(network, pairs, random)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        average.update(head)
         losses.append(float(loss.detach()))
         report(step + 1, losses[-1])
     head.eval()

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from central.learn.blur.network import TileNetwork
 from central.learn.blur.ranked import TILE
+from edge.runtime import modelfile, parity
 from edge.runtime.sharpness.learned import TOLERANCE, TileModel
 from export.graph import OPSET, ExportError
 from protocols.blur import BLUR, TILES, TILES_PROOF, BlurTable, encode
 from protocols.pack import Pack, create
 
+EPSILON: Final = 1e-5
+"""What a norm adds to the variance."""
 PROOF: Final = 8
 """Tiles in a pack's proof: smooth noise, no pixel of anybody's frames."""
 
@@ -72,6 +75,30 @@ def contents(network: TileNetwork) -> dict[str, bytes]:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, tiles=tiles, blur=blur)
     return {TILES: graph(network), TILES_PROOF: buffer.getvalue()}
+
+
+def network_of(pack: Pack) -> TileNetwork:
+    """Return the tile model of `pack` to learn on from. Its norms were folded into the convolutions before them, so
+    they are the identity and stay so. Raises ExportError where it is of another shape, PackError where there is
+    none."""
+    model = onnx.load_model_from_string(modelfile.read(pack.path(TILES)))
+    weights = {t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in model.graph.initializer}
+    network = TileNetwork()
+    state = network.state_dict()
+    for name, tensor in state.items():
+        if name.endswith("1.running_var"):
+            tensor.fill_(1.0 - EPSILON)
+        elif name.endswith("1.bias"):
+            tensor.copy_(weights.get(name.replace("1.bias", "0.weight_bias"), tensor))
+        elif name in weights and weights[name].shape == tensor.shape:
+            tensor.copy_(weights[name])
+    network.load_state_dict(state)
+    proof = parity.load(pack.path(TILES_PROOF))
+    with torch.no_grad():
+        gap = np.abs(network.eval()(torch.from_numpy(proof["tiles"])).numpy() - proof["blur"]).max()
+    if not gap <= TOLERANCE:
+        raise ExportError(f"{TILES} of pack {pack.address[:12]} is of another shape than ours; use --fresh")
+    return network
 
 
 def carried(pack: Pack, names: tuple[str, ...]) -> dict[str, bytes]:

@@ -31,7 +31,7 @@ SCALES: Final = (1, 1, 1, 2, 2, 4)
 """How many times smaller the blurred picture is made: tiles of a large picture are looked at that way, too."""
 MARGIN: Final = 16
 """Pixels around a tile that its blur comes from."""
-TEXTURE: Final = 5.0
+TEXTURE: Final = 2.5
 """Standard deviation, grey levels, of a smoothed sharp tile from which its blur can be seen."""
 TRIES: Final = 40
 

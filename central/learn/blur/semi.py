@@ -57,7 +57,7 @@ class Recipe:
     anchor: float = 1.0
     steps: int = 700
     pairs: int = 24
-    unlabelled: int = 16
+    unlabelled: int = 32
     rate: float = 3e-3
     decay: float = 0.999
     warm: float = 100.0

@@ -101,10 +101,11 @@ def train(
 ) -> TileNetwork:  # fmt: skip
     """Return a network that learned from tiles in known order, pairs of people and unlabelled `regions` ``[N, s, s]``.
 
-    Pairs of people weigh as much as all that is made; without any, or without regions, the rest is learned from."""
+    Pairs of people weigh as much as all that is made; without any, or without regions, the rest is learned from. With
+    `start`, it is learned on from that."""
     torch.manual_seed(seed)
     random, loss = np.random.default_rng(seed), losses.find(recipe.loss)
-    network = (TileNetwork() if start is None else start).train()
+    network = TileNetwork().train() if start is None else start.eval()  # norms of a start stay as they are
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=1e-2)
     average = Average(network, DECAY, 200.0)
     for step in range(recipe.steps):

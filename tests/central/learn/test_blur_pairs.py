@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from central.learn.blur import pairs
+from central.learn.blur.fit import consistency_loss
 from central.learn.blur.pairs import Comparison, canvas, draw, loss, pooled, read
 
 
@@ -76,3 +77,12 @@ def test_pooled__only_the_crop_counts() -> None:
     scores = torch.zeros(1, 1, 16, 16)
     scores[0, 0, :5, :7] = 2.0
     assert pooled(scores, [(0, 5, 0, 7)]).tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("teacher", "degraded", "nothing"),
+    [((0.0, 1.0), (0.0, 0.5), True), ((0.0, 1.0), (0.5, 0.0), False), ((0.0, 0.1), (0.5, 0.0), True)],
+)
+def test_consistency_loss__case(teacher: tuple[float, ...], degraded: tuple[float, ...], nothing: bool) -> None:
+    """Frames that are blurred alike stay in the order that they had, where that was sure."""
+    assert (float(consistency_loss(torch.tensor(teacher), torch.tensor(degraded))) == 0.0) == nothing
