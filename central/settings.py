@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         False,
         description="A proxy in front speaks TLS: cookies become Secure, and a host other than loopback is allowed.",
     )
+    proxies: str = Field(
+        "", max_length=2000,
+        description="With behind_tls: addresses of proxies, with commas, whose X-Forwarded-For is believed; without it, "
+        "wrong passwords of everybody count for the proxy's address.",
+    )  # fmt: skip
     profile: str = Field(
         "street", min_length=1, description="What the project labels: street, medical, or the path of a YAML file."
     )
@@ -200,6 +205,10 @@ class Settings(BaseSettings):
                 f"host {self.host} is reachable from other machines without TLS; "
                 "put a proxy with TLS in front and set behind_tls, or use 127.0.0.1"
             )
+        if self.proxies and not self.behind_tls:
+            raise ValueError("proxies: there are none without behind_tls")
+        if "*" in self.proxies:
+            raise ValueError("proxies: name them; anybody could claim any address otherwise")
         return self
 
     @property

@@ -84,7 +84,8 @@ def make_server(centre: Centre) -> uvicorn.Server:
 
     config = uvicorn.Config(
         create_app(opened), lifespan="on", log_config=None, log_level="critical", access_log=False,
-        server_header=False, timeout_graceful_shutdown=GRACE_S, proxy_headers=False,
+        server_header=False, timeout_graceful_shutdown=GRACE_S,
+        proxy_headers=bool(centre.settings.proxies), forwarded_allow_ips=centre.settings.proxies,
     )  # fmt: skip
     return _Server(config)
 

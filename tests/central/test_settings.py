@@ -43,6 +43,8 @@ def test_load__options_beat_environment(monkeypatch: pytest.MonkeyPatch) -> None
         ({"host": "centre.example"}, "without TLS"),
         ({"prefix": "a/+/b"}, "--prefix: topic prefix"),
         ({"session_hours": 0}, "--session-hours"),
+        ({"proxies": "127.0.0.1"}, "without behind_tls"),
+        ({"proxies": "*", "behind_tls": True}, "name them"),
         ({"colour": "red"}, "setting 'colour' does not exist"),
     ],
 )

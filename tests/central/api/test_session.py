@@ -6,11 +6,14 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import select, update
 
 from central.api import passwords
 from central.api.access import GATE_S, MAX_FAILURES, MAX_SESSIONS, LoginGate, open_session
+from central.commands.serve import make_server
+from central.settings import Settings
 from central.store import database, migrations
 from central.store.models import Session, User
 from protocols.messages import utc_now
@@ -72,6 +75,22 @@ async def test_log_in__guesses_that_come_at_once_are_no_more(world: World, monke
         world.centre.gate = LoginGate()
         answers = await asyncio.gather(*(guess(client) for _ in range(8)))
         assert answers.count(401) > MAX_FAILURES
+
+
+@pytest.mark.parametrize(("proxies", "apart"), [("", False), ("127.0.0.1", True), ("192.0.2.9", False)])
+async def test_log_in__whose_failures_count_together(world: World, proxies: str, apart: bool) -> None:
+    """Behind a proxy that is believed, whoever guesses shuts out nobody else; no other claim is believed."""
+    world.centre.settings = Settings(data=world.centre.settings.data, behind_tls=True, proxies=proxies)
+    config = make_server(world.centre).config
+    config.load()
+    transport = httpx.ASGITransport(config.loaded_app)
+    async with world.app.router.lifespan_context(config.app), httpx.AsyncClient(transport=transport) as client:
+        answers = []
+        for number in range(MAX_FAILURES + 1):
+            body = {"name": "admin", "password": "wrong"}
+            claim = {"X-Forwarded-For": f"198.51.100.{number}"}
+            answers.append((await client.post("http://c/api/v1/session", json=body, headers=claim)).status_code)
+    assert (429 in answers) != apart
 
 
 async def test_log_in__right_ones_count_for_nothing(world: World) -> None:
