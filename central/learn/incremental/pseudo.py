@@ -1,7 +1,8 @@
 """Labels that nobody gave: what the teacher sees of its own classes in frames that were labelled for others.
 
 As in CL-DETR (Liu et al., CVPR 2023) the teacher's boxes that overlap a person's are dropped; what it only half sees is
-neither object nor background.
+neither object nor background. What it half sees within a person's box is that object, of which it knows no better:
+kept, it would take the cells there that are to learn the new class.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ PRECISION: Final = 0.8
 """Wanted of the boxes that are taken for objects, class by class."""
 SAME: Final = 0.5
 """Overlap with a person's box of any class at which the teacher's is dropped."""
+WITHIN: Final = 0.5
+"""Share of a half seen box inside a person's at which it is dropped."""
 FEWEST: Final = 10
 """Detections of a class below which its threshold is not fitted."""
 
@@ -115,6 +118,15 @@ def label(
     return filled, count
 
 
+def _within(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest share ``[N]`` of each of `boxes` ``[N, 4]`` that lies in one of `others` ``[M, 4]``."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = (high - low).clip(min=0).prod(axis=2).max(axis=1, initial=0.0)
+    own = (boxes[:, 2:] - boxes[:, :2]).clip(min=1e-6).prod(axis=1)
+    return np.asarray(shared / own, np.float32)
+
+
 def _filled(
     example: Example, seen: Found, boxes: NDArray[np.float32], known: Mapping[int, int], names: tuple[str, ...],
     sure: Mapping[str, float],
@@ -122,8 +134,9 @@ def _filled(
     open_ = {column: own for column, own in known.items() if not example.complete[own]}
     free = overlaps(boxes, example.boxes).max(axis=1, initial=0.0) < SAME
     wanted = np.array([int(c) in open_ for c in seen.classes], bool) & (seen.scores >= HALF_SEEN) & free
-    scores, columns = seen.scores[wanted], seen.classes[wanted]
-    limits = np.array([sure.get(names[int(c)], SURE) for c in columns], np.float32)
+    limits = np.array([sure.get(names[int(c)], SURE) for c in seen.classes], np.float32)
+    wanted &= (seen.scores >= limits) | (_within(boxes, example.boxes) < WITHIN)
+    scores, columns, limits = seen.scores[wanted], seen.classes[wanted], limits[wanted]
     weights = np.where(scores >= limits, scores, 0.0).astype(np.float32)
     complete = example.complete.copy()
     complete[list(open_.values())] = True

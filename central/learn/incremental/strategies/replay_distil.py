@@ -9,15 +9,16 @@ from central.learn.incremental import Lesson, Task, drawn
 from central.learn.incremental.memory import choose
 from central.learn.incremental.pseudo import label, open_to, thresholds
 
-WEIGHT: Final = 0.25
-"""Of the teacher's responses; at full weight beside a memory they keep the new from being learned."""
+WEIGHT: Final = 0.5
+"""Of the teacher's responses; at full weight beside a memory they keep the new from being learned, at a quarter more of
+the old is lost than the new gains."""
 
 
 class ReplayDistil:
     """The default: each protection at part of its weight, since all of them at full weight stop learning."""
 
     name = "replay-distil"
-    about = "a memory of the past, the running pack's labels where nobody labelled, its responses at a quarter"
+    about = "a memory of the past, the running pack's labels where nobody labelled, its responses at half weight"
 
     def prepare(self, task: Task) -> Lesson:
         """Return a lesson of the new frames, completed, and those of the memory, with a tutor."""

@@ -65,6 +65,21 @@ def test_label__a_persons_box_goes_before(tmp_path: Path) -> None:
     assert filled.classes.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("scores", "bus", "kept"),
+    [
+        ((0.2, 0.0), (0, 0, 90, 90), 0),  # half seen in a bus: the bus
+        ((0.2, 0.0), (0, 0, 90, 20), 1),  # mostly beside it
+        ((0.8, 0.0), (0, 0, 90, 90), 1),  # sure: a car before a bus
+    ],
+)
+def test_label__what_is_half_seen_in_a_persons_box_is_that(
+    scores: tuple[float, float], bus: tuple[float, float, float, float], kept: int, tmp_path: Path
+) -> None:
+    (filled,), _ = label(Teacher(scores), [example(tmp_path, (True, False), bus)], LABELS, {"car": SURE})
+    assert filled.classes.tolist() == [0] + [1] * kept
+
+
 def test_label__what_is_complete_stays(tmp_path: Path) -> None:
     given = example(tmp_path, (True, True))
     assert label(Teacher(), [given], LABELS, {"car": SURE}) == ([given], 0)
