@@ -1,6 +1,6 @@
 """What is forgotten, and what is learned, site after site and class after class: every strategy beside joint training.
 
-    python -m benchmarks.forgetting [--only sites] [--seeds 3] [--strategies replay-distil finetune] --json
+    python -m benchmarks.forgetting [--only sites] [--seeds 3] [--strategies replay-distil finetune] [--tune] --json
 
 sites    a network that knows ordinary photos learns one group of cameras after the other; after each it is judged on
          held-back frames of all groups so far
@@ -9,6 +9,9 @@ classes  a network that knows three classes learns two more from other photos, l
 Between two steps a strategy keeps its network and a memory of at most `--memory` of the frames so far, nothing else.
 `joint` has all frames and labels at once, the steps of all others together, and the same start. `share_of_joint` is
 AP50 over everything seen, over that of joint training of the same seed.
+
+`--tune` is for choosing settings: the first files of cameras alone, in other orders, and for new classes a part of the
+training photos in place of those that judge.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from benchmarks.common import DATA, main, parser, say
 from benchmarks.partial import split
@@ -33,7 +38,7 @@ from central.learn.detect.command import size_of
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.quick import detect, measure
 from central.learn.detect.train import Run
-from central.learn.incremental import Memory, Task, strategies, strategy
+from central.learn.incremental import DEFAULT, Memory, Task, strategies, strategy
 from central.learn.incremental.memory import choose
 from central.learn.incremental.metrics import backward_transfer, forgetting, intransigence
 from central.learn.models import ModelConfig
@@ -45,6 +50,10 @@ ZOOM: Final = 1.5
 QUALITY: Final = 95
 HELD_BACK: Final = 4
 """One frame in so many of each group judges, the last ones of each camera."""
+TUNE_SEED: Final = 100
+"""Settings are chosen with seeds from this one on."""
+TUNED_BY: Final = 4
+"""One photo in so many judges while settings are chosen."""
 GOALS: Final = {"sites": 0.95, "classes": 0.85}
 JOINT: Final = "joint"
 
@@ -167,9 +176,8 @@ class Bench:
         lesson = strategy(name).prepare(
             Task(teacher, labels, taken(new, labels), taken(past, labels), Memory(), self.seed)
         )
-        config = self.config(
-            labels, steps, self.options.rate_of.get(name, self.options.rate), freeze_norms=True, train=lesson.train
-        )
+        rate = self.options.rate_of.get(name, self.options.rate)
+        config = self.config(labels, steps, rate, freeze_norms=self.options.freeze_norms, train=lesson.train)
         start = fitted(teacher, labels).state_dict()
         with tempfile.TemporaryDirectory() as folder:
             shares = evened(lesson.examples, lesson.shares)
@@ -207,8 +215,10 @@ def _sites(options: argparse.Namespace, seed: int, folder: Path) -> dict[str, di
     """Return the figures of all strategies over groups of cameras."""
     bench = Bench(options, seed, folder, options.input, options.steps)
     photos = load(*split(options.photos), LABELS)
+    frames = [e for part in (options.sites[:1] if options.tune else options.sites) for e in load(*split(part), LABELS)]
+    frames = shrunk(frames, bench.height, bench.width, folder / "frames")
     steps = []
-    for number, own in enumerate(groups(load(*split(options.sites), LABELS), options.groups)):
+    for number, own in enumerate(groups(frames, options.groups)):
         train, test = held_back(own)
         steps.append(Step(f"group {number + 1}", train, test, LABELS))
     order = np.random.default_rng(seed).permutation(len(steps))
@@ -235,7 +245,11 @@ def _classes(options: argparse.Namespace, seed: int, folder: Path) -> dict[str, 
     bench = Bench(options, seed, folder, options.photo_input, options.class_steps)
     old, new = (tuple(text.split(",")) for text in options.classes)
     labels = (*old, *new)
-    photos, test = load(*split(options.photos), LABELS), load(*split(options.photos_val), LABELS)
+    photos = load(*split(options.photos), LABELS)
+    if options.tune:
+        photos, test = _apart(photos)
+    else:
+        test = load(*split(options.photos_val), LABELS)
     order = np.random.default_rng(seed).permutation(len(photos))
     first, second = ([photos[i] for i in part] for part in np.array_split(order, 2))
     before, after = only(first, old), only(second, new)
@@ -255,6 +269,13 @@ def _classes(options: argparse.Namespace, seed: int, folder: Path) -> dict[str, 
         ap = found[name]
         say(f"classes, seed {seed}: {name} {ap['ap50']:.3f} ({ap['ap50_old']:.3f} old, {ap['ap50_new']:.3f} new)")
     return found
+
+
+def _apart(photos: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """Return photos to learn from and others to choose settings by, the same ones whatever the seed."""
+    order = np.random.default_rng(TUNE_SEED).permutation(len(photos))
+    cut = len(photos) // TUNED_BY
+    return [photos[i] for i in order[cut:]], [photos[i] for i in order[:cut]]
 
 
 def _by_age(
@@ -280,18 +301,37 @@ def _spread(rows: Sequence[dict[str, dict[str, Any]]]) -> dict[str, Any]:
     return answer
 
 
+def plot(kinds: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw the share of joint training that each strategy keeps into the picture at `path`."""
+    figure = Figure(figsize=(7.5, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (kind, rows) in zip(np.atleast_1d(figure.subplots(1, len(kinds))), kinds.items(), strict=True):
+        names = sorted((n for n in rows if n != JOINT), key=lambda name: rows[name]["share_of_joint"])
+        shares, spread = [rows[n]["share_of_joint"] for n in names], [rows[n]["share_of_joint_std"] for n in names]
+        axes.barh(names, shares, xerr=spread, color=["tab:blue" if n == DEFAULT else "lightgrey" for n in names])
+        axes.axvline(1.0, color="black", linewidth=1)
+        axes.axvline(GOALS[kind], color="black", linestyle="--", linewidth=1)
+        axes.set(xlabel="AP50 over that of joint training", title=f"{kind} (joint {rows[JOINT]['ap50']:.3f})")
+    figure.savefig(path, dpi=120)
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Return the figures. Raises DatasetError."""
     begun = time.monotonic()
     options.rate_of = dict(_rate(text) for text in options.rates)
-    answer: dict[str, Any] = {"memory": options.memory, "steps": options.steps, "goals": GOALS}
-    answer["class_steps"] = options.class_steps
+    answer: dict[str, Any] = {"memory": options.memory, "steps": options.steps, "goals": GOALS, "reached": {}}
+    answer |= {"class_steps": options.class_steps, "rate": options.rate, "tuning": options.tune}
     kinds = {"sites": _sites, "classes": _classes}
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         for kind in options.only:
-            rows = [kinds[kind](options, seed, folder) for seed in range(options.seeds)]
+            first = TUNE_SEED if options.tune else 0
+            rows = [kinds[kind](options, seed, folder) for seed in range(first, first + options.seeds)]
             answer[kind] = _spread(rows)
+            reached = answer[kind].get(DEFAULT, {}).get("share_of_joint")
+            answer["reached"] |= {kind: None if reached is None else reached >= GOALS[kind]}
+    if options.plot:
+        plot({kind: answer[kind] for kind in options.only}, options.plot)
     return answer | {"seconds": round(time.monotonic() - begun, 1)}
 
 
@@ -303,21 +343,25 @@ def _rate(text: str) -> tuple[str, float]:
 if __name__ == "__main__":
     made = parser((__doc__ or "").split("\n")[0], images=False)
     street, vehicles = DATA / "street", DATA / "vehicles"
-    made.add_argument("--sites", default=f"{street / 'train.json'}:{street / 'images'}", help="COCO:IMAGES")
+    places = [f"{street / name}:{street / 'images'}" for name in ("train.json", "val.json")]
+    made.add_argument("--sites", nargs="+", default=places, help="COCO:IMAGES; settings are chosen by the first")
     made.add_argument("--photos", default=f"{vehicles / 'train.json'}:{vehicles / 'images'}", help="COCO:IMAGES")
     made.add_argument("--photos-val", default=f"{vehicles / 'val.json'}:{vehicles / 'images'}", help="COCO:IMAGES")
     made.add_argument("--groups", type=int, default=4, help="of cameras")
     made.add_argument("--classes", nargs=2, default=["car,person,two_wheeler", "truck,bus"], help="old and new ones")
     made.add_argument("--memory", type=float, default=0.1, help="share of the frames so far that may be kept")
     made.add_argument("--size", default="tiny")
-    made.add_argument("--input", default="224x384", help="HEIGHTxWIDTH")
-    made.add_argument("--photo-input", default="224x224", help="HEIGHTxWIDTH of photos, class after class")
-    made.add_argument("--start-steps", type=int, default=800)
+    made.add_argument("--input", default="192x320", help="HEIGHTxWIDTH")
+    made.add_argument("--photo-input", default="192x192", help="HEIGHTxWIDTH of photos, class after class")
+    made.add_argument("--start-steps", type=int, default=1200)
     made.add_argument("--start-rate", type=float, default=3e-3)
-    made.add_argument("--steps", type=int, default=250, help="of each lesson about a group")
+    made.add_argument("--steps", type=int, default=120, help="of each lesson about a group")
     made.add_argument("--class-steps", type=int, default=800, help="of the lesson about new classes")
     made.add_argument("--batch", type=int, default=8)
-    made.add_argument("--rate", type=float, default=2e-3)
+    made.add_argument("--rate", type=float, default=3e-3)
+    made.add_argument("--freeze-norms", action="store_true", help="keep the statistics of norms")
+    made.add_argument("--tune", action="store_true", help="on the part that settings are chosen by")
+    made.add_argument("--plot", type=Path, help="picture of the shares")
     made.add_argument("--rates", nargs="*", default=[], help="STRATEGY=RATE where another one is better")
     made.add_argument("--seeds", type=int, default=3)
     made.add_argument("--only", nargs="+", choices=tuple(GOALS), default=list(GOALS))
