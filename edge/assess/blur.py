@@ -8,8 +8,10 @@ from edge.assess import Score, Verdict
 from edge.runtime import Inference
 from edge.sources import Frame
 
+LOST = 30.0
+"""Percent of AP50 above which the reason is worth a word, where the pack knows what blur costs."""
 BLURRED = 0.75
-"""Rank above which the reason is worth a word."""
+"""Rank above which it is, where the pack does not."""
 
 
 class Blur:
@@ -20,6 +22,9 @@ class Blur:
         if inference.blur_map is None or not inference.blur_map.size:
             return None
         value = cv2.mean(inference.blur_map)[0]
+        if inference.lost is not None:
+            lost = f"the picture is blurred: expect {inference.lost:.0f} % of AP50 to be lost"
+            return Verdict(value, lost if inference.lost > LOST else "")
         return Verdict(value, f"the picture is blurred (rank {value:.2f})" if value > BLURRED else "")
 
 

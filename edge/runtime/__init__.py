@@ -63,7 +63,8 @@ class Inference:
     blur_map ``[H/8, W/8]`` of the model input (padding cut off), embedding ``[D]`` of unit length, tags ``[T]`` 0..1;
     each None where the pack does not have it. `class_scores` ``[N, C]`` are the class probabilities of each detection.
     picture ``[h, w]`` uint8 is the green plane of what the network saw, without padding: a small picture of the frame
-    that costs nothing; None where the network was fed with something else. Not to be modified.
+    that costs nothing; None where the network was fed with something else. Not to be modified. `lost`: percent of AP50
+    that blur like this one's is expected to cost on the pack's site; None where the pack does not know.
     """
 
     detections: Detections
@@ -72,6 +73,7 @@ class Inference:
     embedding: Float | None = None
     tags: Float | None = None
     picture: NDArray[np.uint8] | None = None
+    lost: float | None = None
 
 
 class Backend(Protocol):

@@ -21,6 +21,7 @@ from edge.runtime import (
     nms,
 )
 from edge.runtime.prepare import Image, Transform, prepare
+from edge.runtime.sharpness.calibration import table
 from protocols.pack import Manifest, Pack, PackError
 
 TENSORRT: Final = "tensorrt"
@@ -129,6 +130,8 @@ class Model:
         self.labels = our_labels(manifest)
         self.decoder = decoders.find(manifest.decoder)
         self._map = LabelMap(manifest, self.labels) if manifest.label_map else None
+        known = table(pack)
+        self._curve = None if known is None else known.dense
         self.backend = open_backend(pack, backend, precision, threads)
         self.backend_name = self.backend.name
 
@@ -172,13 +175,15 @@ class Model:
         found, keep = nms.nms(found, manifest.nms_iou)
         blur = outputs.get("blur")
         blur_map = None if blur is None else np.asarray(blur.reshape(blur.shape[-2:]), np.float32)
+        seen = None if blur_map is None else crop(blur_map, transform, manifest.input.height, manifest.input.width)
         return Inference(
             self._in_source(found, transform, blur_map),
             None if scores is None else scores[keep],
-            None if blur_map is None else crop(blur_map, transform, manifest.input.height, manifest.input.width),
+            seen,
             _flat(outputs.get("embedding")),
             _flat(outputs.get("tags")),
             picture,
+            None if seen is None or self._curve is None else self._curve.at(float(seen.mean())),
         )
 
     def _in_source(self, found: Detections, transform: Transform, blur: Float | None) -> Detections:

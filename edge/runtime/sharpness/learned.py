@@ -6,10 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from edge.runtime import RuntimeFault, parity
+from edge.runtime import RuntimeFault
 from edge.runtime.prepare import Image
+from edge.runtime.sharpness.calibration import table
 from edge.runtime.sharpness.tiles import MOST, TILE, Seen, look
-from protocols.blur import BLUR, TILES, TILES_PROOF, BlurTable, decode
+from protocols.blur import TILES, TILES_PROOF
 from protocols.pack import Pack, PackError
 
 TOLERANCE: Final = 1e-3
@@ -19,16 +20,6 @@ TOLERANCE: Final = 1e-3
 def has_tiles(pack: Pack) -> bool:
     """Whether `pack` has a tile model."""
     return TILES in pack.manifest.files
-
-
-def table(pack: Pack) -> BlurTable | None:
-    """Return the calibration of `pack`, None where it has none. Raises RuntimeFault where it is damaged."""
-    if BLUR not in pack.manifest.files:
-        return None
-    try:
-        return decode(pack.path(BLUR).read_bytes())
-    except (PackError, OSError) as error:
-        raise RuntimeFault(str(error)) from None
 
 
 class TileModel:
@@ -60,6 +51,8 @@ class TileModel:
 
     def gap(self) -> float:
         """Return by how much this device's blur differs from that in the pack's proof. Raises RuntimeFault."""
+        from edge.runtime import parity  # here: it opens models, which read the calibration beside this
+
         try:
             proof = parity.load(self.pack.path(TILES_PROOF))
         except PackError as error:

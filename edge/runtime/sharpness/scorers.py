@@ -85,7 +85,7 @@ def _tiles(pack: Pack, stack: ExitStack) -> Scorer:
 
 def _dense(pack: Pack, stack: ExitStack) -> Scorer:
     from edge.runtime.model import Model
-    from edge.runtime.sharpness.learned import table
+    from edge.runtime.sharpness.calibration import table
 
     known = table(pack)
     curve = None if known is None else known.dense

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.assess import SCORES, Score, kinds, unexplained_motion
 from edge.assess.assessor import Assessor
+from edge.assess.blur import Blur
 from edge.assess.uncertainty import AGGREGATES
 from edge.runtime import Detections, Inference
 from edge.runtime.sharpness.detail import sharpness
@@ -307,3 +308,15 @@ def test_assessor__never_modifies_the_image_and_reasons_have_words() -> None:
 def test_no_embedding__says_nothing() -> None:
     assessment = Assessor().assess(frame(), inference(BOX), LABELS)
     assert assessment.novelty is None and assessment.redundancy is None
+
+
+@pytest.mark.parametrize(
+    ("lost", "rank", "words"),
+    [(None, 0.9, "rank 0.90"), (None, 0.5, ""), (45.0, 0.1, "45 % of AP50"), (5.0, 0.9, "")],
+)
+def test_blur__is_told_by_what_it_costs_where_that_is_known(lost: float | None, rank: float, words: str) -> None:
+    none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+    inference = Inference(none, None, np.full((4, 4), rank, np.float32), lost=lost)
+    verdict = Blur().assess(Frame.now(np.zeros((8, 8, 3), np.uint8), "c", 0), inference, ())
+    assert verdict is not None and verdict.value == pytest.approx(rank)
+    assert words in verdict.reason and bool(words) == bool(verdict.reason)
