@@ -90,8 +90,8 @@ class Settings(BaseSettings):
     )
     proxies: str = Field(
         "", max_length=2000,
-        description="With behind_tls: addresses of proxies, with commas, whose X-Forwarded-For is believed; without it, "
-        "wrong passwords of everybody count for the proxy's address.",
+        description="With behind_tls: addresses of proxies, with commas, whose X-Forwarded-For is believed; without "
+        "them, wrong passwords of everybody count for the proxy's address.",
     )  # fmt: skip
     profile: str = Field(
         "street", min_length=1, description="What the project labels: street, medical, or the path of a YAML file."
