@@ -49,6 +49,8 @@ from edge.runtime.prepare import Image
 LEAST: Final = tuple(round(0.05 * step, 2) for step in range(2, 20))
 """Confidences that the slider of the page can be set to."""
 LOWEST: Final = 0.1
+DRAWN: Final = 80
+"""Frames that are drawn where none are given: enough for a hundred pairs and more."""
 START_S: Final = 120.0
 KEYS: Final = {"person": "1", "two_wheeler": "2", "car": "3", "bus": "4", "truck": "5"}
 GOAL: Final = 1 / 3
@@ -111,7 +113,9 @@ def centre(folder: Path, rows: Sequence[dict[str, Any]] | None) -> Iterator[str]
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "tests.web.world", "--data", str(folder), "--port", str(port)]
-    if rows is not None:
+    if rows is None:
+        command += ["--frames", str(DRAWN)]
+    else:
         (folder / "frames.json").write_text(json.dumps(rows))
         command += ["--proposals", str(folder / "frames.json")]
     with subprocess.Popen(command, cwd=ROOT) as process:

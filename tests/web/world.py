@@ -1,6 +1,6 @@
 """A centre with something to see, in a process of its own: real API, store and UI; nodes that only answer snapshots.
 
-    python -m tests.web.world --data DIR --port N [--images DIR --coco FILE] [--empty] [--fleet]
+    python -m tests.web.world --data DIR --port N [--images DIR --coco FILE] [--frames N] [--empty] [--fleet]
 
 Without images it draws frames of its own. Prints ``ready`` once it listens. Made for a browser to look at.
 """
@@ -348,11 +348,12 @@ def main() -> None:
     parser.add_argument("--images", type=Path)
     parser.add_argument("--coco", type=Path)
     parser.add_argument("--proposals", type=Path, help="frames with proposals of their own, in one JSON file")
+    parser.add_argument("--frames", type=int, default=24, help="how many it draws")
     parser.add_argument("--empty", action="store_true")
     parser.add_argument("--fleet", action="store_true")
     options = parser.parse_args()
     real = options.images is not None and options.coco is not None
-    pictures = load(options.images, options.coco, 30) if real else [draw(n) for n in range(24)]
+    pictures = load(options.images, options.coco, 30) if real else [draw(n) for n in range(options.frames)]
     if options.proposals is not None:
         pictures = seen(options.proposals)
     asyncio.run(serve(options.data, options.port, pictures, options.empty, options.fleet))
