@@ -191,7 +191,7 @@ async def round_the_loop(
         return _gave_up(console, stop, f"only {labelled} frames were labelled; nothing to learn from", nodes)
     sent = await asyncio.to_thread(client.overview)
     done = await _learn(client, timeline, stop, deadline)
-    if done is None or done.state != "done" or done.pack is None:
+    if done is None or done.state != "done" or done.pack is None or done.offered is False:
         return _gave_up(console, stop, f"the round did not end well: {done.detail if done else 'no time left'}", nodes)
     release = await asyncio.to_thread(client.release, done.pack, f"round {done.id}")
     timeline.note(f"release {release.number} is offered")

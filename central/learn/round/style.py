@@ -58,10 +58,12 @@ line.before,polyline.before{stroke:var(--before)}line.after,polyline.after{strok
 .gain{stroke:var(--good);stroke-width:2}.loss{stroke:var(--bad);stroke-width:2}
 .line0{stroke:var(--after)}.line1{stroke:#d9822b}.line2{stroke:#2f9e6e}.line3{stroke:#a154c9}.line4{stroke:#c94f7c}
 .line5{stroke:var(--before)}
+.dot{stroke:none}.dot.line0{fill:var(--after)}.dot.line1{fill:#d9822b}.dot.line2{fill:#2f9e6e}.dot.line3{fill:#a154c9}
+.dot.line4{fill:#c94f7c}
 .bar{fill:var(--after)}.soft{fill:var(--soft)}
 .legend{display:flex;flex-wrap:wrap;gap:4px 14px;margin:2px 0 0;font-size:13px;color:var(--mute)}
 .key{display:inline-flex;align-items:center;gap:5px}.key svg{width:18px;height:8px}.key line{stroke-width:3}
-.crops{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:12px}
+.crops{display:grid;grid-template-columns:repeat(auto-fill,minmax(112px,1fr));gap:12px 10px}
 .crops img{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:var(--soft);border-radius:6px}
 .crops figcaption{margin-top:4px;line-height:1.35;overflow-wrap:anywhere}
 .crops b{color:var(--ink)}

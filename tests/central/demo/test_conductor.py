@@ -29,5 +29,11 @@ def test_worth_releasing(frames: int, before: float | None, after: float | None,
     assert worth_releasing(round_view(frames, before, after)) is worth
 
 
+def test_worth_releasing__held_by_a_gate() -> None:
+    view = round_view(200, 0.1, 0.9)
+    assert worth_releasing(view.model_copy(update={"offered": True}))
+    assert not worth_releasing(view.model_copy(update={"offered": False}))
+
+
 def test_worth_releasing__failed() -> None:
     assert not worth_releasing(round_view(200, 0.1, 0.9, "failed"))
