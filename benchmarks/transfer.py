@@ -88,7 +88,9 @@ class Bench:
         for example in own:
             if example.path not in self._points:
                 image = cv2.imread(str(example.path), cv2.IMREAD_COLOR)
-                self._points[example.path] = None if image is None else self._model.infer(image).embedding
+                self._points[example.path] = (
+                    None if image is None else self._model.infer(np.asarray(image, np.uint8)).embedding
+                )
         points = [p for e in own if (p := self._points[e.path]) is not None]
         boxes = Counter(LABELS[int(c)] for e in own for c in e.classes)
         return Place(name, np.array(points, np.float64), boxes, len(own))
@@ -106,10 +108,10 @@ def cameras(options: argparse.Namespace) -> dict[str, list[Example]]:
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Return Spearman's rank correlation; None where one side does not vary."""
-    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (first, second)]
+    one, two = (np.argsort(np.argsort(values)).astype(float) for values in (first, second))
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(one, two)[0, 1])
 
 
 def tried(

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from central.commands import brokers, data, fleet, keys, learn, nodes, packs, programs, rollouts, users, webhooks
+from central.commands import brokers, data, drift, fleet, keys, learn, nodes, packs, programs, rollouts, users, webhooks
 from central.commands.common import Data, Json, fail, load, plain_errors
 from edge import __version__
 
@@ -108,6 +108,7 @@ app.command("annotate", context_settings=learn.PASS_ON)(learn.annotate)
 app.command("import")(data.import_)
 app.command("export")(data.export)
 app.command("round")(learn.round_)
+app.command("drift")(drift.drift_)
 app.command("release")(fleet.release)
 app.add_typer(data.app, name="data")
 app.add_typer(learn.train, name="train")
