@@ -32,9 +32,10 @@ LOOK_S: Final = 2.0
 ROLLOUT_SHARE: Final = 0.05
 """Of the time, at most, goes into looks at rollouts: one of a thousand nodes takes a part of a second."""
 PROPOSE_S: Final = 30.0
-"""Seconds between two runs of proposals: each opens the pack in a process of its own."""
-ORDER_S: Final = 20.0
-"""Seconds between two runs that put the queue in order: each is a process of some seconds."""
+"""Seconds between two looks for what is new to a source: each may start a process of some seconds."""
+ORDER_S: Final = 60.0
+"""Seconds between two runs that put the queue in order, each a process of some seconds; what arrives meanwhile has the
+place that its node's value gives it, and what is answered its next question at once."""
 
 
 class Rollouts(Protocol):
@@ -66,7 +67,7 @@ class Chores:
         return None if release is None else release.pack
 
     async def proposals(self, pack: str | None) -> bool:
-        """Start a job that proposes for whatever is new, with `pack`; False where there is nothing to do, or no time.
+        """Start a job that proposes for whatever is new, with `pack`; False where it was not even looked for.
 
         Where nothing changed since a job that was through with everything, there is nothing new.
         """
@@ -81,7 +82,7 @@ class Chores:
                 return False
             if not await job.waiting(session, project.proposers, pack, centre.settings.propose_every):
                 self._proposed = now
-                return False
+                return True
         args = {
             "proposers": [given.model_dump(mode="json") for given in project.proposers],
             "labels": list(project.label_names), "tags": list(project.tag_names),

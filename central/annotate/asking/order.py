@@ -36,12 +36,14 @@ from central.store.models import Annotation, Frame, FrameQuestion, QuestionAnswe
 FUNCTION: Final = "central.annotate.asking.order:run"
 WINDOW: Final = 2000
 """Most valuable frames that are thought about: days of anybody's work, and a second of a computer's."""
-ORDERED: Final = 300
+ORDERED: Final = 120
 """Of them are put in order; by the time that they are answered, the job has run again."""
 LABELLED: Final = 500
 """Newest labelled frames that others are compared with."""
 CHUNK: Final = 250
-"""Frames read or written in one transaction: people write, too."""
+"""Frames whose rows are read by one statement."""
+WRITTEN: Final = 50
+"""Frames written in one transaction: people write, too."""
 STEP: Final = 1e-6
 """By which values differ at least, so that an order can be told from them."""
 COSTS: Final = "question_costs"
@@ -143,17 +145,18 @@ def ask(
     return found
 
 
-async def _write(database: db.Database, values: Mapping[str, float], rows: Sequence[FrameQuestion]) -> None:
+async def _write(database: db.Database, values: Mapping[str, float], rows: Mapping[str, FrameQuestion]) -> None:
     """Store new values and questions, some frames at a time; those that were answered meanwhile are left alone."""
-    for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
-        ids = [row.frame for row in part]
+    ids = sorted({*values, *rows})
+    for start in range(0, len(ids), WRITTEN):
+        part = ids[start : start + WRITTEN]
+        asked = [frame for frame in part if frame in rows]
         async with database.write() as session:
-            query = select(Frame.id).where(Frame.id.in_(ids), Frame.state == "pending")
+            query = select(Frame.id).where(Frame.id.in_(part), Frame.state == "pending")
             still = set(await session.scalars(query))
-            await session.execute(delete(FrameQuestion).where(FrameQuestion.frame.in_(ids)))
-            session.add_all(row for row in part if row.frame in still)
-            new = [{"id": frame, "value": values[frame]} for frame in ids if frame in values and frame in still]
+            await session.execute(delete(FrameQuestion).where(FrameQuestion.frame.in_(asked)))
+            session.add_all(rows[frame] for frame in asked if frame in still)
+            new = [{"id": frame, "value": values[frame]} for frame in part if frame in values and frame in still]
             if new:
                 await session.execute(update(Frame), new)
 
@@ -197,18 +200,18 @@ async def order(
     asked = ask(waiting, labels, tags, costs, answered, open_pairs)
     name = "" if strategy == NONE else strategy
     by = {one.frame.id: "" if is_audit(one.frame) else name for one in waiting}
-    new = [
-        question.row(frame, by[frame])
+    new = {
+        frame: question.row(frame, by[frame])
         for frame, question in asked.items()
-        if frame in values or _changed(question, old.get(frame), by[frame])
-    ]
+        if _changed(question, old.get(frame), by[frame])
+    }
     await _write(database, values, new)
     async with database.write() as session:
         gone = exists().where(Frame.id == FrameQuestion.frame, Frame.state != "pending")
         await session.execute(delete(FrameQuestion).where(gone).execution_options(synchronize_session=False))
         await session.merge(Setting(key=COSTS, value=asdict(costs)))
     kinds = Counter(question.kind for question in asked.values())
-    return {"frames": len(waiting), "changed": len(new), "questions": dict(kinds), "strategy": strategy}
+    return {"frames": len(waiting), "changed": len({*new, *values}), "questions": dict(kinds), "strategy": strategy}
 
 
 async def costs_now(session: AsyncSession) -> Costs:

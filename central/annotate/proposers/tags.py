@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate.profile import ProfileProposer
-from central.annotate.proposers import Desk
+from central.annotate.proposers import MAX_FRAMES, Desk
 from central.annotate.sources import curves
 from central.annotate.tag_proposals import put
 from central.store.models import Frame, FrameLook
@@ -33,8 +33,8 @@ PRIOR: Final = 1.0
 """Weight of the site's share, in neighbours."""
 LABELLED: Final = 2000
 """Newest labelled frames of a site that are compared with."""
-BATCH: Final = 100
-"""Frames stored in one transaction."""
+BATCH: Final = 16
+"""Frames stored in one transaction: people write, too."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,6 @@ class Site:
 
     points: NDArray[np.float32]
     known: NDArray[np.float32]
-    version: str
 
 
 def transfer(site: Site, point: NDArray[np.float32], tags: Sequence[str]) -> dict[str, float]:
@@ -73,7 +72,7 @@ async def _counts(session: AsyncSession) -> dict[str, int]:
     return {site: int(count) for site, count in await session.execute(query.group_by(Frame.site))}
 
 
-async def _site(session: AsyncSession, site: str, count: int, tags: Sequence[str]) -> dict[int, Site]:
+async def _site(session: AsyncSession, site: str, tags: Sequence[str]) -> dict[int, Site]:
     """Return the labelled frames of `site` by the dimension of their embeddings."""
     query = select(Frame.embedding, Frame.tags).where(
         Frame.site == site, Frame.state == "labelled", Frame.embedding.is_not(None)
@@ -84,9 +83,23 @@ async def _site(session: AsyncSession, site: str, count: int, tags: Sequence[str
         states = [{"present": 1.0, "absent": 0.0}.get(said.get(tag, ""), np.nan) for tag in tags]
         groups[len(point)].append((point, states))
     return {
-        size: Site(np.stack([p for p, _ in rows]), np.array([s for _, s in rows], np.float32), _version(count))
+        size: Site(np.stack([p for p, _ in rows]), np.array([s for _, s in rows], np.float32))
         for size, rows in groups.items()
     }
+
+
+async def _new(session: AsyncSession, limit: int) -> dict[tuple[str, str], list[tuple[str, bytes]]]:
+    """Return which of the `limit` most valuable waiting frames are to be looked at, with their embeddings, by site and
+    the version of that."""
+    counts = {site: count for site, count in (await _counts(session)).items() if count >= FEW}
+    query = select(Frame.id, Frame.site, Frame.embedding, FrameLook.version)
+    query = query.outerjoin(FrameLook, (FrameLook.frame == Frame.id) & (FrameLook.source == SOURCE))
+    query = query.where(Frame.state == "pending").order_by(Frame.value.desc(), Frame.id.desc()).limit(limit)
+    found = defaultdict(list)
+    for frame, site, embedding, version in await session.execute(query):
+        if site in counts and embedding and version != _version(counts[site]):
+            found[(site, _version(counts[site]))].append((frame, embedding))
+    return found
 
 
 class Tags:
@@ -96,42 +109,33 @@ class Tags:
     about = "tags of labelled frames of the same site that look alike"
 
     async def waiting(self, session: AsyncSession, given: ProfileProposer, pack: str | None, every: bool) -> int:
-        """Return 1 where a site has enough labelled frames and frames that were not compared with them."""
-        counts = {site: count for site, count in (await _counts(session)).items() if count >= FEW}
-        for site, count in counts.items():
-            if (await session.execute(self._new(site, count).limit(1))).first() is not None:
-                return 1
-        return 0
-
-    def _new(self, site: str, count: int) -> Select[str, bytes | None]:
-        look = (FrameLook.frame == Frame.id) & (FrameLook.source == SOURCE) & (FrameLook.version == _version(count))
-        query = select(Frame.id, Frame.embedding).outerjoin(FrameLook, look)
-        query = query.where(Frame.state == "pending", Frame.site == site, Frame.embedding.is_not(None))
-        return query.where(FrameLook.frame.is_(None)).order_by(Frame.value.desc())
+        """Return how many of the first frames that wait were not compared with what their sites have now."""
+        return sum(len(frames) for frames in (await _new(session, MAX_FRAMES)).values())
 
     async def propose(self, desk: Desk, given: ProfileProposer) -> Mapping[str, int]:
         """Propose tags on frames that are new to it."""
-        frames = changed = 0
+        if not desk.tags:
+            return {"frames": 0, "changed": 0}
         async with desk.database.read() as session:
-            counts = {site: count for site, count in (await _counts(session)).items() if count >= FEW}
-            worth = await curves(session, SOURCE)
-        for site, count in counts.items() if desk.tags else ():
+            new, worth = await _new(session, desk.limit), await curves(session, SOURCE)
+        frames = changed = 0
+        for (site, version), todo in new.items():
             async with desk.database.read() as session:
-                known = await _site(session, site, count, desk.tags)
-                todo = (await session.execute(self._new(site, count).limit(desk.limit - frames))).all()
+                known = await _site(session, site, desk.tags)
             for start in range(0, len(todo), BATCH):
                 if time.monotonic() > desk.until:
                     break
+                part = todo[start : start + BATCH]
                 async with desk.database.write() as session:
-                    for frame, embedding in todo[start : start + BATCH]:
-                        point = np.frombuffer(embedding or b"", "<f4")
+                    for frame, embedding in part:
+                        point = np.frombuffer(embedding, "<f4")
                         like = known.get(len(point))
                         said = {} if like is None else transfer(like, point, desk.tags)
-                        await session.merge(FrameLook(frame=frame, source=SOURCE, version=_version(count)))
+                        await session.merge(FrameLook(frame=frame, source=SOURCE, version=version))
                         if said:
                             await put(session, frame, SOURCE, said, worth)
                         changed += bool(said)
-                frames += len(todo[start : start + BATCH])
+                frames += len(part)
         return {"frames": frames, "changed": changed}
 
 

@@ -105,10 +105,10 @@ def test_transfer__unknown_neighbours_say_nothing() -> None:
     points = np.eye(8, dtype=np.float32)
     known = np.full((8, 1), np.nan, np.float32)
     known[:FEW, 0] = [1, 0, 0, 0, 0]
-    site = Site(points, known, "1")
+    site = Site(points, known)
     assert transfer(site, points[0], NIGHT)["night"] == pytest.approx(0.6, abs=0.01)
     assert transfer(site, points[7], NIGHT)["night"] == pytest.approx(0.2, abs=0.01)
-    assert transfer(Site(points, known[:, [0]] * np.nan, "1"), points[0], NIGHT) == {}
+    assert transfer(Site(points, known * np.nan), points[0], NIGHT) == {}
 
 
 async def tagged(desk: Desk, add_frame: Any, count: int = FEW) -> str:
