@@ -53,7 +53,9 @@ PLAIN: Final = "masked_bce"
 OURS: Final = "hst"
 PARTS: Final = ("hst_intra", "hst_inter")
 """Ours with one branch; not baselines, as `hst_asl` is not."""
-GRID: Final = tuple({"rate": rate, "epochs": epochs} for rate in (1e-3, 3e-3) for epochs in (12, 20))
+GRID: Final[tuple[dict[str, Any], ...]] = tuple(
+    {"rate": rate, "epochs": epochs} for rate in (1e-3, 3e-3) for epochs in (12, 20)
+)
 TUNED: Final[dict[str, dict[str, Any]]] = {
     "assume_negative": {"rate": 3e-3, "epochs": 12},
     "csl": {"rate": 3e-3, "epochs": 12},
@@ -229,10 +231,10 @@ def acceptance(rows: dict[str, dict[str, Any]], pseudo: list[dict[str, Any]]) ->
     if pseudo:
         precision, recall = (float(np.mean([row[f"any_{k}"] for row in pseudo])) for k in ("precision", "recall"))
         prior = float(np.mean([row["prior"] for row in pseudo]))
-        enough = precision >= min(0.7, 1.0) and precision >= 3 * prior
+        enough = precision >= 0.7 and precision >= 3 * prior
         found["pseudo"] = {
-            "precision": precision, "recall": recall, "prior": prior, "precision_over_prior": precision / max(prior, 1e-9),
-            "ok": bool(enough and recall > 0.1),
+            "precision": precision, "recall": recall, "prior": prior,
+            "precision_over_prior": precision / max(prior, 1e-9), "ok": bool(enough and recall > 0.1),
         }  # fmt: skip
     if {"assume_negative", PLAIN} <= set(at10):
         worse = float((at10[PLAIN] - at10["assume_negative"]).mean())
@@ -262,9 +264,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     pseudo: list[dict[str, Any]] = []
     for share in options.shares:
         for name in options.methods:
-            found = []
-            for seed in range(options.first, options.first + options.seeds):
-                found.append(bench.one(name, share / 100, seed, truth=name == OURS and share == 10, **given))
+            told = name == OURS and share == 10
+            seeds = range(options.first, options.first + options.seeds)
+            found = [bench.one(name, share / 100, seed, told, **given) for seed in seeds]
             pseudo += found if name == OURS and share == 10 else []
             rows[name][str(share)] = figure([row["map"] for row in found])
             say(f"{share} % {name}: {rows[name][str(share)]['map']:.1f} +- {rows[name][str(share)]['std']:.1f}")
@@ -307,7 +309,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--methods", nargs="+", default=list(methods()))
     made.add_argument("--epochs", type=int, default=0, help="instead of what was tuned")
     made.add_argument("--cache", type=Path, help="folder that keeps the maps")
-    made.add_argument("--with", dest="earlier", type=Path, nargs="+", default=[], help="answers of earlier parts, to add")
+    made.add_argument("--with", dest="earlier", type=Path, nargs="+", default=[], help="answers of parts")
     made.add_argument("--tune", action="store_true", help="choose settings on a split of the training images")
     made.add_argument("--cost", action="store_true", help="time and memory instead of accuracy")
     made.add_argument("--plot", type=Path, help="picture of the curves")

@@ -68,17 +68,19 @@ class SemanticTagHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(tags))
 
     def decouple(self, x: Tensor, query: Tensor, attend: Tensor) -> Tensor:
-        """Return the features of each tag ``[B, D, T]``: the places of ``[B, c, h, w]`` that it attends to, weighted."""
+        """Return the features of each tag ``[B, D, T]``: places of ``[B, c, h, w]``, weighted."""
         x = self.project(x)
         match = (self.key(x).flatten(2).unsqueeze(1) * query).tanh()  # [B, T, d, R]
         weight = (attend @ match).squeeze(2).softmax(-1)  # [B, T, R]
-        return x.flatten(2) @ weight.transpose(1, 2)
+        found: Tensor = x.flatten(2) @ weight.transpose(1, 2)
+        return found
 
     def classify(self, features: Tensor) -> Tensor:
         """Return the logits ``[B, T]`` of tag features ``[B, D, T]``."""
         state = self.graph(features)
         out = self.merge(torch.cat((state, features), 1)).tanh()
-        return (out.transpose(1, 2) * self.classes).sum(2) + self.bias
+        logits: Tensor = (out.transpose(1, 2) * self.classes).sum(2) + self.bias
+        return logits
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.decouple(x, self.query, self.attend))

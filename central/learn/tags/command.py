@@ -82,7 +82,8 @@ def start_from(source: str) -> Started:
 def vocabulary(labels: tuple[str, ...], known: Tagged) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the tags to learn, and those of which too little is known: the classes `labels` first, as a round expects
     them there, then whatever some images have and some lack."""
-    found, left = list(labels), []
+    found: list[str] = list(labels)
+    left: list[str] = []
     for column, name in enumerate(known.names):
         own = known.labels[:, column]
         enough = min(int((own > 0).sum()), int((own < 0).sum())) >= LEAST
@@ -152,8 +153,10 @@ class _Bar:
     """Progress on standard error."""
 
     def __init__(self, title: str, total: int) -> None:
-        columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[n]}")
-        self.bar = Progress(*columns, console=Console(stderr=True))
+        self.bar = Progress(
+            TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[n]}"),
+            console=Console(stderr=True),
+        )  # fmt: skip
         self.task = self.bar.add_task(title, total=total, n="")
 
     def __enter__(self) -> _Bar:
@@ -196,8 +199,13 @@ def propose(network: Network, settings: Settings) -> int:
     return asyncio.run(work())
 
 
-def learn(started: Started, known: Tagged, config: TagsConfig, out: Path, hidden: float) -> tuple[Network, dict[str, Any]]:
-    """Train on `known`, judge on what is held back, write pictures and the run into `out`; return network and figures."""
+def learn(
+    started: Started, known: Tagged, config: TagsConfig, out: Path, hidden: float
+) -> tuple[Network, dict[str, Any]]:
+    """Train on `known`, judge on what is held back, write the run into `out`, and return network and figures.
+
+    Of what is known about the images to learn from, the share `hidden` (0..1) is kept. Raises TagsError.
+    """
     network = started.network
     tags, left = vocabulary(network.config.labels, known)
     for name in left:
@@ -251,7 +259,7 @@ def train_tags(
     rate: Annotated[float, typer.Option(min=1e-8)] = 3e-3,
     width: Annotated[int, typer.Option(min=8, help="Numbers per tag feature")] = 64,
     attention: Annotated[int, typer.Option(min=4, help="Numbers in which places and tags are compared")] = 32,
-    hidden: Annotated[float, typer.Option("--known", min=0.0, max=1.0, help="Hide all but this share, to try out")] = 1.0,
+    hidden: Annotated[float, typer.Option("--known", min=0.0, max=1.0, help="Hide all but this share")] = 1.0,
     proposals: Annotated[bool, typer.Option("--propose", help="Propose tags for the frames that wait")] = False,
     seed: int = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,

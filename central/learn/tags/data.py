@@ -27,10 +27,10 @@ SIGNS: Final = {"1": 1, "+1": 1, "-1": -1, "0": -1, "": 0, "?": 0, "present": 1,
 COCO80: Final = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
     "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
-    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
-    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
-    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot",
-    "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis",
+    "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket",
+    "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
+    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv",
     "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator",
     "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
@@ -60,7 +60,7 @@ class Tagged:
 
 
 def hide(labels: NDArray[np.int8], share: float, seed: int = 0) -> NDArray[np.int8]:
-    """Return `labels` ``[N, C]`` with every cell kept with probability `share`, independently (the papers' protocol)."""
+    """Return `labels` ``[N, C]`` with every cell kept with probability `share`, independently, as the papers do."""
     kept = np.random.default_rng(seed).random(labels.shape) < share
     return np.where(kept, labels, 0).astype(np.int8)
 
@@ -140,10 +140,10 @@ def from_table(path: Path, images: Path) -> Tagged:
         raise DatasetError(f"{path}, line 1: tags must have names of their own")
     labels = np.zeros((len(rows) - 1, len(names)), np.int8)
     for number, row in enumerate(rows[1:], 2):
-        values = [SIGNS.get(cell.strip().lower()) for cell in row[1:]]
-        if len(row) != len(names) + 1 or None in values:
+        cells = [cell.strip().lower() for cell in row[1:]]
+        if len(row) != len(names) + 1 or not set(cells) <= SIGNS.keys():
             raise DatasetError(f"{path}, line {number}: give {len(names)} values of 1, -1 or nothing after the file")
-        labels[number - 2] = values
+        labels[number - 2] = [SIGNS[cell] for cell in cells]
     return _checked(Tagged(names, tuple(images / row[0] for row in rows[1:]), labels), path)
 
 
@@ -157,7 +157,7 @@ def _name(value: Any, path: Path, names: tuple[str, ...]) -> str:
 
 
 def from_list(path: Path, images: Path, names: tuple[str, ...] = ()) -> Tagged:
-    """Return the images of a JSON list of present tags; indices are into `names`, else the 80 of COCO.
+    """Return the images of a JSON list of present tags. Indices are into `names`, else the 80 of COCO.
 
     Raises DatasetError.
     """
@@ -174,7 +174,7 @@ def from_list(path: Path, images: Path, names: tuple[str, ...] = ()) -> Tagged:
 
 
 def load(path: Path, images: Path, names: tuple[str, ...] = ()) -> Tagged:
-    """Return the tagged images that the file `path` speaks of: COCO, a CSV table or a JSON list. Raises DatasetError."""
+    """Return the images that the file `path` speaks of: COCO, a CSV table or a JSON list. Raises DatasetError."""
     if path.suffix.lower() == ".csv":
         found = from_table(path, images)
         return aligned(found, names) if names else found

@@ -1,8 +1,8 @@
 """The losses of multi-label learning from partial labels, as functions of plain tensors.
 
 Labels y are +1 known present, -1 known absent, 0 unknown. Equations: Chen et al., "Heterogeneous Semantic Transfer for
-Multi-label Recognition with Partial Labels" (IJCV 2024, arXiv 2205.11131). Two things differ from what was released with
-it: the prototype loss has the sign of the text (present is pulled in, absent pushed away), and the thresholds learn
+Multi-label Recognition with Partial Labels" (IJCV 2024, arXiv 2205.11131). Two things differ from what was released
+with it: the prototype loss has the sign of the text (present is pulled in, absent pushed away), and thresholds learn
 through a smooth step, as a clamp gives them no gradient where they start.
 """
 

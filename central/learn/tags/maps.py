@@ -35,8 +35,10 @@ EVERY: Final = 64
 class Trunk(Protocol):
     """Whatever turns an image into a map."""
 
-    key: str
-    """Differs where its maps would."""
+    @property
+    def key(self) -> str:
+        """Differs where its maps would."""
+        ...
 
     def __call__(self, image: Image) -> NDArray[np.float32]:
         """Return the map ``[c, h, w]`` of a BGR `image` ``[H, W, 3]``."""

@@ -1,4 +1,4 @@
-"""How good tags are: AP per tag and its mean, precision, recall and F1 by class and over all, also of the three best."""
+"""How good tags are: AP per tag and its mean; precision, recall and F1 by class and over all."""
 
 from __future__ import annotations
 
@@ -80,8 +80,10 @@ def top(scores: Scores, count: int = TOP) -> NDArray[np.bool_]:
 
 
 def report(scores: Scores, labels: Labels, names: tuple[str, ...]) -> TagReport:
-    """Return the figures of logits `scores` against `labels`, on the known cells. `map` is over the tags that some image
-    is known to have and some to lack."""
+    """Return the figures of logits `scores` against `labels`, on the known cells.
+
+    `map` is over the tags that some image is known to have, and some to lack.
+    """
     chosen = scores > 0
     rows: dict[str, dict[str, Any]] = {}
     for c, name in enumerate(names):

@@ -28,11 +28,13 @@ class Seen(NamedTuple):
 
 
 class TagNetwork(nn.Module):
-    """Semantic decoupling, label graph and classifiers. `words` ``[C, E]`` are the tags' word vectors; None: learned."""
+    """Semantic decoupling, label graph and classifiers. `words` ``[C, E]`` are word vectors; None: learned."""
 
     words: Tensor
 
-    def __init__(self, channels: int, tags: int, width: int, attention: int, words: Tensor | None, learned: int) -> None:
+    def __init__(
+        self, channels: int, tags: int, width: int, attention: int, words: Tensor | None, learned: int
+    ) -> None:
         super().__init__()
         self.head = SemanticTagHead(channels, tags, width, attention)
         if words is None:
@@ -51,7 +53,7 @@ class TagNetwork(nn.Module):
 
     def attend(self) -> Tensor:
         """Return the two layers behind the tanh as the one vector ``[1, d]`` that they are."""
-        return self.weigh.weight @ self.mix.weight  # type: ignore[no-any-return]
+        return self.weigh.weight @ self.mix.weight
 
     def look(self, maps: Tensor) -> Tensor:
         """Return the tag features ``[B, C, D]`` of maps ``[B, c, h, w]``."""

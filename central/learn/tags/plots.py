@@ -52,7 +52,8 @@ def per_tag(report: TagReport, path: Path) -> None:
     places = np.arange(len(rows))
     for shift, key in ((-0.27, "ap"), (0.0, "precision"), (0.27, "recall")):
         axes.barh(places + shift, [row[key] for row in rows.values()], height=0.25, label=key)
-    axes.set_yticks(places, [f"{name} ({row['present']}/{row['present'] + row['absent']})" for name, row in rows.items()])
+    counts = [f"{name} ({row['present']}/{row['present'] + row['absent']})" for name, row in rows.items()]
+    axes.set_yticks(places, counts)
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), title=f"Tags on {report.images} images: mAP {100 * report.map:.1f}")
     axes.grid(alpha=0.3, axis="x")
@@ -61,14 +62,15 @@ def per_tag(report: TagReport, path: Path) -> None:
 
 
 def shares(methods: Mapping[str, Mapping[str, Mapping[str, Any]]], path: Path, bold: str = "hst") -> None:
-    """Draw the mAP of every method over the known share (`methods.NAME.SHARE.map`, in points) into the PNG at `path`."""
+    """Draw the mAP of every method over the known share (``methods.NAME.SHARE.map``, points) into the PNG `path`."""
     figure = _figure(7.5, 4.8)
     axes = figure.subplots()
     for name, rows in methods.items():
         x = sorted(int(share) for share in rows if share.isdigit())
         y = np.array([rows[str(share)]["map"] for share in x])
         spread = np.array([rows[str(share)]["std"] for share in x])
-        axes.plot(x, y, marker="o", markersize=3, linewidth=2.4 if name == bold else 1, label=f"{name} ({y.mean():.1f})")
+        wide = 2.4 if name == bold else 1
+        axes.plot(x, y, marker="o", markersize=3, linewidth=wide, label=f"{name} ({y.mean():.1f})")
         axes.fill_between(x, y - spread, y + spread, alpha=0.06)
     axes.set(xlabel="known cells, percent", ylabel="mAP", title="Tags from partial labels (mean over shares)")
     axes.grid(alpha=0.3)

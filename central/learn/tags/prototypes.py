@@ -13,7 +13,7 @@ ROUNDS: Final = 10
 
 
 def kmeans(points: Tensor, count: int, generator: torch.Generator, rounds: int = ROUNDS) -> Tensor:
-    """Return `count` centres ``[K, D]`` of `points` ``[N, D]``, begun by k-means++; fewer points than centres repeat."""
+    """Return `count` centres ``[K, D]`` of `points` ``[N, D]``, begun by k-means++. Too few points repeat."""
     if len(points) <= count:
         return points[torch.arange(count) % len(points)].clone()
     chosen = [int(torch.randint(len(points), (1,), generator=generator))]

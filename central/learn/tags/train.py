@@ -66,7 +66,8 @@ def scores(network: TagNetwork, maps: Maps) -> NDArray[np.float32]:
 
 
 def _optimizer(network: TagNetwork, learner: Learner, config: TagsConfig) -> torch.optim.Adam:
-    fast, slow = [], list(network.parameters())
+    fast: list[torch.nn.Parameter] = []
+    slow = list(network.parameters())
     for name, parameter in learner.named_parameters():
         (fast if name.startswith(learner.fast) else slow).append(parameter)
     groups: list[dict[str, Any]] = [{"params": slow, "lr": config.rate, "weight_decay": config.decay}]

@@ -3,8 +3,8 @@
 Those that ship are made of text alone: `words.yaml` describes each name in a few plain words, written for this project.
 Each word, and each run of 3 to 5 letters in it, is hashed (SHAKE-256) to a fixed direction of DIMENSION signs;
 a name's vector is the weighted sum of what its name and description hold, at unit length (the way of fastText's
-subwords, Bojanowski et al., TACL 2017, without anything learned). A name without a description has its letters alone. The
-same text gives the same vector everywhere.
+subwords, Bojanowski et al., TACL 2017, without anything learned). A name without a description has its letters alone.
+The same text gives the same vector everywhere.
 
 Any other embedding is given by path: a text file of `word v1 v2 ...` lines (GloVe, word2vec text), where a name of
 several words is the mean of theirs; or an ``.npz`` with ``names`` and ``vectors``.
@@ -48,7 +48,7 @@ def descriptions() -> dict[str, str]:
 @cache
 def _direction(text: str) -> NDArray[np.float64]:
     bits = np.frombuffer(hashlib.shake_256(text.encode()).digest((DIMENSION + 7) // 8), np.uint8)
-    return (2.0 * np.unpackbits(bits)[:DIMENSION] - 1) / DIMENSION**0.5
+    return np.asarray((2.0 * np.unpackbits(bits)[:DIMENSION] - 1) / DIMENSION**0.5)
 
 
 def _word(word: str) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from central.learn.tags import Learner, Stage, TagsConfig
+from central.learn.tags import Learner, Stage
+from central.learn.tags.config import TagsConfig
 from central.learn.tags.losses import asymmetric
 from central.learn.tags.network import TagNetwork
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from central.learn.tags import Learner, Stage, TagsConfig
+from central.learn.tags import Learner, Stage
+from central.learn.tags.config import TagsConfig
 from central.learn.tags.losses import masked_bce
 from central.learn.tags.network import TagNetwork
 

@@ -11,7 +11,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from central.learn.tags import Learner, Material, Stage, TagsConfig
+from central.learn.tags import Learner, Material, Stage
+from central.learn.tags.config import TagsConfig
 from central.learn.tags.losses import asymmetric
 from central.learn.tags.network import TagNetwork
 
@@ -26,7 +27,7 @@ COMMON: Final = 0.5
 
 
 class Selective(Learner):
-    """At work. How common a class is, is what the network says of unknown cells, anew before each epoch after warming."""
+    """At work. How common a class is, is what is known of it, and later what the network says of unknown cells."""
 
     def __init__(self, config: TagsConfig, labels: Tensor) -> None:
         super().__init__()

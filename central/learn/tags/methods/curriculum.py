@@ -7,7 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from central.learn.tags import Learner, Material, Stage, TagsConfig
+from central.learn.tags import Learner, Material, Stage
+from central.learn.tags.config import TagsConfig
 from central.learn.tags.losses import masked_bce
 from central.learn.tags.network import TagNetwork
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from central.learn.tags import Learner, Material, Stage, TagsConfig, generator
+from central.learn.tags import Learner, Material, Stage, generator
+from central.learn.tags.config import TagsConfig
 from central.learn.tags.losses import cooccurrence, instance_contrast, masked_bce, prototype_contrast
 from central.learn.tags.network import PairHead, TagNetwork, from_neighbours
 from central.learn.tags.prototypes import nearness, of_classes
@@ -98,7 +99,7 @@ class Transfer(Learner):
 
 
 class Hst:
-    """The method, with the `branches` that it has, and `base`, the loss of logits against labels that it transfers to."""
+    """The method, with the `branches` that it has, and `base`, its loss of logits against labels."""
 
     def __init__(self, name: str, about: str, branches: tuple[str, ...] = BRANCHES, base: Base = masked_bce) -> None:
         self.name, self.about, self.branches, self.base = name, about, branches, base

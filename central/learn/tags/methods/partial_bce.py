@@ -7,7 +7,8 @@ from typing import Final
 from torch import Tensor
 from torch.nn import functional as F
 
-from central.learn.tags import Learner, Stage, TagsConfig
+from central.learn.tags import Learner, Stage
+from central.learn.tags.config import TagsConfig
 from central.learn.tags.network import TagNetwork
 
 SLOPE: Final = -4.45

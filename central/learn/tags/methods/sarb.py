@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from central.learn.tags import Learner, Material, Stage, TagsConfig, generator
+from central.learn.tags import Learner, Material, Stage, generator
+from central.learn.tags.config import TagsConfig
 from central.learn.tags.losses import instance_contrast, masked_bce
 from central.learn.tags.network import TagNetwork
 from central.learn.tags.prototypes import of_classes

@@ -7,7 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from central.learn.tags import Learner, Stage, TagsConfig, generator
+from central.learn.tags import Learner, Stage, generator
+from central.learn.tags.config import TagsConfig
 from central.learn.tags.losses import cooccurrence, instance_contrast, masked_bce, prototype_contrast
 from central.learn.tags.network import PairHead, TagNetwork, from_neighbours
 from central.learn.tags.prototypes import Memory

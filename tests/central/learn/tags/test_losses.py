@@ -125,7 +125,7 @@ def test_instance_contrast__without_a_pair_of_present_ones_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("near", "label", "expected"), [(1.0, 1.0, 0.0), (-1.0, 1.0, 2.0), (1.0, -1.0, 2.0), (-1.0, -1.0, 0.0)]
 )
-def test_prototype_contrast__pulls_present_in_and_pushes_absent_away(near: float, label: float, expected: float) -> None:
+def test_prototype_contrast__pulls_present_in_pushes_absent_away(near: float, label: float, expected: float) -> None:
     quantity = torch.full((2, 3), near, requires_grad=True)
     loss = losses.prototype_contrast(quantity, torch.full((2, 3), label))
     loss.backward()
