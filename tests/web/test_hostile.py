@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -35,6 +36,7 @@ SPARED: Final = {("pack", "source"), ("setting", "key")}
 PAGES: Final = (
     "/", "/review", "/pairs", "/agreement", "/data", "/rounds", "/packs", "/rollouts", "/people", "/profile",
     f"/packs/compare?from={world.address(1)}&to={world.address(2)}",
+    f"/cameras/{quote('harbour-1' + MARKUP, '')}/{quote('quay-east' + MARKUP, '')}",
     f"/search?q={MARKUP}", f"/{MARKUP}",
 )  # fmt: skip
 SETTLE_MS: Final = 1500
@@ -120,6 +122,9 @@ def hostile(built: Path, chromium: str, tmp_path_factory: pytest.TempPathFactory
     answer = client.put("/profile", json={"version": state["version"], "profile": new, "note": MARKUP, **renamed})
     assert answer.status_code == 200, answer.text
     assert poison(folder / "central.db") > 20
+    report = folder / "rounds" / "round-1" / "report.html"
+    report.parent.mkdir(parents=True)
+    report.write_text(f"<!doctype html><main>{MARKUP}<script>window.pwned=1</script></main>")
     client.close()
     yield Hostile(url, token)
     running.close()  # type: ignore[attr-defined]
@@ -166,6 +171,13 @@ def test_pages__broken_escaping_is_found_and_the_policy_holds(browser: Any, host
     assert bare.ran == ["/people"] and bare.outside and bare.elements
     held = look(browser, hostile, ("/people",), policy=True, broken=True)
     assert held.elements and held.refused and (held.ran, held.outside) == ([], [])
+
+
+def test_report__of_a_round_runs_nothing_even_if_it_has_markup(browser: Any, hostile: Hostile) -> None:
+    page = ("/api/v1/rounds/round-1/report",)
+    held = look(browser, hostile, page, policy=True)
+    assert held.elements and held.refused and (held.ran, held.outside) == ([], [])
+    assert look(browser, hostile, page, policy=False).ran == list(page)
 
 
 def test_poison__reaches_what_people_give(hostile: Hostile) -> None:
