@@ -13,7 +13,21 @@ from typing import Annotated, Any
 
 import typer
 
-from central.commands import brokers, data, drift, fleet, keys, learn, nodes, packs, programs, rollouts, users, webhooks
+from central.commands import (
+    brokers,
+    data,
+    drift,
+    fleet,
+    keys,
+    learn,
+    nodes,
+    packs,
+    programs,
+    queue,
+    rollouts,
+    users,
+    webhooks,
+)
 from central.commands.common import Data, Json, fail, load, plain_errors
 from edge import __version__
 
@@ -112,6 +126,7 @@ app.command("drift")(drift.drift_)
 app.command("release")(fleet.release)
 app.add_typer(data.app, name="data")
 app.add_typer(learn.train, name="train")
+app.add_typer(queue.app, name="queue")
 app.add_typer(rollouts.app, name="rollout")
 app.add_typer(packs.app, name="pack")
 app.add_typer(nodes.app, name="node")
