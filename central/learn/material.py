@@ -23,6 +23,9 @@ not make the pack of all others."""
 MOST_BOXES: Final = 0.7
 """Largest share of the boxes among the samples, likewise: a node whose frames are full of boxes speaks louder than its
 frames are many. More than of the samples, as one crossing may well be busier than all others together."""
+LEAST_KEPT: Final = 0.5
+"""Share of its samples that a node keeps at least when it is held down for its boxes: beside empty scenes, an honest
+busy crossing would have to vanish."""
 FEW: Final = 5
 """Boxes of a class below which a round says that it will hardly learn it."""
 SAME: Final = 0.85
@@ -151,9 +154,16 @@ def hold_down(
     if name:
         notes.append(f"node {name} has {share:.0%} of the samples and counts for {most:.0%}")
     weights = np.ones(len(held)) if boxes is None else np.asarray(boxes, np.float64)
-    held, name, share = _held(nodes, held, weights, MOST_BOXES)
+    fewer, name, share = _held(nodes, held, weights, MOST_BOXES)
     if name:
-        notes.append(f"node {name} has {share:.0%} of the boxes and counts for {MOST_BOXES:.0%}")
+        own = nodes == name
+        least = LEAST_KEPT * float(held[own].sum())
+        if fewer[own].sum() < least:
+            rest = float(held[~own].sum())
+            fewer = np.where(own, held * LEAST_KEPT, held * (1 - least) / rest)
+        counts = float((fewer * weights)[own].sum() / (fewer * weights).sum())
+        notes.append(f"node {name} has {share:.0%} of the boxes and counts for {counts:.0%}")
+        held = fewer
     return (held, notes) if notes else (shares, [])
 
 

@@ -14,7 +14,7 @@ LONG = bool(os.environ.get("FAULTS_LONG"))
 POINTS = (
     "plan,snapshot,lesson,training,checkpoint,export,proof,packed,evaluation,registering,registered,report"
     if LONG
-    else "snapshot,training,proof,registering"
+    else "snapshot,training,registering"
 )
 BUGS = "optimizer,labels,steps" if LONG else "optimizer,labels"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from central.annotate.profile import EDITED
+from central.api.schemas import RoundView
 from tests.central.learn.conftest import draw
 from tests.central.learn.labelled import fill, packed, profile, smallest
 from tests.system import rig
@@ -64,6 +65,12 @@ def training(centre: rig.Centre, round_id: str, beyond: float = 0.1) -> bool:
     return seen.state == "training" and seen.progress > beyond
 
 
+def ended(centre: rig.Centre, round_id: str) -> RoundView | None:
+    """Return the round once it is over."""
+    seen = centre.api.round(round_id)
+    return seen if seen.state in ("done", "failed") else None
+
+
 @contextmanager
 def blocked(pid: int) -> Iterator[None]:
     """Have the process `pid` stand still most of the time, as a server would that trains by itself."""
@@ -96,7 +103,7 @@ def test_round__nobody_notices_it_and_it_goes_on_after_a_kill(centre: rig.Centre
     assert centre.process is not None
     centre.process.kill()
     centre.start()
-    done = until(lambda: (seen := centre.api.round(started)).state in ("done", "failed") and seen, "it does not end")
+    done = until(lambda: ended(centre, started), "it does not end")
     assert (done.state, done.starts) == ("done", 2), done.detail
     assert Path(centre.folder / "rounds" / started / "report.html").is_file()
     assert len(centre.rows("SELECT address FROM snapshot")) == 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from central.learn.material import MaterialError, gather, hold_down
+from central.learn.material import MaterialError, contradicting, gather, hold_down
 from central.learn.snapshot import Frozen, Labelled
 
 LABELS = ("car", "bus")
@@ -64,6 +66,59 @@ def test_hold_down__one_node_has_at_most_half() -> None:
     assert shares[:90].sum() == pytest.approx(0.5)
     assert shares[90] == pytest.approx(0.05)
     assert notes == ["node bad has 90% of the samples and counts for 50%"]
+
+
+def test_hold_down__frames_full_of_boxes() -> None:
+    cameras = ["flood/a"] * 5 + ["fine/b"] * 5
+    boxes = [8.0] * 5 + [2.0] * 5
+    shares, notes = hold_down(cameras, np.ones(10), boxes=boxes)
+    weighed = shares * np.array(boxes)
+    assert shares.sum() == pytest.approx(1.0)
+    assert weighed[:5].sum() / weighed.sum() == pytest.approx(0.7)
+    assert notes == ["node flood has 80% of the boxes and counts for 70%"]
+
+
+def test_hold_down__a_busy_crossing_does_not_vanish_beside_empty_scenes() -> None:
+    shares, notes = hold_down(["busy/a"] * 4 + ["empty/b"] * 4, np.ones(8), boxes=[90.0] * 4 + [1.0] * 4)
+    assert shares[:4].sum() == pytest.approx(0.25) and shares.sum() == pytest.approx(1.0)
+    assert notes == ["node busy has 99% of the boxes and counts for 97%"]
+
+
+def test_hold_down__most_frames_and_most_boxes() -> None:
+    shares, notes = hold_down(["bad/a"] * 9 + ["good/b"], np.ones(10), boxes=[50.0] * 9 + [1.0])
+    assert shares[:9].sum() <= 0.5
+    assert len(notes) == 2
+
+
+def test_hold_down__the_only_node_with_boxes_keeps_them() -> None:
+    shares, notes = hold_down(["a/1"] * 4 + ["b/1"] * 4, np.ones(8), boxes=[3.0] * 4 + [0.0] * 4)
+    assert np.ptp(shares) == 0 and not notes
+
+
+def test_gather__boxes_of_two_classes_on_one_object_are_neither() -> None:
+    item = replace(
+        frame("a", "car", "bus", "car"), boxes=((0, 0, 20, 20), (0, 0, 20, 21), (50, 50, 60, 60)),
+    )  # fmt: skip
+    found = gather(frozen(item), frozenset(), LABELS)
+    assert found.new[0].weights == (0.0, 0.0, 1.0)
+    assert found.notes[0].startswith("1 objects have boxes of two classes")
+
+
+def test_contradicting__disputed_frames_and_pictures_labelled_twice() -> None:
+    settled = replace(frame("a", "car"), picture="p")
+    same = replace(frame("b", "car"), picture="p")
+    other = replace(frame("c", "bus"), picture="q")
+    again = replace(frame("d", "car"), picture="q")
+    disputed = replace(frame("e", "car"), disputed=True)
+    left, lines = contradicting([settled, same, other, again, disputed])
+    assert [item.frame for item in left] == ["e", "c", "d"]
+    assert "1 frames (e) that two people answer differently" in lines[0]
+    assert "2 frames (c, d) with the same picture" in lines[1]
+
+
+def test_gather__a_class_that_is_alone_is_learned() -> None:
+    found = gather(frozen(frame("a", *["car"] * 9)), frozenset(), ("car",))
+    assert found.notes == () and len(found.new) == 1
 
 
 @pytest.mark.parametrize("cameras", [["a/1"] * 4, ["a/1", "a/2", "b/1", "b/2"]], ids=["one node", "even"])
