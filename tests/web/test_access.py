@@ -21,6 +21,10 @@ PAGES: Final = {
     "review": ("/review", ".box-line"),
     "pairs": ("/pairs", ".crop img[style*=width]"),
     "agreement": ("/agreement", ".opinion img"),
+    "camera": ("/cameras/centre-1/market", ".frame-mark"),
+    "profile": ("/profile", ".swatch"),
+    "profile-wrong": ("/profile", ".swatch"),
+    "question": (f"/review/{world.frame_id(22)}", ".question"),
     "rounds": ("/rounds", ".round"),
     "packs": ("/packs", ".packs"),
     "rollouts": ("/rollouts", "h1"),
@@ -66,6 +70,10 @@ def test_page__has_nothing_serious(browser: Any, centre: str, name: str, scheme:
         page.locator(".canvas:focus").wait_for()
         page.keyboard.press("?")
         page.get_by_role("dialog").wait_for()
+    if name == "profile-wrong":
+        page.get_by_label("Name of label 2").fill("person")
+        page.get_by_role("button", name="Remove rain").click()
+        page.get_by_role("menuitem").first.wait_for()
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(300)

@@ -79,8 +79,10 @@ def test_camera__range_stays_in_the_address(desk: Desk) -> None:
     page.get_by_label("Timeline", exact=True).wait_for()
     page.get_by_text("Hour", exact=True).click()
     page.wait_for_url(re.compile("range=hour"))
-    page.get_by_role("button", name="Earlier").click()
+    with page.expect_response("**/timeline?*"):
+        page.get_by_role("button", name="Earlier").click()
     page.wait_for_url(re.compile("to="))
+    page.locator("[aria-label=Timeline][aria-busy=false]").wait_for()
     shown = page.locator(".chart-range").inner_text()
     page.reload()
     page.locator(".chart-range").wait_for()

@@ -14,8 +14,8 @@ export interface View extends Place {
 export const DEGREE = 111_195;
 /** Metres that are shown at least: around one post, its junction. */
 export const LEAST = 250;
-/** Pixels kept free on each side for marks and names. */
-export const MARGIN = 56;
+/** Pixels kept free on each side for marks and what stands at the edges. */
+export const MARGIN = 36;
 /** Pixels within which marks would touch. */
 export const NEAR = 24;
 /** Pixels between lines of the graticule at least. */
@@ -125,15 +125,16 @@ export function bar(view: View): { px: number; text: string } {
   return { px: metres * view.scale, text: metres >= 1000 ? `${metres / 1000} km` : `${metres} m` };
 }
 
-/** Which clusters have room for a name at their right, `length` characters long each. */
+/** Which marks have room for their text at their right: it may lie over no other mark, and over no text before it. */
 export function named(marks: readonly { x: number; y: number }[], texts: readonly string[]): boolean[] {
-  const boxes = marks.map((m, i) => ({ left: m.x, right: m.x + 18 + 7 * (texts[i]?.length ?? 0), y: m.y }));
-  return boxes.map((box, i) =>
-    boxes.every((other, j) => {
-      if (i === j || Math.abs(other.y - box.y) > 17) return true;
-      const mark = marks[j];
-      const covers = mark !== undefined && mark.x > box.left && mark.x < box.right + 10;
-      return !covers && (j > i || other.right < box.left || other.left > box.right);
-    }),
-  );
+  const kept: { left: number; right: number; y: number }[] = [];
+  return marks.map((mark, i) => {
+    const box = { left: mark.x, right: mark.x + 18 + 7 * (texts[i]?.length ?? 0), y: mark.y };
+    const near = (y: number) => Math.abs(y - box.y) <= 17;
+    const covers = marks.some((m, j) => j !== i && near(m.y) && m.x > box.left && m.x < box.right + 10);
+    const meets = kept.some((k) => near(k.y) && k.right > box.left && k.left < box.right);
+    if (covers || meets) return false;
+    kept.push(box);
+    return true;
+  });
 }

@@ -53,7 +53,7 @@ export function share(line: Pick<TimelineView, 'start' | 'end'>, at: number | st
  * asks the same and is answered that nothing changed.
  */
 export const until = (now: number, range: Range): number => {
-  const step = RANGES[range] * 1000 / 120;
+  const step = Math.min(300, RANGES[range] / 120) * 1000;
   return Math.ceil(now / step) * step;
 };
 

@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 import { request, say } from '../api/client';
 import { keys, useChange, useMay, useOverview, usePacks, useReleases } from '../api/queries';
-import type { PackView, ReleaseBody, ReleaseView } from '../api/schema';
+import type { OverrideBody, PackView, ReleaseBody, ReleaseView } from '../api/schema';
 import { ago, bytes, clock, many, percent, short, spoken } from '../lib/format';
 import { tell } from '../lib/tell';
 import { Field } from '../parts/field';
@@ -68,6 +68,11 @@ function PackRow({ pack, way, running, ask }: { pack: PackView; way: Way; runnin
         <span className="mono dim" title={pack.address}>
           {short(pack.address)}
         </span>
+        {pack.held && (
+          <span title={pack.overridden ? `${pack.held}; overridden: ${pack.overridden}` : pack.held}>
+            <State tone={pack.overridden ? 'warn' : 'bad'}>{pack.overridden ? 'held, overridden' : 'held'}</State>
+          </span>
+        )}
         {running !== undefined && running !== pack.address && (
           <Link className="pack-compare" to={`/packs/compare?from=${running}&to=${pack.address}`}>
             what changes
@@ -119,7 +124,14 @@ function Confirm({ pack, back, close }: { pack: PackView; back: boolean; close: 
     (body) => request('POST', '/releases', body),
     [keys.releases, keys.packs, keys.overview],
   );
-  const go = () =>
+  const held = pack.held !== null && pack.overridden === null;
+  const [why, setWhy] = useState('');
+  const override = useChange<OverrideBody, PackView>(
+    (body) => request('POST', `/packs/${pack.address}/override`, body),
+    [keys.packs],
+  );
+  const go = () => (held && !override.isSuccess ? override.mutate({ reason: why.trim() }, { onSuccess: offer }) : offer());
+  const offer = () =>
     release.mutate(
       { pack: pack.address, notes },
       {
@@ -144,12 +156,28 @@ function Confirm({ pack, back, close }: { pack: PackView; back: boolean; close: 
         minRows={2}
         data-autofocus
       />
+      {held && (
+        <div className="held">
+          <p>
+            <State tone="bad">Held</State> {pack.held}
+          </p>
+          <Textarea
+            label="Release it all the same, because"
+            description="Kept in the audit log with your name."
+            value={why}
+            onChange={(e) => setWhy(e.currentTarget.value)}
+            maxLength={500}
+            minRows={2}
+          />
+          {override.error && <Problem text={say(override.error)} />}
+        </div>
+      )}
       {release.error && <Problem text={say(release.error)} />}
       <div className="dialog-act">
         <Button variant="default" onClick={close}>
           Cancel
         </Button>
-        <Button onClick={go} loading={release.isPending}>
+        <Button onClick={go} disabled={held && why.trim().length < 3} color={held ? 'red' : 'teal'} loading={release.isPending || override.isPending}>
           {back ? 'Roll back' : 'Release to all nodes'}
         </Button>
       </div>

@@ -69,7 +69,7 @@ function Verdict({ round }: { round: RoundView }) {
       {round.starts > 1 && <p className="dim">Begun {round.starts} times: it was ended, and went on.</p>}
       {round.verdict && (
         <p>
-          {round.offered !== null && <State tone={round.offered ? 'good' : 'bad'}>{round.offered ? 'offered' : 'not offered'}</State>} {round.verdict}
+          {round.offered === null ? round.verdict : <State tone={round.offered ? 'good' : 'bad'}>{round.verdict}</State>}
         </p>
       )}
       {round.gates.length > 0 && (

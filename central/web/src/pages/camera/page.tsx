@@ -169,7 +169,7 @@ export function CameraPage() {
       <div className="camera-cols">
         <div className="camera-main">
           {line ? (
-            <section className="card" aria-label="Timeline">
+            <section className="card" aria-label="Timeline" aria-busy={timeline.isPlaceholderData}>
               <p className="dim small chart-legend">
                 <span className="key-line" aria-hidden /> all assessed frames <span className="key-dot" aria-hidden /> stored frames: mean, up to
                 the highest <span className="key-alert" aria-hidden /> alert <span className="key-away" aria-hidden /> node away

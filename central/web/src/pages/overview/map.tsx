@@ -11,7 +11,7 @@ import { apart, bar, clusters, fit, graticule, named, pan, zoom, type Cluster, t
 import { useWidth } from '../../lib/use-width';
 import './map.css';
 
-const HEIGHT = 300;
+const HEIGHT = 230;
 /** Pixels that an arrow key moves the plan by. */
 const STEP = 80;
 

@@ -36,7 +36,7 @@ function Remove({ name, used, gone }: { name: string; used: number; gone: (how: 
       <Menu.Dropdown>
         <Menu.Label>It was given on {many(used, 'frame')}</Menu.Label>
         <Menu.Item onClick={() => gone('keep')}>Remove, and leave those as they are</Menu.Item>
-        <Menu.Item color="red" onClick={() => gone('delete')}>
+        <Menu.Item c="var(--bad)" onClick={() => gone('delete')}>
           Remove, and take it off all of them
         </Menu.Item>
       </Menu.Dropdown>
