@@ -1,11 +1,14 @@
-"""Parity on this device, for every variant that the pack has."""
+"""Parity on this device, for every variant that the pack has, and for its tile model of blur where it has one."""
 
 from __future__ import annotations
+
+from contextlib import closing
 
 import msgspec
 
 from edge.runtime import parity
 from edge.runtime.model import Model
+from edge.runtime.sharpness.learned import TOLERANCE, TileModel, has_tiles
 from protocols.pack import Pack
 
 
@@ -33,4 +36,16 @@ def check(pack: Pack, backend: str = "auto", precisions: list[str] | None = None
                     frames=outcome.frames, worst=outcome.worst,
                 )
             )  # fmt: skip
+    if precisions is None and has_tiles(pack):
+        found.append(_tiles(pack))
     return found
+
+
+def _tiles(pack: Pack) -> Checked:
+    with closing(TileModel(pack)) as model:
+        gap = model.gap()
+        name = model.session.name
+    detail = f"tiles agree on {name}" if gap <= TOLERANCE else f"blur is off by {gap:.4g}, {TOLERANCE} allowed"
+    return Checked(
+        precision="blur_tiles", backend=name, ok=gap <= TOLERANCE, detail=detail, frames=0, worst={"blur": gap}
+    )

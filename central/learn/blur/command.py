@@ -38,7 +38,7 @@ from export import checkpoint, foreign
 from export.graph import ExportError
 from export.run import AVERAGE, LAST, SUFFIXES, load_run
 from protocols.blur import BLUR, encode
-from protocols.pack import SUFFIX, PackError
+from protocols.pack import CARD, SUFFIX, PackError
 from protocols.slots import SlotError
 
 HEAD: Final = "blur."
@@ -66,6 +66,7 @@ class Wish:
     seed: int
     rate: float = semi.Recipe.rate
     fresh: bool = False
+    card: Path | None = None
 
 
 def image_paths(folders: list[Path]) -> list[Path]:
@@ -144,6 +145,8 @@ def teach_pack(name: str, wish: Wish, judge: Path | None, judge_images: Path | N
         pairs = [] if wish.data is None else asyncio.run(_answered(wish.data, Path(scratch) / PAIRS))
         start = packing.network_of(pack) if has_tiles(pack) and wish.tile_steps and not wish.fresh else None
         more = teach_tiles(wish, pairs, start) if wish.tile_steps else {}
+        if wish.card is not None:
+            more[CARD] = wish.card.read_bytes()
         made = packing.add(pack, more, Path(scratch) / "made")
         rows: list[Any] = []
         if judge is not None:
@@ -154,7 +157,7 @@ def teach_pack(name: str, wish: Wish, judge: Path | None, judge_images: Path | N
             made = packing.add(made, {BLUR: encode(table)}, Path(scratch) / "calibrated")
         foreign.save(made, out)
         return {
-            "pack": made.address, "path": str(out), "images": len(image_paths(wish.images)) if more else 0,
+            "pack": made.address, "path": str(out), "images": len(image_paths(wish.images)) if wish.tile_steps else 0,
             "pairs": len(pairs), "steps": wish.tile_steps, "calibrated": rows,
         }  # fmt: skip
 
@@ -177,6 +180,7 @@ def train_blur(
     loss: Annotated[str, typer.Option(help="Of the tile model: ranknet, hinge or fidelity.")] = "ranknet",
     rate: Annotated[float, typer.Option(min=0.0, help="Learning rate of the tile model.")] = semi.Recipe.rate,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, not from the pack's own tile model.")] = False,
+    card: Annotated[Path | None, typer.Option("--card", help="Model card of the new pack, Markdown.")] = None,
     seed: int = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
 ) -> None:
@@ -187,7 +191,7 @@ def train_blur(
 
     Example: wayside-central train blur base --images frames/ --judge val.json --judge-images frames --out site.wpack
     """
-    wish = Wish(images or [], data, steps, tile_steps, loss, seed, rate, fresh)
+    wish = Wish(images or [], data, steps, tile_steps, loss, seed, rate, fresh, card)
     try:
         if not wish.images and (tile_steps or judge is None):
             raise ValueError("--images: give a folder of images to learn from")
