@@ -32,10 +32,10 @@ def test_report__counts_known_cells_alone() -> None:
     scores = np.array([[1, 2], [-1, 3], [2, -1], [9, 9]], np.float32)
     labels = np.array([[1, 1], [1, -1], [-1, 1], [0, 0]], np.int8)
     found = metrics.report(scores, labels, ("a", "b"))
-    assert found.tags["a"] == {"ap": pytest.approx(7 / 12), "precision": 0.5, "recall": 0.5, "present": 2, "absent": 1}
+    assert found.tags["a"] == {"ap": pytest.approx(2 / 3), "precision": 0.5, "recall": 0.5, "present": 2, "absent": 1}
     assert (found.prf.op, found.prf.or_) == (0.5, 0.5)
     assert found.prf.of1 == pytest.approx(0.5)
-    assert found.map == pytest.approx((7 / 12 + found.tags["b"]["ap"]) / 2)
+    assert found.map == pytest.approx((2 / 3 + found.tags["b"]["ap"]) / 2)
 
 
 def test_report__tags_that_nobody_knows_do_not_count() -> None:

@@ -47,7 +47,7 @@ def test_vectors__of_text_and_archives(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("car 1 2\n", "no vector for 'bus'"), ("bus one two\n", "not word vectors"), ("bus 1\ncar 1 2\n", "not word")],
+    [("car 1 2\n", "no vector for 'bus'"), ("bus one two\n", "not word vectors"), ("bus 1 2 3\ncar 1 2\n", "not word")],
 )
 def test_vectors__wrong_file(tmp_path: Path, content: str, says: str) -> None:
     (tmp_path / "v.txt").write_text(content)
