@@ -36,7 +36,7 @@ class Found:
 
     value: float
     usual: float | None
-    """Largest difference of a day of the reference from its other days."""
+    """Largest difference of a day of the reference from its other days, more where fewer frames came now."""
     p: float
     before: float | None = None
     after: float | None = None
@@ -54,6 +54,17 @@ class Judged:
     p: float | None
     measures: Mapping[str, Found] = field(default_factory=dict)
     reason: str = ""
+
+
+def _size(sample: Sample) -> float:
+    """Return how many frames of equal weight say as much as `sample` (Kish 1965)."""
+    return float(sample.weights.sum() ** 2 / np.maximum((sample.weights**2).sum(), 1e-300))
+
+
+def _noise(reference: Sample, now: Sample) -> float:
+    """Return how many times fewer frames there are now than on a day of the reference, at least 1: few differ more."""
+    days = [_size(reference.of(reference.days == day)) for day in np.unique(reference.days)]
+    return max(1.0, float(np.mean(days)) / _size(now))
 
 
 def _usual(measure: Measure, reference: Sample, random: np.random.Generator) -> float | None:
@@ -83,12 +94,13 @@ def judge(reference: Sample, now: Sample, seed: int = 0, wanted: Mapping[str, Me
         return Judged(None, reason=f"learning what is usual here: {days} of {LEAST_DAYS} days")
     random = np.random.default_rng(seed)
     found: dict[str, Found] = {}
+    noise = _noise(reference, now)
     for name, measure in (known() if wanted is None else wanted).items():
         said = significance(measure, reference, now, random)
         if said is not None:
             usual = _usual(measure, reference, random)
             means = (_mean(sample, measure.field) for sample in (reference, now))
-            found[name] = Found(said[0], usual, said[1], *means)
+            found[name] = Found(said[0], None if usual is None else usual * noise, said[1], *means)
     if not found:
         return Judged(None, reason="no part of the day has enough frames both now and before")
     large = [f.p for f in found.values() if f.large]
