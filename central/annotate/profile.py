@@ -15,6 +15,8 @@ from typing import Annotated, Final, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from central.annotate import yamls
+from central.annotate.yamls import YamlError
 from central.settings import Settings
 from protocols.files import write_atomic
 from protocols.messages import MAX_LABEL
@@ -163,14 +165,13 @@ def read(path: Path) -> Profile:
     if path.stat().st_size > MAX_FILE:
         raise ProfileError(f"{path}: more than {MAX_FILE} bytes; is it a profile?")
     try:
-        return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Profile.model_validate(yamls.load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "profile"
         raise ProfileError(f"{path}: {where}: {str(first['msg']).removeprefix('Value error, ')}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date, or a number, that is none
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
+    except ValueError as error:  # of YAML, or of the text
+        line = f" in line {error.line}" if isinstance(error, YamlError) and error.line else ""
         raise ProfileError(f"{path}: not YAML{line}; see {SHIPPED / 'street.yaml'} for the form") from None
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import yaml
 
+from central.annotate import yamls
 from central.annotate.boxes import LabelBox, Mask
 from central.annotate.formats import UNKNOWN_SIDE, Dataset, FormatError, Part, Picture, Stream
 from central.annotate.formats.reading import (
@@ -32,6 +33,7 @@ from central.annotate.formats.reading import (
     text,
     unique,
 )  # fmt: skip
+from central.annotate.yamls import YamlError
 from protocols.messages import Box
 
 IMAGES: Final = "images"
@@ -42,9 +44,9 @@ MAX_CLASSES: Final = 10_000
 
 def _from_yaml(file: Path) -> tuple[str, ...]:
     try:
-        top: Any = yaml.safe_load(text(file))
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date, or a number, that is none
-        refuse(file, "not YAML")
+        top: Any = yamls.load(text(file))
+    except YamlError as error:
+        refuse(file, str(error))
     names = top.get("names") if isinstance(top, dict) else None
     if isinstance(names, dict) and all(isinstance(k, int) and 0 <= k < MAX_CLASSES for k in names):
         names = [names.get(k, f"class {k}") for k in range(max(names, default=-1) + 1)]
