@@ -42,8 +42,10 @@ LABELLED: Final = 500
 """Newest labelled frames that others are compared with."""
 CHUNK: Final = 250
 """Frames whose rows are read by one statement."""
-WRITTEN: Final = 50
+WRITTEN: Final = 16
 """Frames written in one transaction: people write, too."""
+GIVE_WAY_S: Final = 0.12
+"""Seconds between two transactions: whoever waits for the database looks again within a tenth of one."""
 STEP: Final = 1e-6
 """By which values differ at least, so that an order can be told from them."""
 COSTS: Final = "question_costs"
@@ -159,6 +161,7 @@ async def _write(database: db.Database, values: Mapping[str, float], rows: Mappi
             new = [{"id": frame, "value": values[frame]} for frame in part if frame in values and frame in still]
             if new:
                 await session.execute(update(Frame), new)
+        await asyncio.sleep(GIVE_WAY_S)
 
 
 def _changed(question: Question, row: FrameQuestion | None, strategy: str) -> bool:

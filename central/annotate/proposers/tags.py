@@ -6,6 +6,7 @@ have the tag, weighted by how alike they are, drawn to the share in the whole si
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from central.annotate.asking.order import GIVE_WAY_S
 from central.annotate.profile import ProfileProposer
 from central.annotate.proposers import MAX_FRAMES, Desk
 from central.annotate.sources import curves
@@ -33,7 +35,7 @@ PRIOR: Final = 1.0
 """Weight of the site's share, in neighbours."""
 LABELLED: Final = 2000
 """Newest labelled frames of a site that are compared with."""
-BATCH: Final = 16
+BATCH: Final = 8
 """Frames stored in one transaction: people write, too."""
 
 
@@ -136,6 +138,7 @@ class Tags:
                             await put(session, frame, SOURCE, said, worth)
                         changed += bool(said)
                 frames += len(part)
+                await asyncio.sleep(GIVE_WAY_S)
         return {"frames": frames, "changed": changed}
 
 
