@@ -9,11 +9,11 @@ import torch
 from central.learn.tags import Material, Stage, find, methods
 from central.learn.tags.config import TagsConfig
 from central.learn.tags.data import hide
-from central.learn.tags.metrics import Labels
 from central.learn.tags.methods.csl import Selective
 from central.learn.tags.methods.curriculum import Curriculum
 from central.learn.tags.methods.sarb import Blending
 from central.learn.tags.methods.sst import threshold
+from central.learn.tags.metrics import Labels
 from central.learn.tags.network import TagNetwork
 from central.learn.tags.train import TagsError, Watch, found_by, through, train
 from protocols.slots import SlotError
