@@ -1,6 +1,6 @@
 """How well blur is ordered: learned from few pairs, from many made ones, and by the measures of the literature.
 
-    python -m benchmarks.blur [--images DIR ...] [--seeds 3] [--steps 500] [--only few,many,checks] [--json]
+    python -m benchmarks.blur [--images DIR ...] [--seeds 3] [--steps 300] [--only few,many,checks] [--json]
 
 `methods.NAME` has `srocc` and `pairwise` (means over seeds) with `mean`, `std` and `seeds`, on 600 crops of photographs
 that nothing was learned from, blurred by known amounts and seen with noise and JPEG: `few-*` learned from 150 pairs of
@@ -116,7 +116,7 @@ if __name__ == "__main__":
     made.add_argument("--images", type=Path, action="append", help="folder of sharp photographs; again for each")
     made.add_argument("--pack", default="base")
     made.add_argument("--seeds", type=int, default=3)
-    made.add_argument("--steps", type=int, default=500)
+    made.add_argument("--steps", type=int, default=300, help="of each training")
     made.add_argument("--places", type=int, default=1500)
     made.add_argument("--losses", default="many", help=f"of {', '.join(MANY)}")
     made.add_argument("--only", default="few,many,checks", help="parts, with commas")

@@ -4,6 +4,7 @@
     model.onnx         the graph with its weights (fp32); further variants beside it
     parity.npz         inputs and expected outputs, so that any device can prove that it computes the same
     prototypes.npz     optional: embeddings that summarise the training set
+    blur_tiles.onnx, blur_tiles.npz, blur.json   optional: see `protocols.blur`
     card.md            optional: data, licence, command, seed and figures
 
 The content address of a pack is the SHA-256 of its canonical ``manifest.json``. As the manifest names the
