@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from central.learn.data import Example
 from central.learn.round import RoundError, learning
 from central.learn.round.facts import over_rounds
 from central.learn.round.plan import Plan, changed_since, plan
+from central.learn.round.report import Errors, render
 from central.learn.round.run import alone, run_round
 from central.learn.start import read_pack
 from central.releases import offers
@@ -28,6 +30,7 @@ from central.store import database as databases
 from central.store.database import Database
 from central.store.models import Pack as PackRow
 from central.store.models import ProfileVersion, Round
+from protocols.messages import utc_now
 from protocols.pack import Pack, open_folder
 from tests.central.learn.conftest import draw
 from tests.central.learn.labelled import fill, packed, profile, smallest
@@ -154,6 +157,25 @@ def test_report__is_one_page_without_anything_that_runs(held: tuple[Path, dict[s
         assert part in text
 
 
+def _hostile(value: Any, markup: str) -> Any:
+    """Return `value` with `markup` behind every name that people gave."""
+    if isinstance(value, dict):
+        return {k: _hostile(v, markup) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_hostile(v, markup) for v in value]
+    return f"{value}{markup}" if isinstance(value, str) and value not in ("pass", "fail", "not_enough") else value
+
+
+def test_report__markup_in_names_is_text(held: tuple[Path, dict[str, Any]]) -> None:
+    data, done = held
+    report = json.loads((data / "rounds" / done["round"] / "report.json").read_text())
+    markup = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'"
+    report["new"]["boxes"] = {f"disc{markup}": 3}
+    report["new"]["cameras"] = {f"n1/c1{markup}": 3}
+    page = _Page(render(_hostile(report, markup), Errors()))
+    assert "script" not in page.tags and "img" not in page.tags and page.styled == []
+
+
 def test_report__what_the_labels_cost(held: tuple[Path, dict[str, Any]]) -> None:
     data, done = held
     report = json.loads((data / "rounds" / done["round"] / "report.json").read_text())
@@ -251,3 +273,37 @@ def test_over_rounds__forgetting_and_backward_transfer() -> None:
     assert found["forgetting"] == pytest.approx(0.1)
     assert found["backward_transfer"] == pytest.approx(-0.1)
     assert over_rounds([{"a": 0.8}]) is None
+
+
+def left_behind(data: Path, state: str) -> None:
+    """Add a round in `state` that began long ago and that no process works on."""
+
+    async def add(database: Database) -> None:
+        async with database.write() as session:
+            session.add(Round(id="r0001", state=state, started=utc_now() - timedelta(hours=1)))
+
+    within(data, add)
+
+
+def test_round__that_was_left_behind_gives_way_to_a_new_one(tmp_path: Path) -> None:
+    asyncio.run(fill(tmp_path, []))
+    left_behind(tmp_path, "training")
+    done = typer.testing.CliRunner().invoke(app, ["round", "--data", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "round r0001 was ended before it was done; 'round --resume r0001' goes on with it" in done.stderr
+    assert "nothing to learn from" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "said"),
+    [
+        ("done", "r0001", "round r0001 is done; there is nothing to go on with"),
+        ("done", "last", "no round that was ended before it was done"),
+        ("failed", "r0007", "no round r0007"),
+    ],
+)
+def test_round__resume_of_what_cannot_be(tmp_path: Path, state: str, wanted: str, said: str) -> None:
+    asyncio.run(fill(tmp_path, []))
+    left_behind(tmp_path, state)
+    done = typer.testing.CliRunner().invoke(app, ["round", "--resume", wanted, "--data", str(tmp_path)])
+    assert (done.exit_code, done.stderr.strip()) == (2, f"wayside-central: {said}")
