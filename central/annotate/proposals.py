@@ -135,7 +135,7 @@ async def replace(
     if by.teaches:
         await session.merge(FrameLook(frame=frame, source=by.source))
     if tags:
-        await put(session, frame, by.source, tags, curves)
+        await put(session, by.source, {frame: tags}, curves)
     known = await decided(session, frame) if row[0] else Decided()
     if not by.teaches:
         known = known.with_boxes(await _followed(session, frame))

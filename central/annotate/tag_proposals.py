@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate.sources import Curves, confidence
@@ -25,24 +25,35 @@ def measured_as(tag: str) -> str:
     return f"{PREFIX}{tag}"[:64]
 
 
-async def put(session: AsyncSession, frame: str, source: str, scores: Mapping[str, float], curves: Curves) -> None:
-    """Store what `source` says of the tags of `frame`, in place of what it said before, in the open transaction.
+async def put(session: AsyncSession, source: str, scores: Mapping[str, Mapping[str, float]], curves: Curves) -> None:
+    """Store what `source` says of the tags of some frames, in place of what it said before, in the open transaction.
 
-    `scores` are 0..1, that a tag is present; `curves` say what they are worth, where that was measured.
+    `scores` are 0..1 by frame and tag, that a tag is present; `curves` say what they are worth, where it was measured.
     """
-    for tag, score in scores.items():
-        curve = curves.get((source, measured_as(tag)))
-        worth = None if curve is None else confidence(curve, score)
-        await session.merge(
-            TagProposal(frame=frame, tag=tag, source=source, score=score, confidence=worth, at=utc_now())
-        )
-    await session.flush()
-    said: dict[str, list[float]] = defaultdict(list)
-    for row in await session.scalars(select(TagProposal).where(TagProposal.frame == frame)):
-        said[row.tag].append(row.score if row.confidence is None else row.confidence)
-    means = {tag: round(sum(values) / len(values), 4) for tag, values in said.items()}
-    changed = update(Frame).where(Frame.id == frame).values(tag_proposals=means)
-    await session.execute(changed.execution_options(synchronize_session=False))
+    await session.execute(
+        delete(TagProposal)
+        .where(TagProposal.frame.in_(scores), TagProposal.source == source)
+        .execution_options(synchronize_session=False)
+    )
+    rows = [_row(frame, source, tag, score, curves) for frame, own in scores.items() for tag, score in own.items()]
+    if rows:
+        await session.execute(insert(TagProposal), rows)
+    said: dict[str, dict[str, list[float]]] = {frame: defaultdict(list) for frame in scores}
+    columns = select(TagProposal.frame, TagProposal.tag, TagProposal.score, TagProposal.confidence)
+    for frame, tag, score, worth in await session.execute(columns.where(TagProposal.frame.in_(scores))):
+        said[frame][tag].append(score if worth is None else worth)
+    means = [
+        {"id": frame, "tag_proposals": {tag: round(sum(v) / len(v), 4) for tag, v in own.items()}}
+        for frame, own in said.items()
+    ]
+    if means:
+        await session.execute(update(Frame), means)
+
+
+def _row(frame: str, source: str, tag: str, score: float, curves: Curves) -> dict[str, Any]:
+    curve = curves.get((source, measured_as(tag)))
+    worth = None if curve is None else confidence(curve, score)
+    return {"frame": frame, "tag": tag, "source": source, "score": score, "confidence": worth, "at": utc_now()}
 
 
 async def judge(session: AsyncSession, frame: str, revision: int, tags: Mapping[str, str]) -> None:

@@ -158,6 +158,7 @@ async def _write(database: db.Database, values: Mapping[str, float], rows: Mappi
             still = set(await session.scalars(query))
             await session.execute(delete(FrameQuestion).where(FrameQuestion.frame.in_(asked)))
             session.add_all(rows[frame] for frame in asked if frame in still)
+            await session.flush()
             new = [{"id": frame, "value": values[frame]} for frame in part if frame in values and frame in still]
             if new:
                 await session.execute(update(Frame), new)

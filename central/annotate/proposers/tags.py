@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate.asking.order import GIVE_WAY_S
@@ -24,6 +24,7 @@ from central.annotate.proposers import MAX_FRAMES, Desk
 from central.annotate.sources import curves
 from central.annotate.tag_proposals import put
 from central.store.models import Frame, FrameLook
+from protocols.messages import utc_now
 
 SOURCE: Final = "neighbours"
 FEW: Final = 5
@@ -35,7 +36,7 @@ PRIOR: Final = 1.0
 """Weight of the site's share, in neighbours."""
 LABELLED: Final = 2000
 """Newest labelled frames of a site that are compared with."""
-BATCH: Final = 8
+BATCH: Final = 16
 """Frames stored in one transaction: people write, too."""
 
 
@@ -104,6 +105,16 @@ async def _new(session: AsyncSession, limit: int) -> dict[tuple[str, str], list[
     return found
 
 
+def _said(
+    known: Mapping[int, Site], frames: Sequence[tuple[str, bytes]], tags: Sequence[str]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield `frames` with the scores of `tags` on each."""
+    for frame, embedding in frames:
+        point = np.frombuffer(embedding, "<f4")
+        like = known.get(len(point))
+        yield frame, {} if like is None else transfer(like, point, tags)
+
+
 class Tags:
     """Transfers tags to frames that look alike."""
 
@@ -127,17 +138,14 @@ class Tags:
             for start in range(0, len(todo), BATCH):
                 if time.monotonic() > desk.until:
                     break
-                part = todo[start : start + BATCH]
+                said = dict(_said(known, todo[start : start + BATCH], desk.tags))
+                looks = [{"frame": f, "source": SOURCE, "version": version, "at": utc_now()} for f in said]
+                again = delete(FrameLook).where(FrameLook.frame.in_(said), FrameLook.source == SOURCE)
                 async with desk.database.write() as session:
-                    for frame, embedding in part:
-                        point = np.frombuffer(embedding, "<f4")
-                        like = known.get(len(point))
-                        said = {} if like is None else transfer(like, point, desk.tags)
-                        await session.merge(FrameLook(frame=frame, source=SOURCE, version=version))
-                        if said:
-                            await put(session, frame, SOURCE, said, worth)
-                        changed += bool(said)
-                frames += len(part)
+                    await session.execute(again.execution_options(synchronize_session=False))
+                    await session.execute(insert(FrameLook), looks)
+                    await put(session, SOURCE, {frame: own for frame, own in said.items() if own}, worth)
+                frames, changed = frames + len(said), changed + sum(bool(own) for own in said.values())
                 await asyncio.sleep(GIVE_WAY_S)
         return {"frames": frames, "changed": changed}
 
