@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 import torch
 import typer
+from sqlalchemy import select
 from typer.testing import CliRunner
 
+from central.commands.common import load as load_settings
+from central.commands.common import store
 from central.learn.data import Example
 from central.learn.models import ModelConfig, build
 from central.learn.start import LAST, network_from
 from central.learn.tags.command import train_tags, vocabulary
 from central.learn.tags.data import load
 from central.learn.tags.evaluate_command import evaluate_tags
+from central.store import blobs as blob_store
+from central.store.models import Frame, Node
 from export import checkpoint
 from export.run import AVERAGE, build_run
 
@@ -81,6 +90,50 @@ def test_train_tags__from_a_table_to_a_pack(shapes: Shapes, start: Path, tmp_pat
     row = json.loads(found.stdout.splitlines()[-1])
     assert row["map"] > 0.8 and row["images"] == 60 and (tmp_path / "p.png").is_file()
     assert set(row["prf"]) == {"cp", "cr", "cf1", "op", "or", "of1"}
+
+
+async def answered(data: Path, count: int) -> None:
+    """Make a centre in `data` with `count` frames, bright by day and dark by night, and one of each that waits."""
+    settings = load_settings(data=data)
+    async with store(settings, make=True) as database:
+        blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")
+        async with database.write() as session:
+            session.add(Node(name="n1"))
+            await session.flush()
+            for number in range(count + 2):
+                dark = number % 2
+                said = {"night": "present" if dark else "absent", "day": "absent" if dark else "present"}
+                waits = number >= count
+                session.add(
+                    Frame(
+                        id=f"{number:08x}-0000-7000-8000-000000000000", node="n1", camera="c1", boot="b",
+                        sequence=number, captured_at=datetime.now(UTC), width=64, height=64, size_bytes=1,
+                        sha256=f"{number:064x}", blob=f"frames/{number}.jpg", tags={} if waits else said,
+                        state="pending" if waits else "labelled",
+                    )
+                )  # fmt: skip
+                noise = np.random.default_rng(number).integers(0, 40, (64, 64, 3)) + (10 if dark else 200)
+                jpeg = cv2.imencode(".jpg", noise.astype(np.uint8))[1].tobytes()
+                await blobs.put([(f"frames/{number}.jpg", jpeg)])
+
+
+async def proposals(data: Path) -> list[dict[str, float]]:
+    async with store(load_settings(data=data)) as database, database.read() as session:
+        rows = await session.scalars(select(Frame).where(Frame.state == "pending").order_by(Frame.id))
+        return [dict(row.tag_proposals) for row in rows]
+
+
+def test_train_tags__from_a_centre_and_back_as_proposals(start: Path, tmp_path: Path) -> None:
+    data = tmp_path / "centre"
+    asyncio.run(answered(data, 40))
+    given = ["--data", str(data), "--start", str(start), "--out", str(tmp_path / "run"), "--epochs", "12", "--propose"]
+    given += ["--width", "16", "--attention", "8", "--batch", "8", "--rate", "1e-2", "--json"]
+    done = CliRunner().invoke(program(train_tags), given)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout.splitlines()[-1])["proposed"] == 2
+    bright, dark = asyncio.run(proposals(data))
+    assert set(bright) == {"day", "night"}
+    assert bright["day"] > 0.5 > bright["night"] and dark["night"] > 0.5 > dark["day"]
 
 
 @pytest.mark.parametrize(
