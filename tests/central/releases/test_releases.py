@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from central.releases import offers, registry, tracking
 from central.releases.offers import Offers, ReleaseError
 from central.releases.transfer import MAX_CHUNK, answer
 from central.store.database import Database
-from central.store.models import Node, Pack, Policy, Release, ReleaseNode
+from central.store.models import Camera, CameraBoost, Node, Pack, Policy, Release, ReleaseNode
 from protocols import delta
 from protocols import messages as m
 from protocols import pack as packs
@@ -123,6 +124,22 @@ async def test_offers__a_nodes_own_policy_before_the_default(db: Database) -> No
     for node in ("a", "b"):
         await made.greet(node, "boot")
     assert [(n, p.version, p.frames_per_hour) for _, n, p in outbox.sent] == [("a", 9, 5.0), ("b", 3, 60.0)]
+
+
+async def test_offers__a_camera_that_is_asked_for_more(db: Database) -> None:
+    await set_policy(db, Policy(node="*", version=3))
+    await add_nodes(db, "a", "b")
+    over, now = m.utc_now() - timedelta(hours=1), m.utc_now()
+    async with db.write() as session:
+        session.add_all([Camera(node=node, name=name) for node in ("a", "b") for name in ("c1", "c2")])
+        await session.flush()
+        session.add(CameraBoost(node="a", camera="c1", factor=1.5, until=now + timedelta(hours=1)))
+        session.add(CameraBoost(node="b", camera="c1", factor=1.5, until=over))
+    outbox = Outbox()
+    await Offers(db, outbox, lambda _: None).tell_all()
+    await Offers(db, outbox, lambda _: None).greet("a", "")
+    told = [(node, message.shares) for _, node, message in outbox.sent]
+    assert told == [("a", {"c1": 1.5, "c2": 0.5}), ("b", {}), ("a", {"c1": 1.5, "c2": 0.5})]
 
 
 async def test_offers__without_a_policy_a_nodes_own_configuration_stands(db: Database) -> None:
