@@ -1,4 +1,4 @@
-import { createTheme, localStorageColorSchemeManager, Modal, Tooltip } from '@mantine/core';
+import { createTheme, localStorageColorSchemeManager, Menu, Modal, Tooltip } from '@mantine/core';
 
 export const schemeManager = localStorageColorSchemeManager({ key: 'wayside.scheme' });
 
@@ -10,6 +10,8 @@ export const theme = createTheme({
   cursorType: 'pointer',
   components: {
     Modal: Modal.extend({ defaultProps: { lockScroll: false, centered: true, transitionProps: { duration: 0 }, closeButtonProps: { 'aria-label': 'Close' } } }),
+    // Its placeholder for the focus is a child that no menu may have; the first item takes the focus as well.
+    Menu: Menu.extend({ defaultProps: { withInitialFocusPlaceholder: false } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 400, withArrow: true } }),
   },
 });
