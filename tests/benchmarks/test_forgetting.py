@@ -52,7 +52,9 @@ def test_shrunk__boxes_go_with_the_image(tmp_path: Path) -> None:
     cv2.imwrite(str(small), np.zeros((60, 60, 3), np.uint8))
     given = [example(CAR, path=large), example(CAR, path=small)]
     found = shrunk(given, 100, 200, tmp_path / "copies")
-    assert cv2.imread(str(found[0].path)).shape[:2] == (150, 300)
+    copy = cv2.imread(str(found[0].path))
+    assert copy is not None
+    assert copy.shape[:2] == (150, 300)
     assert found[0].boxes.tolist() == [[5.0, 10.0, 55.0, 30.0]]
     assert found[1] is given[1]
 
