@@ -136,12 +136,13 @@ def test_significance__frames_of_one_hour_stay_together() -> None:
 
 
 def test_significance__is_even_where_nothing_changed() -> None:
+    """Values swing over the day: exchanging hours of different times of it would make chance look large."""
     found = [
-        significance(known()["blur"], stream(4, seed=s), stream(1, start=4, seed=s), np.random.default_rng(s), 99)
-        for s in range(60)
+        significance(known()["embedding"], stream(4, seed=s), stream(1, start=4, seed=s), np.random.default_rng(s), 99)
+        for s in range(30)
     ]
-    below = np.mean([f[1] <= 0.2 for f in found if f is not None])
-    assert 0.05 <= below <= 0.4
+    below = np.mean([f[1] <= 0.5 for f in found if f is not None])
+    assert 0.25 <= below <= 0.75
 
 
 def test_tail__beyond_what_was_drawn() -> None:
