@@ -27,7 +27,7 @@ COMMANDS = [
 ]  # fmt: skip
 LATER = [
     ["backup"], ["restore"], ["train", "ssl"],
-    ["train", "tags"], ["train", "discover"],
+    ["train", "discover"],
 ]  # fmt: skip
 
 
