@@ -186,7 +186,7 @@ def _within(sharp: Light, soft: Light, sigma: float) -> Light:
     return np.asarray(sharp * (1 - weight) + soft * weight, np.float32)
 
 
-def sharp_first(scores: dict[str, Score], paths: Sequence[Path], count: int = 240) -> dict[str, Any]:
+def sharp_first(scores: dict[str, Score], paths: Sequence[Path], count: int = 120) -> dict[str, Any]:
     """Return by measure how many of `count` photographs it puts before their blurred versions, and where it fails."""
     wrong: dict[str, Counter[str]] = {name: Counter() for name in scores}
     for name, sharp, soft in cases(paths, count):

@@ -54,7 +54,8 @@ class Recipe:
 
     loss: str = "ranknet"
     consistency: float = 1.0
-    anchor: float = 1.0
+    anchor: float = 0.25
+    """Little: under noise, a blur takes the noise away as well, and the term then teaches that as blur."""
     steps: int = 700
     pairs: int = 24
     unlabelled: int = 32
