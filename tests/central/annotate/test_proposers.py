@@ -73,7 +73,7 @@ async def test_track__not_across_cameras_nor_long_after(desk: Desk, add_frame: A
     late = datetime.now(UTC) + timedelta(hours=1)
     await add_frame(2)
     async with desk.database.write() as session:
-        frame = await session.get(Frame, f"{2:08x}-0000-7000-8000-000000000000")
+        frame = await session.get_one(Frame, f"{2:08x}-0000-7000-8000-000000000000")
         frame.captured_at = late
     async with desk.database.read() as session:
         assert await wanted(session) == []
@@ -125,7 +125,7 @@ async def test_tags__from_frames_that_look_alike(desk: Desk, add_frame: Any) -> 
     assert (await proposer("tags").propose(desk, TAGS))["changed"] == 1
     assert (await proposer("tags").propose(desk, TAGS))["frames"] == 0
     async with desk.database.read() as session:
-        row = await session.get(Frame, name)
+        row = await session.get_one(Frame, name)
         said = list(await session.scalars(select(TagProposal)))
     assert row.tag_proposals == {"night": pytest.approx(0.6, abs=0.01)}
     assert [(x.frame, x.tag, x.source, x.confidence) for x in said] == [(name, "night", "neighbours", None)]
@@ -199,6 +199,6 @@ async def test_look__goes_with_its_frame(desk: Desk, add_frame: Any) -> None:
     name = await tagged(desk, add_frame)
     await proposer("tags").propose(desk, TAGS)
     async with desk.database.write() as session:
-        await session.delete(await session.get(Frame, name))
+        await session.delete(await session.get_one(Frame, name))
     async with desk.database.read() as session:
         assert list(await session.scalars(select(FrameLook))) == []
