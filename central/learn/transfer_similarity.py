@@ -61,7 +61,7 @@ def energy_share(a: Array, b: Array) -> float:
 
 def _distances(a: Array, b: Array) -> Array:
     square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    return np.sqrt(np.maximum(square, 0.0))
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
 
 
 def _within(a: Array) -> float:
