@@ -139,6 +139,9 @@ class Snapshots:
         """Refuse: there is no broker here."""
         raise FleetError(f"node {node}: this world has no broker")
 
+    async def tell(self) -> None:
+        """There is nobody to tell."""
+
     def problems(self) -> Sequence[str]:
         """Nothing is wrong."""
         return ()
