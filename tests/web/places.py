@@ -83,7 +83,7 @@ def frames_of(frames: Sequence[db.Frame], now: datetime) -> None:
 
 def looks(now: datetime, node: str) -> list[db.Base]:
     """Return looks at the fogged camera, of which the last finds that it drifts."""
-    measures = {
+    measures: dict[str, dict[str, float | None]] = {
         "blur": {"value": 0.31, "usual": 0.12, "p": 0.0005, "before": 0.28, "after": 0.59},
         "embedding": {"value": 0.22, "usual": 0.2, "p": 0.04, "before": None, "after": None},
     }
