@@ -30,8 +30,9 @@ from benchmarks.partial import pick, split
 from central.learn.acquire import Pool, acquisition, acquisitions
 from central.learn.acquire.look import look, quality
 from central.learn.data import Example
-from central.learn.data.coco import DatasetError, load
+from central.learn.data.coco import load
 from central.learn.data.dataset import evened
+from central.learn.detect.coco import DatasetError
 from central.learn.detect.command import size_of
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.quick import detect, measure

@@ -22,8 +22,7 @@ BROKEN: Final = 0.5
 
 
 def worth_releasing(done: RoundView) -> bool:
-    """Say whether the pack of a finished round should run: it is there, no gate speaks against it, and it was not judged
-    worse."""
+    """Say whether a finished round's pack should run: it is there, no gate holds it, and it was not judged worse."""
     if done.state != "done" or done.pack is None or done.offered is False:
         return False
     if done.ap50_before is None or done.ap50_after is None:
