@@ -5,9 +5,11 @@ Distillation", CVPR 2022. Responses of the teacher count where they stand out: t
 above the mean of the image, for classes by the best class score of a cell (equation 4), for boxes by the largest logit
 of its distribution over the sides (equation 6), thinned by NMS.
 
-Beyond the paper, the teacher is not heard where labels say otherwise: in a box of a class that it never learned (it
-takes a bus for a car), or where it sees an object of a class that was looked for there and not found. Else it teaches
-its mistakes, and the new is not learned.
+Beyond the paper, labels go before the teacher. It is not heard where they say otherwise: in a box of a class that it
+never learned (it takes a bus for a car), or where it sees an object of a class that was looked for there and not found.
+Where they say the same, it only keeps the pupil from becoming less sure of that class than it was, and leaves the box to
+the label: at a camera that is new to it, its doubt would hold the pupil back. Else it teaches its mistakes, and the new
+is not learned.
 """
 
 from __future__ import annotations
@@ -38,8 +40,9 @@ def outstanding(values: Tensor) -> Tensor:
     return values > values.mean(1, keepdim=True) + DEVIATIONS * values.std(1, keepdim=True)
 
 
-def heard(best: Tensor, batch: Batch, centres: Tensor, mine: Tensor) -> Tensor:
-    """Return at which cells ``[B, A]`` no label contradicts that there is an object of class `best` ``[B, A]``.
+def heard(best: Tensor, batch: Batch, centres: Tensor, mine: Tensor) -> tuple[Tensor, Tensor]:
+    """Return at which cells ``[B, A]`` no label says whether an object of class `best` ``[B, A]`` is there, and at which
+    one says that it is.
 
     `mine` are the classes that the teacher knows; both count as the batch does.
     """
@@ -49,19 +52,27 @@ def heard(best: Tensor, batch: Batch, centres: Tensor, mine: Tensor) -> Tensor:
     agrees = (inside & (batch.classes.unsqueeze(1) == best.unsqueeze(2))).any(2)
     strange = (inside & ~torch.isin(batch.classes, mine).unsqueeze(1)).any(2)
     looked = known(batch, centres).gather(2, best.unsqueeze(2)).squeeze(2)
-    return agrees | ~(strange | looked)
+    return ~(agrees | strange | looked), agrees
 
 
-def class_loss(pupil: Tensor, teacher: Tensor, listen: Tensor | None = None) -> Tensor:
+def class_loss(
+    pupil: Tensor, teacher: Tensor, listen: Tensor | None = None, agrees: Tensor | None = None
+) -> Tensor:
     """Return the mean square difference of class logits ``[B, A, C]`` at the cells where the teacher stands out.
 
-    `listen` ``[B, A]``: cells at which it is heard at all.
+    `listen` ``[B, A]``: cells at which it is heard at all; `agrees` ``[B, A]``: cells at which a label says what it
+    says, so that only what the pupil lacks of the teacher's best class counts.
     """
     chosen = outstanding(teacher.sigmoid().amax(2))
-    chosen = chosen if listen is None else chosen & listen
+    apart = (teacher - pupil) ** 2
+    if agrees is not None:
+        best = F.one_hot(teacher.argmax(2), teacher.shape[2])
+        apart = torch.where(agrees.unsqueeze(2), (teacher - pupil).clamp_min(0) ** 2 * best, apart)
+    if listen is not None:
+        chosen = chosen & (listen if agrees is None else listen | agrees)
     if not bool(chosen.any()):
         return pupil.sum() * 0.0
-    return F.mse_loss(pupil[chosen], teacher[chosen])
+    return apart[chosen].mean()
 
 
 def chosen_boxes(teacher: Raw, centres: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,7 +139,7 @@ class ElasticTutor:
         own = raw._replace(logits=raw.logits.float()[..., self._mine], sides=raw.sides.float())
         centres, strides = cells(batch.images.shape[2], batch.images.shape[3], batch.images.device)
         mine = torch.tensor(self._mine, device=batch.images.device)
-        listen = heard(mine[said.logits.argmax(2)], batch, centres, mine)
-        kept = class_loss(own.logits, said.logits, listen)
+        listen, agrees = heard(mine[said.logits.argmax(2)], batch, centres, mine)
+        kept = class_loss(own.logits, said.logits, listen, agrees)
         kept = kept + BOX_WEIGHT * box_loss(own, said, centres, strides, listen)
         return self._weight * kept

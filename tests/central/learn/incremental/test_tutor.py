@@ -105,10 +105,24 @@ def test_heard__labels_go_before_the_teacher(label: int, looked: bool, told: boo
     whole, complete = torch.tensor([[[0.0, 0.0, 96.0, 96.0]]]), torch.tensor([[[False, looked, looked]]])
     given = Batch(torch.zeros(1, 3, 96, 96), box, torch.tensor([[label]]), torch.ones(1, 1), whole, complete)
     best = torch.ones(1, 1, dtype=torch.int64)  # a car, of bus, car and person
-    assert heard(best, given, torch.tensor([[20.0, 20.0]]), torch.tensor([1, 2])).item() is told
+    listen, agrees = heard(best, given, torch.tensor([[20.0, 20.0]]), torch.tensor([1, 2]))
+    assert (listen | agrees).item() is told
+    assert agrees.item() is (told and label == 1)
 
 
 def test_heard__not_where_there_is_only_padding() -> None:
     given = batch()._replace(regions=torch.zeros(2, 1, 4))
     best = torch.ones(2, 1, dtype=torch.int64)
-    assert not heard(best, given, torch.tensor([[20.0, 20.0]]), torch.tensor([1, 2])).any()
+    listen, agrees = heard(best, given, torch.tensor([[20.0, 20.0]]), torch.tensor([1, 2]))
+    assert not (listen | agrees).any()
+
+
+@pytest.mark.parametrize(("pupil", "loss"), [(3.0, 0.0), (0.5, 0.25 / 2)], ids=["more-sure", "less-sure"])
+def test_class_loss__where_a_label_agrees_only_what_the_pupil_lacks_counts(pupil: float, loss: float) -> None:
+    teacher = torch.full((1, 50, 2), -6.0)
+    teacher[0, 0, 1] = 1.0
+    said = teacher.clone()
+    said[0, 0] = torch.tensor([9.0, pupil])
+    agrees = torch.zeros(1, 50, dtype=torch.bool)
+    agrees[0, 0] = True
+    assert float(class_loss(said, teacher, ~agrees, agrees)) == pytest.approx(loss)
