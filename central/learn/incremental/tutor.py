@@ -7,9 +7,9 @@ of its distribution over the sides (equation 6), thinned by NMS.
 
 Beyond the paper, labels go before the teacher. It is not heard where they say otherwise: in a box of a class that it
 never learned (it takes a bus for a car), or where it sees an object of a class that was looked for there and not found.
-Where they say the same, it only keeps the pupil from becoming less sure of that class than it was, and leaves the box to
-the label: at a camera that is new to it, its doubt would hold the pupil back. Else it teaches its mistakes, and the new
-is not learned.
+Where they say the same, it only keeps the pupil from becoming less sure of that class than it was, and leaves the box
+to the label: at a camera that is new to it, its doubt would hold the pupil back. Else it teaches its mistakes, and the
+new is not learned.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def outstanding(values: Tensor) -> Tensor:
 
 
 def heard(best: Tensor, batch: Batch, centres: Tensor, mine: Tensor) -> tuple[Tensor, Tensor]:
-    """Return at which cells ``[B, A]`` no label says whether an object of class `best` ``[B, A]`` is there, and at which
-    one says that it is.
+    """Return at which cells ``[B, A]`` no label tells whether an object of class `best` ``[B, A]`` is there, and at
+    which one says that it is.
 
     `mine` are the classes that the teacher knows; both count as the batch does.
     """
