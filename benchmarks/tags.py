@@ -36,7 +36,7 @@ from benchmarks.partial import split
 from central.learn.detect.coco import DatasetError
 from central.learn.start import network_from
 from central.learn.tags import data as tagged
-from central.learn.tags import find, methods
+from central.learn.tags import find, ways
 from central.learn.tags.config import TagsConfig
 from central.learn.tags.data import Tagged
 from central.learn.tags.maps import Backbone, Maps, Trunk, cached
@@ -306,7 +306,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--shares", type=int, nargs="+", default=[10, 30, 50, 90], help="percent of cells known")
     made.add_argument("--seeds", type=int, default=3)
     made.add_argument("--first", type=int, default=0, help="the first seed")
-    made.add_argument("--methods", nargs="+", default=list(methods()))
+    made.add_argument("--methods", nargs="+", default=list(ways()))
     made.add_argument("--epochs", type=int, default=0, help="instead of what was tuned")
     made.add_argument("--cache", type=Path, help="folder that keeps the maps")
     made.add_argument("--with", dest="earlier", type=Path, nargs="+", default=[], help="answers of parts")

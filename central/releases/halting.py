@@ -42,7 +42,7 @@ def waves(nodes: int, first: float = FIRST_SHARE, growth: float = GROWTH) -> lis
         raise ValueError(f"first {first} must lie in 0..1 and growth {growth} be above 1")
     sizes: list[int] = []
     size = max(1.0, nodes * first)
-    while size < nodes:
+    while round(size) < nodes:
         if not sizes or round(size) > sizes[-1]:
             sizes.append(round(size))
         size *= growth

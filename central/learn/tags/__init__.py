@@ -89,7 +89,7 @@ def find(name: str) -> Method:
     return found
 
 
-def methods() -> dict[str, Method]:
+def ways() -> dict[str, Method]:
     """Return all methods by name."""
     return dict(slots.members(SLOT, ATTRIBUTE))
 

@@ -15,7 +15,11 @@ from central.releases.halting import Rule, most_failures, must_halt, tail, waves
 
 
 @pytest.mark.parametrize(
-    ("nodes", "sizes"), [(0, []), (1, [1]), (2, [1, 2]), (10, [1, 3, 10]), (1000, [3, 9, 30, 95, 300, 949, 1000])]
+    ("nodes", "sizes"),
+    [
+        (0, []), (1, [1]), (2, [1, 2]), (10, [1, 3, 10]), (32, [1, 3, 10, 32]),
+        (1000, [3, 9, 30, 95, 300, 949, 1000]),
+    ],
 )
 def test_waves__grow_to_everybody(nodes: int, sizes: list[int]) -> None:
     assert waves(nodes) == sizes

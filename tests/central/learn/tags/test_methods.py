@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from central.learn.tags import Material, Stage, find, methods
+from central.learn.tags import Material, Stage, find, ways
 from central.learn.tags.config import TagsConfig
 from central.learn.tags.data import hide
 from central.learn.tags.methods.csl import Selective
@@ -41,8 +41,8 @@ def places(count: int, seed: int = 0) -> tuple[np.ndarray, Labels]:
 
 
 def test_methods__are_those_of_the_papers() -> None:
-    assert set(methods()) == ALL
-    assert all(method.about for method in methods().values())
+    assert set(ways()) == ALL
+    assert all(method.about for method in ways().values())
 
 
 def test_find__names_those_that_there_are() -> None:
