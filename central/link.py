@@ -47,6 +47,8 @@ INFLIGHT: Final = 100
 """QoS 1 messages under way to the broker at a time; its default of 20 would wait for a round trip per receipt."""
 CONNECT_S: Final = 10.0
 """For the TCP connection, and again for the broker's answer."""
+CANCEL_S: Final = 5.0
+"""For the connection to close before it is told again."""
 SHARE: Final = "$share/wayside-ingest/"
 """Before a filter: each message goes to one of those who ask so."""
 OVERHEAD: Final = 1024
@@ -152,9 +154,9 @@ class Link:
     async def stop(self) -> None:
         """Disconnect and end the threads."""
         self.gate.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # again, where it was lost: `wait_for` may end just as it comes
+            await asyncio.wait([self._task], timeout=CANCEL_S)
         for _, future in self._replies.values():
             future.cancel()
 
