@@ -21,6 +21,7 @@ from central.settings import Settings, SettingsError
 from central.store import database as db
 from central.store.database import Database, DatabaseError
 from central.store.migrations import migrate
+from central.store.models import Base
 
 PROGRAM = "wayside-central"
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of everything that the centre keeps.")]
@@ -90,3 +91,12 @@ async def store(settings: Settings, make: bool = False) -> AsyncIterator[Databas
         yield database
     finally:
         await database.close()
+
+
+async def drop(settings: Settings, model: type[Base], number: int) -> bool:
+    """Delete row `number` of `model`; False where there is none."""
+    async with store(settings) as database, database.write() as session:
+        row = await session.get(model, number)
+        if row is not None:
+            await session.delete(row)
+        return row is not None

@@ -13,7 +13,7 @@ from central.api.access import least
 from central.api.passwords import UserError
 from central.api.programs import MAX_DAYS, MAX_NAME, ProgramError
 from central.api.schemas import ROLES, Role
-from central.commands.common import CommandError, Data, Json, load, plain_errors, result, store
+from central.commands.common import CommandError, Data, Json, drop, load, plain_errors, result, store
 from central.settings import Settings
 from central.store.models import ApiToken, SiteRole, User
 
@@ -95,14 +95,7 @@ def revoke(
     Example: wayside-central token revoke 3
     """
 
-    async def work(settings: Settings) -> bool:
-        async with store(settings) as database, database.write() as session:
-            row = await session.get(ApiToken, number)
-            if row is not None:
-                await session.delete(row)
-            return row is not None
-
     with plain_errors():
-        there = asyncio.run(work(load(data=data)))
+        there = asyncio.run(drop(load(data=data), ApiToken, number))
     result({"id": number, "revoked": there}, as_json, f"token {number} {'ends' if there else 'is not there'}")
     raise typer.Exit(0 if there else 1)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from central.api import webhooks
 from central.api.schemas import EventKind
 from central.api.webhooks import HookError, Hooks
-from central.commands.common import CommandError, Data, Json, load, plain_errors, result, store
+from central.commands.common import CommandError, Data, Json, drop, load, plain_errors, result, store
 from central.settings import Settings
 from central.store.models import Webhook
 
@@ -75,15 +75,8 @@ def remove(number: Number, data: Data = None, as_json: Json = False) -> None:
     Example: wayside-central webhook remove 2
     """
 
-    async def work(settings: Settings) -> bool:
-        async with store(settings) as database, database.write() as session:
-            row = await session.get(Webhook, number)
-            if row is not None:
-                await session.delete(row)
-            return row is not None
-
     with plain_errors():
-        there = asyncio.run(work(load(data=data)))
+        there = asyncio.run(drop(load(data=data), Webhook, number))
     result(
         {"id": number, "removed": there}, as_json, f"webhook {number} {'is told no more' if there else 'is not there'}"
     )
