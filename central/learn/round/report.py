@@ -8,25 +8,15 @@ can show it under a policy that allows one style sheet, by its hash (`STYLE`), a
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Final
 
-from central.learn.round.measuring import Measured
-from central.learn.round.mistakes import KINDS, Kind, Mistake, Mistakes, mistakes
-from central.learn.round.pictures import Axis, Line, bar, crop, legend, number, plot, span
-from central.learn.round.plan import Plan
+from central.learn.round.pictures import Axis, Line, bar, legend, number, plot, span
+from central.learn.round.report_mistakes import NONE, Errors, confusion, worst
 from central.learn.round.style import STYLE
 
-NONE: Final = "&ndash;"
 OUTCOMES: Final = {"pass": "holds", "fail": "fails", "not_enough": "cannot tell"}
-ABOUT: Final[dict[Kind, str]] = {
-    "missed": "Objects that it does not see, the largest first.",
-    "false": "What it reports where people saw nothing of the kind, the surest first.",
-    "wrong class": "Seen, and called something else, the surest first.",
-}
 STAGES: Final = {
     "snapshot_s": "Snapshot of the labels, images", "lesson_s": "Lesson: memory, the pack's own labels",
     "training_s": "Training", "export_s": "Rounding, export, proof", "evaluation_s": "Evaluation, timing, gates",
@@ -36,31 +26,12 @@ PARTS: Final = (("classes", "classes"), ("boxes", "boxes"), ("sides", "box sides
 """Of the loss, and what they are called; kept: held to what the pack before said."""
 
 
-@dataclass(frozen=True)
-class Errors:
-    """What the page shows of mistakes: crops are JPEG."""
-
-    found: Mistakes | None = None
-    crops: Mapping[Mistake, bytes] = field(default_factory=dict)
-
-
-def errors(plan: Plan, measured: Measured) -> Errors:
-    """Return the mistakes of the new pack on the held-back frames, with pictures of the worst."""
-    if measured.truth is None or measured.after is None:
-        return Errors()
-    before = measured.before.found if measured.before is not None else []
-    threshold = plan.parent.manifest.score_threshold
-    found = mistakes(measured.truth, measured.after.found, before, measured.threshold, threshold)
-    pictures = {m: crop(plan.images / m.file, m.box) for kind in KINDS for m in found.worst[kind]}
-    return Errors(found, {m: data for m, data in pictures.items() if data is not None})
-
-
 def render(report: Mapping[str, Any], shown: Errors) -> str:
     """Return the page."""
     title = f"Round {report['round']}: {report['name']}"
     parts = [
         _verdict(report), _tiles(report), _gates(report["gates"]), _changes(report), _curves(report),
-        _confusion(report, shown), _errors(shown), _new(report), _incremental(report), _stages(report), _how(report),
+        confusion(report, shown), worst(shown), _new(report), _incremental(report), _stages(report), _how(report),
     ]  # fmt: skip
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -251,59 +222,6 @@ def _rounds(report: Mapping[str, Any]) -> str:
     lines = [Line("AP50", list(enumerate(values, 1)), "after", dots=True)]
     title = "AP50 over the rounds that led here"
     return _figure(title, plot(title, Axis("round", 1, len(values), whole=True), Axis("AP50", 0, 1), lines), lines)
-
-
-def _confusion(report: Mapping[str, Any], shown: Errors) -> str:
-    if shown.found is None:
-        return ""
-    names = [*(escape(n) for n in report["labels"]), "none"]
-    matrix = shown.found.confusion
-    rows = []
-    for i, name in enumerate(names):
-        total = int(matrix[i].sum())
-        cells = []
-        for j in range(len(names)):
-            count = int(matrix[i, j])
-            shade = min(5, int(6 * count / total)) if count and total and i < len(names) - 1 else 0
-            text = NONE if i == j == len(names) - 1 else str(count) if count else '<span class="mute">0</span>'
-            cells.append(f'<td class="q{max(shade, int(count > 0))}">{text}</td>')
-        rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    return (
-        f'<section><h2>Confusion</h2><div class="scroll"><table class="matrix"><caption>Rows: what people saw. '
-        f"Columns: what the new pack says, from a score of {report['threshold']:.2f} and an overlap of a half."
-        f"</caption><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
-    )
-
-
-def _errors(shown: Errors) -> str:
-    if shown.found is None:
-        return ""
-    parts = [_kind(kind, shown) for kind in KINDS]
-    return f'<section class="long"><h2>Worst errors</h2>{"".join(parts)}</section>'
-
-
-def _kind(kind: Kind, shown: Errors) -> str:
-    assert shown.found is not None
-    count = shown.found.counts[kind]
-    figures = "".join(_crop(m, shown.crops[m]) for m in shown.found.worst[kind] if m in shown.crops)
-    body = f'<div class="crops">{figures}</div>' if figures else '<p class="mute">None.</p>'
-    return f'<h3>{kind.capitalize()}: {count}</h3><p class="mute">{ABOUT[kind]}</p>{body}'
-
-
-def _crop(mistake: Mistake, data: bytes) -> str:
-    said = {
-        "missed": f"<b>{escape(mistake.true)}</b>",
-        "false": f"<b>{escape(mistake.seen)}</b> {mistake.score or 0:.2f}",
-        "wrong class": f"<b>{escape(mistake.true)}</b> as {escape(mistake.seen)} {mistake.score or 0:.2f}",
-    }[mistake.kind]
-    fresh = ' <span class="tag">new error</span>' if mistake.new else ""
-    name = escape(mistake.file.rsplit(".", 1)[0][:13])
-    source = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
-    return (
-        f'<figure><img src="{source}" alt="{escape(mistake.kind)}: {escape(mistake.true or mistake.seen)}">'
-        f"<figcaption>{said}{fresh}<br>{escape(mistake.camera)} <code>{name}</code></figcaption></figure>"
-    )
 
 
 def _new(report: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import importlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -23,6 +22,8 @@ from central.learn.round import RoundError, Tell, facts, learning, measuring, pa
 from central.learn.round.learning import SPAN, Trained
 from central.learn.round.measuring import Measured
 from central.learn.round.plan import Plan, changed_since, plan
+from central.learn.round.report import render
+from central.learn.round.report_mistakes import errors
 from central.releases.compare import camera_metrics
 from central.releases.registry import hold, register
 from central.store import database as databases
@@ -188,7 +189,6 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def _written(made: Plan, measured: Measured, report: dict[str, Any]) -> None:
-    """Write the page, then the JSON: where that is there, all is. The page needs pictures; that is imported late."""
-    page = importlib.import_module("central.learn.round.report")
-    files.write_atomic(made.folder / PAGE, page.render(report, page.errors(made, measured)).encode())
+    """Write the page, then the JSON: where that is there, all is."""
+    files.write_atomic(made.folder / PAGE, render(report, errors(made, measured)).encode())
     files.write_atomic(made.folder / REPORT, json.dumps(report, indent=1).encode())

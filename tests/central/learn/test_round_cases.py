@@ -22,7 +22,8 @@ from central.learn.data import Example
 from central.learn.round import RoundError, learning
 from central.learn.round.facts import over_rounds
 from central.learn.round.plan import Plan, changed_since, plan
-from central.learn.round.report import Errors, render
+from central.learn.round.report import render
+from central.learn.round.report_mistakes import Errors
 from central.learn.round.run import alone, run_round
 from central.learn.start import read_pack
 from central.releases import offers
