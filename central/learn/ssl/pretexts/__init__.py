@@ -1,0 +1,1 @@
+"""Pretexts, one file each: ``PRETEXT`` is its class (`central.learn.ssl.Pretext`)."""
