@@ -11,24 +11,21 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from sqlalchemy import select
 
-from central.annotate import exchange, queue
+from central.annotate import exchange, queue, tools
 from central.annotate.boxes import LabelError
-from central.annotate.bridges import TOOLS, BridgeError, run
+from central.annotate.bridges import BridgeError, run
 from central.annotate.exchange import Project
 from central.annotate.formats import Dataset, FormatError, kinds
-from central.annotate.formats.cvat import label_list
-from central.annotate.formats.labelstudio import config
 from central.annotate.images import save_images
 from central.store.blobs import Blobs
 from central.store.database import Database
-from central.store.models import Errand, Frame
+from central.store.models import Errand
 from protocols.messages import utc_now
 
 MAX_LENT: Final = 10_000
@@ -36,8 +33,8 @@ MAX_LENT: Final = 10_000
 
 
 @dataclass(frozen=True)
-class Tool:
-    """Where it is. `token` is never written anywhere; `python` is that of an environment with its SDK."""
+class Place:
+    """Where a tool of that name is. `token` is never written anywhere; `python` is an environment with its SDK."""
 
     name: str
     url: str
@@ -55,50 +52,36 @@ class Pulled:
     strange: int = 0
 
 
-def _name(tool: str, frame: Frame) -> str:
-    """Return the image's name there. CVAT keeps no folders of what is uploaded, and finds proposals by name."""
-    name = exchange.image_name(frame)
-    return PurePosixPath(name).name if tool == "cvat" else name
-
-
-def _write(tool: str, frames: Sequence[Frame], project: Project, folder: Path) -> None:
-    pictures = tuple(replace(exchange.picture(frame), name=_name(tool, frame)) for frame in frames)
-    dataset = Dataset(project.labels, pictures, project.tags)
-    if tool == "cvat":
-        kinds()["cvat"].write(dataset, folder / "proposals.xml")
-        (folder / "labels.json").write_text(json.dumps(label_list(project.labels, project.tags)), "utf-8")
-    else:
-        kinds()["label-studio"].write(dataset, folder / "tasks.json")
-        (folder / "config.xml").write_text(config(project.labels, project.tags), "utf-8")
-
-
-def _wish(verb: str, tool: Tool, folder: Path, **more: Any) -> dict[str, Any]:
-    return {"verb": verb, "url": tool.url, "token": tool.token, "folder": str(folder), **more}
+def _ask(tool: tools.Tool, place: Place, verb: str, folder: Path, **more: Any) -> dict[str, Any]:
+    wish = {"verb": verb, "url": place.url, "token": place.token, "folder": str(folder), **more}
+    return run(tool.name, tool.program, place.python, wish)
 
 
 async def push(
-    database: Database, blobs: Blobs, tool: Tool, project: Project, limit: int, title: str
+    database: Database, blobs: Blobs, place: Place, project: Project, limit: int, title: str
 ) -> tuple[int, int]:
     """Lend the `limit` most valuable frames that wait; return the number of the errand and of its frames.
 
     Raises BridgeError, BlobError, OSError.
     """
-    if tool.name not in TOOLS:
-        raise BridgeError(f"tool {tool.name!r} does not exist; tools: {', '.join(TOOLS)}")
+    tool = tools.find(place.name)
     async with database.read() as session:
         frames = await queue.waiting(session, min(limit, MAX_LENT))
     known = [frame for frame in frames if all(a.label in project.labels for a in frame.annotations)]
     if not known:
         raise BridgeError("no frame waits for review; nothing was pushed")
-    if tool.name == "cvat":
-        known.sort(key=lambda frame: frame.id)  # it numbers images in the order of their names
+    names = {frame.id: exchange.image_name(frame) for frame in known}
+    if tool.flat:
+        names = {frame: PurePosixPath(name).name for frame, name in names.items()}
+        known.sort(key=lambda frame: frame.id)
+    pictures = tuple(replace(exchange.picture(frame), name=names[frame.id]) for frame in known)
     with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
         folder = Path(scratch)
-        _write(tool.name, known, project, folder)
-        await save_images(blobs, [(_name(tool.name, frame), frame.blob) for frame in known], folder / "images")
-        answer = run(tool.name, tool.python, _wish("push", tool, folder, title=title))
+        tool.write(Dataset(project.labels, pictures, project.tags), folder)
+        await save_images(blobs, [(names[frame.id], frame.blob) for frame in known], folder / "images")
+        answer = _ask(tool, place, "push", folder, title=title)
     row = Errand(
-        tool=tool.name, url=tool.url, project=str(answer["project"]), made=utc_now(),
+        tool=tool.name, url=place.url, project=str(answer["project"]), made=utc_now(),
         frames={frame.id: frame.revision for frame in known},
     )  # fmt: skip
     async with database.write() as session:
@@ -107,21 +90,21 @@ async def push(
         return row.id, len(known)
 
 
-async def pull(database: Database, tool: Tool, project: Project, by: str, errand: int | None = None) -> Pulled:
+async def pull(database: Database, place: Place, project: Project, by: str, errand: int | None = None) -> Pulled:
     """Take the answers of an errand, the newest to that tool where it is None. Twice is once.
 
     Raises BridgeError, FormatError.
     """
+    tool = tools.find(place.name)
     async with database.read() as session:
-        query = select(Errand).where(Errand.tool == tool.name, Errand.url == tool.url).order_by(Errand.id.desc())
+        query = select(Errand).where(Errand.tool == tool.name, Errand.url == place.url).order_by(Errand.id.desc())
         row = (await session.scalars(query if errand is None else query.where(Errand.id == errand))).first()
     if row is None:
-        raise BridgeError(f"nothing was pushed to {tool.name} at {tool.url}")
+        raise BridgeError(f"nothing was pushed to {tool.name} at {place.url}")
     with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
         folder = Path(scratch)
-        run(tool.name, tool.python, _wish("pull", tool, folder, project=row.project))
-        file = folder / ("annotations.xml" if tool.name == "cvat" else "tasks.json")
-        dataset = _looked_at(kinds()[tool.name].read(file), folder / "answered.json")
+        _ask(tool, place, "pull", folder, project=row.project)
+        dataset = _looked_at(kinds()[tool.name].read(folder / tool.answers), folder / "answered.json")
         exchange.check(dataset, project)
         done = await _answer(database, dataset, dict(row.frames), project, f"{by}"[:64])
     async with database.write() as session:

@@ -11,7 +11,7 @@ import typer
 
 from central.annotate import errands, profile
 from central.annotate.bridges import BridgeError
-from central.annotate.errands import Tool
+from central.annotate.errands import Place
 from central.annotate.exchange import Project
 from central.annotate.formats import FormatError
 from central.annotate.profile import ProfileError
@@ -28,12 +28,12 @@ Python = Annotated[Path, typer.Option(help="Python of an environment with label-
 MAX_TOKEN = 10_000
 
 
-def _tool(name: str, url: str, token_file: Path, python: Path) -> Tool:
+def _place(name: str, url: str, token_file: Path, python: Path) -> Place:
     if not url.startswith(("https://", "http://")):
         raise CommandError(f"{url[:100]}: not a URL; give https://HOST")
     if token_file.stat().st_size > MAX_TOKEN:
         raise CommandError(f"{token_file}: more than {MAX_TOKEN} bytes; is it a token?")
-    return Tool(name, url.rstrip("/"), token_file.read_text(encoding="utf-8").strip(), python)
+    return Place(name, url.rstrip("/"), token_file.read_text(encoding="utf-8").strip(), python)
 
 
 def _project(settings: Settings) -> Project:
@@ -57,10 +57,10 @@ def push(
     """
 
     async def work(settings: Settings) -> tuple[int, int]:
-        tool = _tool(to, url, token_file, python)
+        place = _place(to, url, token_file, python)
         async with store(settings) as database:
             blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")
-            return await errands.push(database, blobs, tool, _project(settings), limit, title)
+            return await errands.push(database, blobs, place, _project(settings), limit, title)
 
     with plain_errors(BridgeError, BlobError, ProfileError, UnicodeDecodeError):
         number, frames = asyncio.run(work(load(data=data)))
@@ -82,9 +82,9 @@ def pull(
     """
 
     async def work(settings: Settings) -> errands.Pulled:
-        tool = _tool(source, url, token_file, python)
+        place = _place(source, url, token_file, python)
         async with store(settings) as database:
-            return await errands.pull(database, tool, _project(settings), source, errand)
+            return await errands.pull(database, place, _project(settings), source, errand)
 
     with plain_errors(BridgeError, FormatError, ProfileError, UnicodeDecodeError):
         done = asyncio.run(work(load(data=data)))

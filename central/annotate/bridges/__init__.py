@@ -12,8 +12,6 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-TOOLS: Final = {"label-studio": "labelstudio", "cvat": "cvat"}
-"""By name, the file of its program."""
 TIMEOUT_S: Final = 3600.0
 """Seconds for one push or pull; ten thousand images go up in less."""
 
@@ -22,13 +20,11 @@ class BridgeError(RuntimeError):
     """A tool that could not be reached, or that refused. The text says which, and why."""
 
 
-def run(tool: str, python: Path, wish: dict[str, Any]) -> dict[str, Any]:
-    """Return what the program for `tool` answers to `wish`, run by `python`. Raises BridgeError."""
-    if tool not in TOOLS:
-        raise BridgeError(f"tool {tool!r} does not exist; tools: {', '.join(TOOLS)}")
+def run(tool: str, program: str, python: Path, wish: dict[str, Any]) -> dict[str, Any]:
+    """Return what `program`, which speaks with `tool`, answers to `wish`, run by `python`. Raises BridgeError."""
     if not python.exists():
         raise BridgeError(f"{python}: not there; give the Python of an environment with the SDK of {tool}")
-    words = [str(python), "-I", str(Path(__file__).parent / f"{TOOLS[tool]}.py")]
+    words = [str(python), "-I", str(Path(__file__).parent / f"{program}.py")]
     try:
         done = subprocess.run(
             words, input=json.dumps(wish), capture_output=True, text=True, timeout=TIMEOUT_S, check=False

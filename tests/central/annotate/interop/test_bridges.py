@@ -17,7 +17,7 @@ import pytest
 from central.annotate import errands, queue
 from central.annotate.boxes import LabelBox
 from central.annotate.bridges import BridgeError
-from central.annotate.errands import Tool
+from central.annotate.errands import Place
 from central.annotate.exchange import Project
 from central.store.blobs import Blobs
 from central.store.database import Database
@@ -98,12 +98,12 @@ def studio() -> Iterator[tuple[Studio, str]]:
     server.server_close()
 
 
-def tool(url: str) -> Tool:
+def tool(url: str) -> Place:
     root = os.environ.get("WAYSIDE_INTEROP", "")
     python = Path(root) / "label-studio-sdk" / "bin" / "python"
     if not root or not python.exists():
         pytest.skip("no environment of label-studio-sdk; see tests/central/annotate/interop/make.py")
-    return Tool("label-studio", url, TOKEN, python)
+    return Place("label-studio", url, TOKEN, python)
 
 
 def box(x: float, label: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import pytest
 from central.annotate import errands, queue
 from central.annotate.boxes import LabelBox
 from central.annotate.bridges import BridgeError
-from central.annotate.errands import Tool
+from central.annotate.errands import Place
 from central.annotate.exchange import Project
 from central.store.blobs import Blobs
 from central.store.database import Database
@@ -203,12 +203,12 @@ def cvat() -> Iterator[Cvat]:
     server.server_close()
 
 
-def tool(url: str) -> Tool:
+def tool(url: str) -> Place:
     root = os.environ.get("WAYSIDE_INTEROP", "")
     python = Path(root) / "cvat-sdk" / "bin" / "python"
     if not root or not python.exists():
         pytest.skip("no environment of cvat-sdk; see tests/central/annotate/interop/make.py")
-    return Tool("cvat", url, TOKEN, python)
+    return Place("cvat", url, TOKEN, python)
 
 
 def answered(world: Cvat, boxes: dict[str, list[tuple[str, float, float, float, float]]]) -> None:
