@@ -35,13 +35,28 @@ def embeddings(run: Run, inputs: Iterable[NDArray[np.uint8]]) -> NDArray[np.floa
     return np.array(found, np.float32) if found else np.zeros((0, 0), np.float32)
 
 
-def choose(points: NDArray[np.float32], count: int = COUNT) -> NDArray[np.float32]:
-    """Return up to `count` of `points` ``[N, D]`` (unit length) that cover the rest; the first is the most central."""
+def k_centre(points: NDArray[np.float32], count: int, centres: NDArray[np.float32] | None = None) -> list[int]:
+    """Return which `count` of `points` ``[N, D]`` (unit length) to take: each the farthest (cosine) from `centres` and
+    those before it. Without centres the most central point is first.
+
+    Also the greedy core set of Sener and Savarese (ICLR 2018).
+    """
     if not len(points):
-        return points
-    chosen = [int(np.argmax(points @ points.mean(0)))]
-    nearest = points @ points[chosen[0]]
+        return []
+    chosen: list[int] = []
+    if centres is not None and len(centres):
+        nearest = (points @ centres.T).max(axis=1)
+    else:
+        chosen.append(int(np.argmax(points @ points.mean(axis=0))))
+        nearest = points @ points[chosen[0]]
+    nearest[chosen] = np.inf
     while len(chosen) < min(count, len(points)):
         chosen.append(int(np.argmin(nearest)))
         nearest = np.maximum(nearest, points @ points[chosen[-1]])
-    return points[chosen]
+        nearest[chosen] = np.inf
+    return chosen[:count]
+
+
+def choose(points: NDArray[np.float32], count: int = COUNT) -> NDArray[np.float32]:
+    """Return up to `count` of `points` ``[N, D]`` (unit length) that cover the rest; the first is the most central."""
+    return points[k_centre(points, count)] if len(points) else points

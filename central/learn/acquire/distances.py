@@ -1,4 +1,4 @@
-"""Choosing frames that differ: k-centre greedy, k-means++ seeding, k-medoids."""
+"""Choosing frames that differ: k-means++ seeding, k-medoids."""
 
 from __future__ import annotations
 
@@ -24,28 +24,6 @@ def unit(points: Floats) -> Floats:
 def embeddings(candidates: Sequence[Candidate]) -> Floats:
     """Return the frames' embeddings ``[N, E]`` at unit length."""
     return unit(np.stack([c.embedding for c in candidates])) if candidates else np.zeros((0, 1), np.float32)
-
-
-def k_centre(points: Floats, count: int, centres: Floats | None = None) -> list[int]:
-    """Return `count` of `points` ``[N, D]``, each the farthest (cosine) from `centres` and those before it.
-
-    Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018, greedy.
-    Without centres the most central point is first.
-    """
-    if not len(points):
-        return []
-    chosen: list[int] = []
-    if centres is not None and len(centres):
-        nearest = (points @ centres.T).max(axis=1)
-    else:
-        chosen.append(int(np.argmax(points @ points.mean(axis=0))))
-        nearest = points @ points[chosen[0]]
-    nearest[chosen] = np.inf
-    while len(chosen) < min(count, len(points)):
-        chosen.append(int(np.argmin(nearest)))
-        nearest = np.maximum(nearest, points @ points[chosen[-1]])
-        nearest[chosen] = np.inf
-    return chosen[:count]
 
 
 def plus_plus(points: Floats, count: int, random: np.random.Generator) -> list[int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from central.learn.acquire import Pool
-from central.learn.acquire.distances import embeddings, k_centre
+from central.learn.acquire.distances import embeddings
+from export.prototypes import k_centre
 
 
 class CoreSet:

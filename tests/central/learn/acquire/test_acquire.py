@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from central.learn.acquire import Candidate, Pool, acquisition, acquisitions
-from central.learn.acquire.distances import by_class, k_centre, medoids, plus_plus
+from central.learn.acquire.distances import by_class, medoids, plus_plus
 from central.learn.acquire.questions import BOX_S, CONFIRM_S, LOOK_S, questions, seconds
 from central.learn.acquire.scores import entropies, margins, ranks
 from central.learn.acquire.strategies.badge import gradient
 from central.learn.acquire.strategies.ppal import BETA, weights
+from export.prototypes import k_centre
 
 
 def candidate(
