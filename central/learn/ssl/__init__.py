@@ -27,7 +27,8 @@ ATTRIBUTE: Final = "PRETEXT"
 IMAGE_AND_OBJECT: Final = {"byol": 1.0, "objects": 1.0}
 """The recipe that a run follows unless it says otherwise."""
 
-View = Literal["first", "second", "plain"]
+View = Literal["first", "second", "plain", "right", "clip"]
+"""Fields of `Batch`; the frames of clips ``[B, T]`` go through a trunk as B * T images."""
 
 
 class PretextError(ValueError):
@@ -144,6 +145,8 @@ class Batch(NamedTuple):
     """``[B, T]`` seconds since the first frame of the clip."""
     moving: Tensor | None = None
     """``[B, T, 1, H/8, W/8]`` bool: cells of the clip in which something moves."""
+    flow: Tensor | None = None
+    """``[B, T-1, 2, H/8, W/8]`` (x, y) pixels of the view that each cell moves until the next frame."""
     right: Tensor | None = None
     """``[B, 3, H, W]`` what the right camera of a rectified pair sees where `plain` is the left one's."""
     rig: Tensor | None = None
@@ -170,10 +173,10 @@ class Scene:
 
     def images(self, view: View) -> Tensor:
         """Return the images ``[B, 3, H, W]`` of `view`. Raises PretextError where the batch lacks them."""
-        images = getattr(self.batch, view)
+        images: Tensor | None = getattr(self.batch, view)
         if images is None:
             raise PretextError(f"the batch has no {view!r} view; the pretext must name it in its needs")
-        return images  # type: ignore[no-any-return]
+        return images.flatten(0, 1) if view == "clip" else images
 
     def student(self, view: View) -> Seen:
         """Return what the student sees, with gradients."""
