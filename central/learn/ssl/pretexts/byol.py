@@ -10,10 +10,10 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import torch
 from msgspec import Meta
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from central.learn.ssl import Needs, Pretext, Scene, Shape
+from central.learn.ssl.layers import distance, mlp
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,16 +21,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     hidden: Annotated[int, Meta(ge=8, le=8192)] = 512
     out: Annotated[int, Meta(ge=8, le=2048)] = 128
-
-
-def mlp(inputs: int, hidden: int, out: int) -> nn.Sequential:
-    """Return a head of two layers with a batch norm between them: ``[B, inputs]`` -> ``[B, out]``."""
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out))
-
-
-def distance(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return 2 - 2 cos of each row, ``[N]`` 0..4; no gradient flows into `target`."""
-    return 2 - 2 * F.cosine_similarity(prediction, target.detach(), dim=-1)
 
 
 class Byol(Pretext):
