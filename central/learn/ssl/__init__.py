@@ -100,6 +100,8 @@ class Needs(NamedTuple):
     pace: float = 0.0
     """Seconds between the frames of a clip that it would like best; 0: every frame of the source."""
     stereo: bool = False
+    flow: bool = False
+    """Of the clip; costs more than the clip itself."""
     clean: bool = False
     """Whether views must not be blurred (pretexts that feed what judges blur)."""
 
@@ -109,7 +111,8 @@ class Needs(NamedTuple):
             return NotImplemented
         return Needs(
             self.views or other.views, self.boxes or other.boxes, self.plain or other.plain,
-            max(self.clip, other.clip), self.pace or other.pace, self.stereo or other.stereo, self.clean or other.clean,
+            max(self.clip, other.clip), self.pace or other.pace, self.stereo or other.stereo, self.flow or other.flow,
+            self.clean or other.clean,
         )  # fmt: skip
 
 

@@ -177,7 +177,7 @@ def video(path: Path, cache: Path) -> Stock:
     own, done = cache / path.stem, cache / path.stem / "times.txt"
     if not done.is_file():
         own.mkdir(parents=True, exist_ok=True)
-        times = []
+        times: list[str] = []
         for time, image in _frames(path):
             cv2.imwrite(str(own / f"{len(times):07d}.jpg"), _shrunk(image), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
             times.append(f"{time:.6f}\n")
