@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final, Literal
+
+import msgspec
 import torch
+from msgspec import Meta
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
+
+BOTH_WAYS: Final[tuple[tuple[Literal["first", "second"], Literal["first", "second"]], ...]] = (
+    ("first", "second"),
+    ("second", "first"),
+)
+"""The view that learns, and the one that it learns from."""
+
+
+class Heads(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sizes of a pretext's heads, as small networks take them."""
+
+    hidden: Annotated[int, Meta(ge=8, le=8192)] = 512
+    out: Annotated[int, Meta(ge=8, le=65536)] = 128
 
 
 def mlp(inputs: int, hidden: int, out: int, norm: bool = False) -> nn.Sequential:
@@ -26,20 +43,27 @@ def distance(prediction: Tensor, target: Tensor) -> Tensor:
     return 2 - 2 * F.cosine_similarity(prediction, target.detach(), dim=-1)
 
 
+def pooled(features: list[Tensor]) -> Tensor:
+    """Return the mean ``[B, C]`` of the deepest of `features`."""
+    return features[-1].mean((2, 3))
+
+
 class Decoder(nn.Module):
     """Back to the size of the image: levels ``[B, c_i, H/s, W/s]``, s = 8, 16, 32 -> ``[B, out, H, W]``.
 
-    From coarse to fine; every pixel of a cell at stride 8 is a channel of the last layer.
+    From coarse to fine by addition; `hidden` channels at stride 32, half as many at 16, a quarter at 8, where every
+    pixel of a cell is a channel of the last layer.
     """
 
-    def __init__(self, channels: tuple[int, int, int], hidden: int = 64, out: int = 3) -> None:
+    def __init__(self, channels: tuple[int, int, int], hidden: int = 128, out: int = 3) -> None:
         super().__init__()
-        self.enter = nn.ModuleList(nn.Conv2d(c, hidden, 1) for c in channels)
+        widths = [hidden // 4, hidden // 2, hidden]
+        self.enter = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(channels, widths, strict=True))
         self.mix = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU())
-            for _ in channels
+            nn.Sequential(nn.Conv2d(w, n, 3, padding=1, bias=False), nn.BatchNorm2d(n), nn.ReLU())
+            for w, n in zip(widths, [widths[0], *widths[:2]], strict=True)
         )
-        self.out = nn.Conv2d(hidden, out * 64, 1)
+        self.out = nn.Conv2d(widths[0], out * 64, 1)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
         x: Tensor | None = None

@@ -43,7 +43,7 @@ def info_nce(
 
 
 def self_distillation(student: Tensor, teacher: Tensor, centre: Tensor, sharp: float, soft: float) -> Tensor:
-    """Return the cross-entropy of `student` under `teacher` (both ``[B, D]`` logits): DINO (Caron et al., 2021, eq. 1).
+    """Return the cross-entropy of `student` under `teacher` (both ``[B, D]`` logits): DINO (Caron et al., 2021, eq. 2).
 
     The teacher's are centred by `centre` ``[D]`` and sharpened by the temperature `sharp`; `soft` is the student's.
     """

@@ -5,22 +5,14 @@ Grill et al., "Bootstrap your own latent" (NeurIPS 2020), with two-layer heads o
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 import torch
-from msgspec import Meta
 from torch import Tensor
 
 from central.learn.ssl import Needs, Pretext, Scene, Shape
-from central.learn.ssl.layers import distance, mlp
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Sizes of the heads."""
-
-    hidden: Annotated[int, Meta(ge=8, le=8192)] = 512
-    out: Annotated[int, Meta(ge=8, le=2048)] = 128
+from central.learn.ssl.layers import BOTH_WAYS, Heads, distance, mlp, pooled
 
 
 class Byol(Pretext):
@@ -28,7 +20,7 @@ class Byol(Pretext):
 
     name = "byol"
     needs = Needs(views=True)
-    Options: ClassVar[type[msgspec.Struct]] = Options
+    Options: ClassVar[type[msgspec.Struct]] = Heads
 
     def __init__(self, shape: Shape, options: Any) -> None:
         super().__init__(shape, options)
@@ -38,10 +30,10 @@ class Byol(Pretext):
     def loss(self, scene: Scene, teacher: Any) -> Tensor:
         """Return the mean distance over both directions, 0..4."""
         parts = []
-        for mine, other in (("first", "second"), ("second", "first")):
-            prediction = self.predict(self.project(scene.student(mine).features[2].mean((2, 3))))  # type: ignore[arg-type]
+        for mine, other in BOTH_WAYS:
+            prediction = self.predict(self.project(pooled(scene.student(mine).features)))
             with torch.no_grad():
-                target = teacher.project(scene.teacher(other).features[2].mean((2, 3)))  # type: ignore[arg-type]
+                target = teacher.project(pooled(scene.teacher(other).features))
             parts.append(distance(prediction, target).mean())
         return (parts[0] + parts[1]) / 2
 
