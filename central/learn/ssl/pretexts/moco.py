@@ -65,7 +65,8 @@ class Moco(Pretext):
         for mine, other in BOTH_WAYS:
             key = self._key(scene, teacher, other)
             parts.append(info_nce(self._query(scene, mine), key, gathered(key), temperature, against))
-        return 2 * temperature * (parts[0] + parts[1])
+        found: Tensor = 2 * temperature * (parts[0] + parts[1])
+        return found
 
     def after(self, scene: Scene, teacher: Any) -> None:
         """Put the keys of the batch into the queue."""
