@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from central.annotate.propagate import read
+from central.annotate.sources import Curves, curves
+from central.annotate.tag_proposals import put
 from central.learn.tags.data import Tagged
 from central.store.blobs import BlobError, Blobs
 from central.store.database import Database
@@ -28,6 +31,9 @@ PAGE: Final = 200
 """Frames that are taken from the database at a time."""
 MAX_WAITING: Final = 2000
 """Waiting frames that get proposals, best first, as with boxes."""
+SOURCE: Final = "tag head"
+"""What its proposals say they come from, until a person answers and a release proposes by itself."""
+NOTHING: Final[Curves] = MappingProxyType({})
 SIGNS: Final = {"present": 1, "absent": -1}
 
 
@@ -78,16 +84,17 @@ async def gather(database: Database, blobs: Blobs, names: tuple[str, ...], folde
     return Tagged(names, tuple(paths), np.array(rows, np.int8).reshape(-1, len(names)), tuple(groups))
 
 
-async def store(session: AsyncSession, frame: str, told: Mapping[str, float]) -> bool:
-    """Put the confidence 0..1 of each tag on a waiting frame in the open write transaction, beside what other machines
-    proposed for other tags; False where the frame waits no more."""
-    row = await session.get(Frame, frame)
+async def store(session: AsyncSession, frame: str, told: Mapping[str, float], worth: Curves = NOTHING) -> bool:
+    """Put the confidence 0..1 of each tag on a waiting frame in the open write transaction, in place of what the tag
+    head said before and beside what other machines say; False where the frame waits no more.
+
+    `worth` are the curves of what its scores were worth so far.
+    """
+    row = await session.get(Frame, frame, populate_existing=True)
     if row is None or row.state != "pending":
         return False
-    merged = {**(row.tag_proposals or {}), **{name: round(float(score), 4) for name, score in told.items()}}
-    query = update(Frame).where(Frame.id == frame, Frame.state == "pending").values(tag_proposals=merged)
-    done = await session.execute(query.execution_options(synchronize_session=False).returning(Frame.id))
-    return done.first() is not None
+    await put(session, SOURCE, {frame: {name: round(float(score), 4) for name, score in told.items()}}, worth)
+    return True
 
 
 async def propose(
@@ -105,7 +112,7 @@ async def propose(
     """
     async with database.read() as session:
         query = select(Frame).where(Frame.state == "pending").order_by(Frame.value.desc()).limit(limit)
-        frames = list(await session.scalars(query))
+        frames, worth = list(await session.scalars(query)), await curves(session, SOURCE)
     done = 0
     for place, frame in enumerate(frames):
         image = await read(blobs, frame)
@@ -113,6 +120,6 @@ async def propose(
             seen: Mapping[str, Any] = await asyncio.to_thread(look, image)
             told = {name: float(score) for name, score in seen.items() if name in allowed}
             async with database.write() as session:
-                done += await store(session, frame.id, told)
+                done += await store(session, frame.id, told, worth)
         report(place + 1, len(frames))
     return done

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from central.annotate.sources import ENOUGH
+from central.annotate.tag_proposals import put
 from central.learn.tags import frames
-from central.store.models import Annotation, Frame
+from central.store.models import Annotation, Frame, TagProposal, Verdict
 from tests.central.annotate.conftest import add_frame, blobs, jpeg
 
 __all__ = ["add_frame", "blobs", "jpeg"]
@@ -43,13 +46,39 @@ async def test_gather__leaves_out_frames_without_image_or_answer(
 
 
 async def test_propose__waiting_frames_and_the_profiles_tags(db: Any, blobs: Any, add_frame: Any) -> None:
-    waiting = await add_frame(1, tag_proposals={"fog": 0.2, "night": 0.7})
+    waiting = await add_frame(1)
+    async with db.write() as session:
+        await put(session, "neighbours", {waiting: {"fog": 0.2, "night": 0.7}}, {})
     answered = await add_frame(2)
     await label(db, answered)
     done = await frames.propose(db, blobs, lambda image: {"fog": 0.9, "car": 0.8}, ("fog", "night"))
     async with db.read() as session:
         rows = {name: (await session.get(Frame, name)).tag_proposals for name in (waiting, answered)}
-    assert done == 1 and rows == {waiting: {"fog": 0.9, "night": 0.7}, answered: {}}
+    assert done == 1 and rows == {waiting: {"fog": 0.55, "night": 0.7}, answered: {}}
+
+
+async def test_propose__stands_beside_what_other_machines_say_later(db: Any, blobs: Any, add_frame: Any) -> None:
+    waiting = await add_frame(1)
+    for score in (0.1, 0.9):  # it speaks for itself anew, not for a second one
+        await frames.propose(db, blobs, lambda image, score=score: {"fog": score}, ("fog",))  # type: ignore[misc]
+    async with db.write() as session:
+        await put(session, "neighbours", {waiting: {"fog": 0.5}}, {})
+    async with db.read() as session:
+        assert (await session.get(Frame, waiting)).tag_proposals == {"fog": 0.7}
+        told = {row.source: row.score for row in await session.scalars(select(TagProposal))}
+    assert told == {frames.SOURCE: 0.9, "neighbours": 0.5}
+
+
+async def test_propose__its_scores_are_worth_what_people_made_of_them(db: Any, blobs: Any, add_frame: Any) -> None:
+    asked = await add_frame(1)
+    async with db.write() as session:
+        session.add_all(
+            [Verdict(frame=asked, revision=1, source=frames.SOURCE, label="tag:fog", score=0.9, outcome="deleted")
+             for _ in range(ENOUGH)]
+        )  # fmt: skip
+    await frames.propose(db, blobs, lambda image: {"fog": 0.9}, ("fog",))
+    async with db.read() as session:
+        assert (await session.get(Frame, asked)).tag_proposals["fog"] < 0.2
 
 
 @pytest.mark.parametrize("state", ["labelled", "skipped"])
