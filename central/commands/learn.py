@@ -115,6 +115,15 @@ def train_blur(context: typer.Context) -> None:
     delegate(context, "central.learn.blur.command:train_blur", "train blur")
 
 
+@train.command("ssl", context_settings=PASS_ON)
+def train_ssl(context: typer.Context) -> None:
+    """Learn from frames without labels: image and object together, or any pretexts by weight.
+
+    Example: wayside-central train ssl --images frames --video junction.mp4 --out runs/ssl
+    """
+    delegate(context, "central.learn.ssl.command:train_ssl", "train ssl")
+
+
 async def _change(database: Database, round_id: str, values: dict[str, Any]) -> None:
     async with database.write() as session:
         await session.execute(update(Round).where(Round.id == round_id).values(**values))

@@ -263,13 +263,15 @@ class Run:
             self.save()
             self.clock.lap("saving")
 
-    def sample(self, most: int) -> tuple[list[NDArray[np.uint8]], list[str]]:
-        """Return up to `most` kept frames as the network is fed with them, and their cameras."""
-        kept, model = self.stock.kept, self.config.model
+    def sample(
+        self, most: int, size: tuple[int, int] | None = None
+    ) -> tuple[list[NDArray[np.uint8]], list[str]]:  # fmt: skip
+        """Return up to `most` kept frames as a network of that input `size` (ours) is fed with them, and cameras."""
+        kept, (height, width) = self.stock.kept, size or (self.config.model.height, self.config.model.width)
         chosen = kept[np.unique(np.linspace(0, len(kept) - 1, most).astype(int))]
         pixels, cameras = [], []
         for index in chosen:
-            one = settle.inputs([self.stock.read(int(index))], model.height, model.width)
+            one = settle.inputs([self.stock.read(int(index))], height, width)
             pixels += one
             cameras += [self.stock.cameras[self.stock.shots[int(index)].camera]] * len(one)
         return pixels, cameras
