@@ -158,7 +158,6 @@ for _name, _does in (
 ):
     _promise(app, _name, _does)
 for _name, _does in (
-    ("ssl", "Pre-train the backbone without labels"),
     ("discover", "Find boxes from tags"),
 ):
     _promise(learn.train, _name, _does, "train ")

@@ -26,7 +26,7 @@ COMMANDS = [
     *(["rollout", name] for name in ("pause", "resume", "abort", "rollback")),
 ]  # fmt: skip
 LATER = [
-    ["backup"], ["restore"], ["train", "ssl"],
+    ["backup"], ["restore"], ["train", "discover"],
     ["train", "discover"],
 ]  # fmt: skip
 
