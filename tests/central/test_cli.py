@@ -19,14 +19,14 @@ COMMANDS = [
     ["serve"], ["demo"], ["evaluate"], ["annotate"], ["import"], ["export"], ["round"], ["release"], ["node", "list"],
     ["node", "add"], ["node", "revoke"], ["broker", "config"], ["broker", "check"], ["broker", "watcher"],
     ["keys", "init"], ["keys", "show"], ["keys", "rotate"], ["train", "blend"],
-    ["train", "blur"], ["evaluate-blur"],
+    ["train", "blur"], ["train", "ssl"], ["evaluate-blur"],
     ["user", "add"], ["user", "reset"], ["user", "list"], ["token", "add"], ["token", "list"], ["token", "revoke"],
     *(["webhook", name] for name in ("add", "list", "remove", "test")), ["pack", "list"], ["pack", "diff"],
     *(["rollout", name] for name in ("plan", "start", "status", "history", "effect")),
     *(["rollout", name] for name in ("pause", "resume", "abort", "rollback")),
 ]  # fmt: skip
 LATER = [
-    ["backup"], ["restore"], ["train", "discover"],
+    ["backup"], ["restore"],
     ["train", "discover"],
 ]  # fmt: skip
 
