@@ -7,12 +7,13 @@ by what the network of the share before sees; at each share a network is trained
 number of steps for all. `auc` is the area under AP50 over the share (0..1); `labels_to_reach_random_half` the share of
 frames at which a strategy first has the AP50 that chance has at half of them, by linear interpolation, over that half;
 null where it never has. `auc_by_boxes` is the area over the share of all boxes instead, since people draw boxes: from
-the first frames' boxes to HALF of all. With `--keep` a run that was interrupted goes on.
+the first frames' boxes to HALF of all. With `--keep` a run that was interrupted goes on from the last fit.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
 import time
@@ -27,6 +28,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.common import DATA, main, parser, say
 from benchmarks.partial import pick, split
+from central.learn import families
 from central.learn.acquire import Pool, acquisition, acquisitions
 from central.learn.acquire.look import look, quality
 from central.learn.data import Example
@@ -39,6 +41,7 @@ from central.learn.detect.quick import detect, measure
 from central.learn.detect.train import Run
 from central.learn.models import ModelConfig
 from central.learn.start import weights_from
+from export import checkpoint
 from protocols import files
 
 LABELS: Final = ("person", "two_wheeler", "car", "bus", "truck")
@@ -46,6 +49,8 @@ CHANCE: Final = "random"
 HALF: Final = 0.5
 LEFT_OUT: Final = ("inconsistency", "missed")
 """What needs video."""
+APART: Final = ("seeds", "strategies", "plot", "keep", "json", "workers")
+"""Options that change no curve."""
 
 
 def boxes(examples: Sequence[Example]) -> int:
@@ -69,19 +74,43 @@ class Bench:
         """Return AP50 and the network trained on `chosen`; the same set is trained once."""
         key = tuple(sorted(chosen))
         if key not in self.known:
-            steps = self.options.steps
-            config = TrainConfig(
-                model=self.model, steps=steps, batch=self.options.batch, rate=self.options.rate, warmup=steps // 10,
-                augment="light", average=0.99, seed=self.seed, workers=self.options.workers, evaluate_every=0,
-                save_every=steps,
-            )  # fmt: skip
-            own = [self.train[i] for i in key]
-            with tempfile.TemporaryDirectory() as folder:
-                run = Run(config, own, [], Path(folder), evened(own, np.ones(len(own))), self.start)
-                network = run.run().network.eval()
-            found = detect(network, self.val, next(network.parameters()).device)
-            self.known[key] = measure(found, LABELS).ap50, network
+            self.known[key] = self._kept(key) or self._fit(key)
         return self.known[key]
+
+    def _file(self, key: tuple[int, ...]) -> Path | None:
+        """Return where the fit on `key` is kept, if fits are: a run that goes on need not repeat it."""
+        if self.options.keep is None:
+            return None
+        said = {name: str(value) for name, value in vars(self.options).items() if name not in APART}
+        name = hashlib.sha256(repr((sorted(said.items()), key)).encode()).hexdigest()[:16]
+        return Path(f"{self.options.keep}.fits") / f"{self.seed}-{name}.safetensors"
+
+    def _kept(self, key: tuple[int, ...]) -> tuple[float, Any] | None:
+        path = self._file(key)
+        if path is None or not path.exists():
+            return None
+        tensors, about = checkpoint.read(path)
+        network: Any = families.of(self.model).build(self.model)
+        checkpoint.load_into(network, tensors)
+        return float(str(about["ap50"])), network.eval()
+
+    def _fit(self, key: tuple[int, ...]) -> tuple[float, Any]:
+        steps = self.options.steps
+        config = TrainConfig(
+            model=self.model, steps=steps, batch=self.options.batch, rate=self.options.rate, warmup=steps // 10,
+            augment="light", average=0.99, seed=self.seed, workers=self.options.workers, evaluate_every=0,
+            save_every=steps,
+        )  # fmt: skip
+        own = [self.train[i] for i in key]
+        with tempfile.TemporaryDirectory() as folder:
+            run = Run(config, own, [], Path(folder), evened(own, np.ones(len(own))), self.start)
+            network = run.run().network.eval()
+        found = detect(network, self.val, next(network.parameters()).device)
+        ap50, path = measure(found, LABELS).ap50, self._file(key)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write(path, dict(network.state_dict()), {"ap50": ap50})
+        return ap50, network
 
     def follow(self, name: str) -> list[tuple[float, float, int]]:
         """Return share, AP50 and boxes at each share for the strategy `name`."""
@@ -179,8 +208,7 @@ class _Kept:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.path: Path | None = options.keep
-        every = ("seeds", "strategies", "plot", "keep", "json", "workers")
-        self.about = json.loads(json.dumps({k: v for k, v in vars(options).items() if k not in every}, default=str))
+        self.about = json.loads(json.dumps({k: v for k, v in vars(options).items() if k not in APART}, default=str))
         self.curves: dict[str, list[tuple[float, float, int]]] = {}
         if self.path is not None and self.path.exists():
             stored = json.loads(self.path.read_text())
