@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import cv2
@@ -81,6 +81,8 @@ class Sample:
     complete: NDArray[np.bool_]
     unread: tuple[int, ...] = ()
     """Examples that could not be read; others took their places."""
+    tags: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    """``[T]``: what is known of the whole input (1, -1, or 0 for nothing)."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Loaded:
     classes: NDArray[np.int64]
     weights: NDArray[np.float32]
     complete: NDArray[np.bool_]
+    tags: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
 
 
 def _zoom(source: Loaded, fit: float, strength: Strength, random: Generator) -> float:
@@ -221,25 +224,42 @@ def compose(
             boxes = np.concatenate((boxes, box))
             if donor.classes[0] >= 0:
                 parts.append((box, donor.classes, donor.weights))
+    image, dark = _weathered(canvas, strength, random)
     return Sample(
-        image=photometric(canvas, strength, random),
+        image=image,
         boxes=np.concatenate([p[0] for p in parts]).reshape(-1, 4),
         classes=np.concatenate([p[1] for p in parts]),
         weights=np.concatenate([p[2] for p in parts]),
         regions=np.array(windows, np.float32),
         complete=np.stack([s.complete for s in sources]),
+        tags=np.zeros_like(sources[0].tags) if dark else _shared(sources),
     )
+
+
+def _shared(sources: Sequence[Loaded]) -> NDArray[np.int8]:
+    """Return of the tags ``[T]`` those that all `sources` agree on; of a scene made of two, nobody knows the rest."""
+    first = sources[0].tags
+    if any(len(source.tags) != len(first) for source in sources):
+        return np.zeros_like(first)
+    alike = np.all([source.tags == first for source in sources], axis=0)
+    return np.asarray(np.where(alike, first, 0), np.int8)
 
 
 def photometric(image: Pixels, strength: Strength, random: Generator) -> Pixels:
     """Return `image` as another hour, another weather or a worse camera would have given it."""
+    return _weathered(image, strength, random)[0]
+
+
+def _weathered(image: Pixels, strength: Strength, random: Generator) -> tuple[Pixels, bool]:
+    """Return `image` changed, and whether it is night there now, so that what was said of the scene may not hold."""
     if strength.colour and random.random() < 0.9:
         image = _colour(image, strength.colour, random)
-    if random.random() < strength.night:
+    dark = random.random() < strength.night
+    if dark:
         image = _night(image, random)
     if random.random() < strength.degrade:
         image = _degrade(image, random)
-    return image
+    return image, dark
 
 
 def _colour(image: Pixels, amount: float, random: Generator) -> Pixels:

@@ -38,7 +38,8 @@ class Batch(NamedTuple):
     """Inputs ``[B, 3, H, W]`` uint8 RGB and their targets, padded to M boxes and R regions.
 
     boxes ``[B, M, 4]``, classes ``[B, M]`` (-1 pads), weights ``[B, M]``, regions ``[B, R, 4]``,
-    complete ``[B, R, C]``, unread ``[N]``: examples that could not be read.
+    complete ``[B, R, C]``, unread ``[N]``: examples that could not be read, tags ``[B, T]`` int8: 1 where a tag is
+    known to be present, -1 absent, else 0.
     """
 
     images: Tensor
@@ -48,6 +49,7 @@ class Batch(NamedTuple):
     regions: Tensor
     complete: Tensor
     unread: Tensor = torch.zeros(0, dtype=torch.int64)
+    tags: Tensor = torch.zeros(0, 0, dtype=torch.int8)
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on `device`."""
@@ -113,7 +115,7 @@ class Stream(Dataset[Sample]):
         else:
             raise OSError(f"none of the {len(self.examples)} images can be read")
         example = self.examples[index]
-        return Loaded(image, example.boxes, example.classes, example.weights, example.complete)
+        return Loaded(image, example.boxes, example.classes, example.weights, example.complete, example.tags)
 
     def indices(self, place: int, random: np.random.Generator) -> list[int]:
         """Return which examples make up the sample at `place`."""
@@ -203,6 +205,7 @@ def collate(samples: list[Sample]) -> Batch:
         torch.zeros(len(samples), regions, 4),
         torch.zeros(len(samples), regions, classes, dtype=torch.bool),
         torch.tensor(sorted({i for s in samples for i in s.unread}), dtype=torch.int64),
+        torch.zeros(len(samples), max(len(s.tags) for s in samples), dtype=torch.int8),
     )
     for i, s in enumerate(samples):
         n, r = len(s.boxes), len(s.regions)
@@ -211,4 +214,5 @@ def collate(samples: list[Sample]) -> Batch:
         batch.weights[i, :n] = torch.from_numpy(s.weights)
         batch.regions[i, :r] = torch.from_numpy(s.regions)
         batch.complete[i, :r] = torch.from_numpy(s.complete)
+        batch.tags[i, : len(s.tags)] = torch.from_numpy(s.tags)
     return batch

@@ -114,17 +114,22 @@ def shared(labels: Sequence[str], tags: Sequence[str]) -> tuple[list[int], list[
 def tag_loss(
     tags: Tensor | None, batch: Batch, named: tuple[Sequence[int], Sequence[int]] | None = None
 ) -> Tensor:
-    """Return the cross entropy of the tags that say whether a class is present; unknown ones do not count.
+    """Return the cross entropy of the tags that are known: those of classes by the boxes, others as people said.
 
     `named` are classes and their tags (`shared`); without it the first C tags are the classes in order.
     """
     count = batch.complete.shape[2]
     classes, columns = named if named is not None else (range(count), range(count))
-    if tags is None or not len(columns) or tags.shape[1] <= max(columns):
+    if tags is None or (len(columns) and tags.shape[1] <= max(columns)):
+        return batch.boxes.new_zeros(())
+    wanted, told = tags.new_zeros(tags.shape, dtype=torch.float32), torch.zeros_like(tags, dtype=torch.bool)
+    if batch.tags.shape == tags.shape:
+        wanted, told = (batch.tags > 0).float(), batch.tags != 0
+    if not len(columns) and not bool(told.any()):  # nothing of the head may move, not even by weight decay
         return batch.boxes.new_zeros(())
     present = F.one_hot(batch.classes.clamp_min(0), count) * (batch.classes >= 0).unsqueeze(-1)
     present = present.amax(1).float()
     sure = (batch.complete | (batch.regions[..., 2:3] <= batch.regions[..., :1])).all(1) | (present > 0)
-    own, present, sure = tags[:, list(columns)].float(), present[:, list(classes)], sure[:, list(classes)]
-    loss = F.binary_cross_entropy_with_logits(own, present, reduction="none")
-    return (loss * sure).sum() / sure.sum().clamp_min(1)
+    wanted[:, list(columns)], told[:, list(columns)] = present[:, list(classes)], sure[:, list(classes)]
+    loss = F.binary_cross_entropy_with_logits(tags.float(), wanted, reduction="none")
+    return (loss * told).sum() / told.sum().clamp_min(1)

@@ -137,7 +137,7 @@ def _check(train: Sequence[Example], config: TrainConfig, group: Group) -> None:
     """Raise TrainingError where there is nothing to learn from, or the processes cannot share the work."""
     if not train:
         raise TrainingError("there is no labelled image to learn from")
-    if not any(len(e.boxes) or e.complete.any() for e in train):
+    if not any(len(e.boxes) or e.complete.any() or e.tags.any() for e in train):
         raise TrainingError(f"none of the {len(train)} images has a box or was looked through for a class; label some")
     if all(read_image(str(e.path)) is None for e in train):  # one that can be read ends it
         raise TrainingError(f"none of the {len(train)} images can be read; the first is {train[0].path}")

@@ -51,6 +51,27 @@ def test_compose__boxes_sit_on_their_objects(shapes: Shapes, strength: Strength,
     assert np.mean(shares) > 0.7
 
 
+@pytest.mark.parametrize(
+    ("said", "night", "kept"),
+    [
+        ([(1, -1, 0)], 0.0, [1, -1, 0]),
+        ([(1, -1, 0)] * 4, 0.0, [1, -1, 0]),
+        ([(1, -1, 0), (1, -1, 1), (1, 1, 0), (1, -1, 0)], 0.0, [1, 0, 0]),
+        ([(1, -1, 0)], 1.0, [0, 0, 0]),
+        ([(1, -1, 0), (1, -1, 0), (1, -1, 0), ()], 0.0, [0, 0, 0]),
+    ],
+    ids=["one", "alike", "differ", "night now", "some without"],
+)
+def test_compose__tags_of_the_scene(
+    shapes: Shapes, said: list[tuple[int, ...]], night: float, kept: list[int]
+) -> None:
+    examples = shapes(4)
+    sources = [replace(loaded(e), tags=np.array(tags, np.int8)) for e, tags in zip(examples, said, strict=False)]
+    sample = compose(sources, 96, 128, replace(LIGHT, night=night), np.random.default_rng(0))
+    assert sample.tags.tolist() == kept
+    assert collate([sample, replace(sample, tags=np.zeros(0, np.int8))]).tags.tolist() == [kept, [0, 0, 0]]
+
+
 @pytest.mark.parametrize("strength", [LIGHT, FULL], ids=["light", "full"])
 def test_compose__targets_are_in_the_picture_and_belong_together(shapes: Shapes, strength: Strength) -> None:
     examples = shapes(6)

@@ -110,6 +110,20 @@ def test_tag_loss__an_unknown_tag_contributes_nothing() -> None:
     assert [bool(v) for v in slope[0]] == [True, False, True]
 
 
+def test_tag_loss__what_people_said_of_a_scene_counts() -> None:
+    said = torch.tensor([[0, 0, 0, 1, -1, 0]], dtype=torch.int8)
+    given = batch_of([0], [[True, True, False]])._replace(tags=said)
+    tags = torch.zeros(1, 6, requires_grad=True)
+    (slope,) = torch.autograd.grad(tag_loss(tags, given, ([0, 1, 2], [0, 1, 2])), tags)
+    assert slope[0].sign().tolist() == [-1, 1, 0, -1, 1, 0]
+
+
+@pytest.mark.parametrize("said", [torch.zeros(1, 2, dtype=torch.int8), torch.ones(1, 5, dtype=torch.int8)])
+def test_tag_loss__of_which_nothing_is_known_moves_nothing(said: torch.Tensor) -> None:
+    tags = torch.zeros(1, 2, requires_grad=True)
+    assert not tag_loss(tags, batch_of([0], [[True] * CLASSES])._replace(tags=said), ([], [])).requires_grad
+
+
 def test_background__is_what_is_improbable_or_inside_a_labelled_box() -> None:
     logits = torch.full((1, len(STRIDES), CLASSES), 2.0)
     logits[:, ::2] = -4.0
