@@ -1,8 +1,9 @@
 """Which frames of the past are replayed: those that keep classes, cameras and times of day in balance.
 
-Greedy choice under a concave count of what the memory holds of each class, of each camera at each time, and of each
-class at each camera: the fifth bus is worth less than the first bicycle. A concave function of counts is submodular, so
-the greedy choice is within 1 - 1/e of the best (Nemhauser, Wolsey and Fisher, 1978).
+Greedy choice under a concave count of what the memory holds of each class, of each camera at each time, of each class
+at each camera, and of each tag, present and absent: the fifth bus is worth less than the first bicycle. A concave
+function of counts is submodular, so the greedy choice is within 1 - 1/e of the best (Nemhauser, Wolsey and Fisher,
+1978).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def _facets(examples: Sequence[Example]) -> list[list[Hashable]]:
         own: list[Hashable] = [("time", example.camera, part)]
         own += [("class", c) for c in classes]
         own += [("camera", example.camera, c) for c in classes]
+        own += [("tag", int(t), int(example.tags[t])) for t in np.flatnonzero(example.tags)]
         found.append(own)
     return found
 

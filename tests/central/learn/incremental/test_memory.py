@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,11 @@ def test_choose__rare_classes_stay() -> None:
     past = [example("a", 0) for _ in range(96)] + [example("a", 1) for _ in range(2)] + [example("a", 2)] * 2
     kept = Counter(int(past[i].classes[0]) for i in choose(past, Memory(frames=10)))
     assert kept[1] + kept[2] >= 3, "4 of 100 frames have them; by chance 0.4 of 10 would"
+
+
+def test_choose__a_rare_tag_stays() -> None:
+    past = [replace(example("a", 0), tags=np.array([1 if i in (40, 90) else -1], np.int8)) for i in range(100)]
+    assert {40, 90} <= set(choose(past, Memory(frames=10)))
 
 
 def test_choose__every_camera_and_time_has_its_part() -> None:
