@@ -52,7 +52,7 @@ FOREIGN: Final = f"{DATA / 'foreign' / 'FastestDet.onnx'}@input.504"
 PLAIN: Final = "masked_bce"
 OURS: Final = "hst"
 PARTS: Final = ("hst_intra", "hst_inter")
-"""Ours with one branch; not baselines, as `hst_asl` is not."""
+"""Ours with one branch; not baselines, as `hst_bce`, ours with cross entropy, is not."""
 GRID: Final[tuple[dict[str, Any], ...]] = tuple(
     {"rate": rate, "epochs": epochs} for rate in (1e-3, 3e-3) for epochs in (12, 20)
 )

@@ -22,7 +22,7 @@ NAMES = ("car", "bus", "truck")
 SMALL = {"width": 16, "attention": 8, "hidden": 8, "epochs": 8, "warm": 2, "refresh": 2, "batch": 16, "rate": 1e-2}
 ALL = {
     "assume_negative", "masked_bce", "partial_bce", "curriculum", "sst", "sarb", "asl", "csl", "hst", "hst_intra",
-    "hst_inter", "hst_asl",
+    "hst_inter", "hst_bce",
 }  # fmt: skip
 
 
