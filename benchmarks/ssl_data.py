@@ -1,0 +1,141 @@
+"""What the benchmark of self-supervision learns from and is judged by, found once and kept in its work folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.common import say
+from central.learn.data import Example
+from central.learn.data.coco import load
+from central.learn.detect import coco as truths
+from central.learn.models import ModelConfig
+from central.learn.ssl import Trunk, boxes, duplicates, settle, sources
+from central.learn.ssl.material import Stock, joined
+from central.learn.start import weights_from
+from export import checkpoint
+
+LABELS: Final = ("person", "two_wheeler", "car", "bus", "truck")
+KEPT_BACK: Final = 5
+"""Every so-many-th frame of each camera is never learned from: what seen cameras show later."""
+RECIPES: Final[dict[str, dict[str, float]]] = {"io": {"byol": 1.0, "objects": 1.0}}
+"""Names of combinations; any other name is a pretext alone."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The one setting of all runs."""
+
+    work: Path
+    side: int
+    model: ModelConfig
+
+    def run(self, name: str, seed: int) -> Path:
+        """Return the folder of the run of pretext `name`."""
+        return self.work / f"{name}-{seed}"
+
+
+def setting(arguments: argparse.Namespace) -> Setting:
+    """Return the setting that `arguments` describe."""
+    model = ModelConfig(size=arguments.size, labels=LABELS, height=arguments.side, width=arguments.side)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    return Setting(arguments.work, arguments.side, model)
+
+
+def split(coco: Path) -> tuple[list[str], list[str]]:
+    """Return the files of `coco` that are learned from, and those kept back: every KEPT_BACK-th of each camera."""
+    counts: Counter[str] = Counter()
+    learned: list[str] = []
+    back: list[str] = []
+    for image in truths.read(coco).images:
+        (back if counts[image.place] % KEPT_BACK == KEPT_BACK - 1 else learned).append(image.file_name)
+        counts[image.place] += 1
+    return learned, back
+
+
+def material(arguments: argparse.Namespace, work: Path) -> Stock:
+    """Return all unlabelled frames, without near-identical ones and without those kept back."""
+    coco = json.loads(arguments.coco.read_bytes())
+    learned = set(split(arguments.coco)[0])
+    coco = {**coco, "images": [i for i in coco["images"] if i["file_name"] in learned], "annotations": []}
+    own = work / "learned.json"
+    own.write_text(json.dumps(coco), "utf-8")
+    parts = [sources.coco(own, arguments.images)]
+    for text in arguments.more:
+        path, _, folder = text.partition(":")
+        parts.append(sources.coco(Path(path), Path(folder)))
+    parts += [sources.folder(path, 25.0) for path in arguments.sequence]
+    parts += [sources.video(path, work / "videos") for path in arguments.video]
+    return duplicates.without(joined(parts))
+
+
+def boxes_of(stock: Stock, names: Sequence[str], work: Path) -> boxes.Boxes:
+    """Return the boxes of `stock`, kept in `work`."""
+    return boxes.cached(stock, names, work)
+
+
+def trunk_of(where: Setting, name: str, seed: int) -> Trunk:
+    """Return the trunk of the run `name`; a fresh one for ``random``."""
+    torch.manual_seed(seed)
+    trunk = Trunk(where.model)
+    if name != "random":
+        checkpoint.load_into(trunk, weights_from(str(where.run(name, seed)), LABELS))
+    return trunk.eval()
+
+
+def tenth(coco: Path, images: Path, seed: int, share: float = 0.1) -> list[Example]:
+    """Return a share of the labelled images of each camera, drawn by `seed`, at least one."""
+    random = np.random.default_rng(seed)
+    by_camera: dict[str, list[Example]] = {}
+    for example in load(coco, images, LABELS):
+        by_camera.setdefault(example.camera, []).append(example)
+    chosen: list[Example] = []
+    for camera in sorted(by_camera):
+        own = by_camera[camera]
+        order = random.permutation(len(own))[: max(1, round(share * len(own)))]
+        chosen += [own[i] for i in sorted(order)]
+    return chosen
+
+
+def frames_of(images: Path, names: Sequence[str], height: int, width: int) -> list[NDArray[np.uint8]]:
+    """Return the files `names` as a network is fed with them, ``[3, height, width]`` each."""
+    reader = sources.Files(images)
+    return settle.inputs((reader.read(name) for name in names), height, width)
+
+
+class Parts:
+    """Results so far, in a file: a benchmark that takes hours runs in slices."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[str, Any] = msgspec.json.decode(path.read_bytes()) if path.is_file() else {}
+
+    def has(self, *place: str) -> bool:
+        """Whether the result at `place` is there."""
+        return "/".join(place) in self.rows
+
+    def put(self, value: Any, *place: str) -> None:
+        """Keep `value` at `place` and tell it."""
+        self.rows["/".join(place)] = value
+        self.path.write_text(json.dumps(self.rows, indent=1, default=float), "utf-8")
+        say(f"{'/'.join(place)}: {value}")
+
+    def under(self, *place: str) -> dict[str, Any]:
+        """Return the results below `place`, by the rest of their names."""
+        start = "/".join(place) + "/"
+        return {key.removeprefix(start): value for key, value in self.rows.items() if key.startswith(start)}
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+    """Return mean, standard deviation and number of seeds of `values`."""
+    return {"mean": float(np.mean(values)), "std": float(np.std(values)), "seeds": len(values)}
