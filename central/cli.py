@@ -117,6 +117,7 @@ def demo(
 
 app.command("evaluate", context_settings=learn.PASS_ON)(learn.evaluate)
 app.command("evaluate-tags", context_settings=learn.PASS_ON)(learn.evaluate_tags)
+app.command("evaluate-discovery", context_settings=learn.PASS_ON)(learn.evaluate_discovery)
 app.command("evaluate-blur", context_settings=learn.PASS_ON)(learn.evaluate_blur)
 app.command("annotate", context_settings=learn.PASS_ON)(learn.annotate)
 app.command("import")(data.import_)
@@ -157,10 +158,6 @@ for _name, _does in (
     ("restore", "Bring back what was saved"),
 ):
     _promise(app, _name, _does)
-for _name, _does in (
-    ("discover", "Find boxes from tags"),
-):
-    _promise(learn.train, _name, _does, "train ")
 
 
 def main() -> None:

@@ -97,6 +97,23 @@ def train_tags(context: typer.Context) -> None:
     delegate(context, "central.learn.tags.command:train_tags", "train tags")
 
 
+def evaluate_discovery(context: typer.Context) -> None:
+    """Measure a run of discovery: CorLoc, AP50, and the IoU of outlines.
+
+    Example: wayside-central evaluate-discovery --run runs/found --images street/images --coco street/val.json
+    """
+    delegate(context, "central.learn.discover.evaluate_command:evaluate_discovery", "evaluate-discovery")
+
+
+@train.command("discover", context_settings=PASS_ON)
+def train_discover(context: typer.Context) -> None:
+    """Find the objects that tags speak of: boxes and outlines from image-level labels.
+
+    Example: wayside-central train discover --train tags.csv:images --out runs/found --masks grabcut
+    """
+    delegate(context, "central.learn.discover.command:train_discover", "train discover")
+
+
 @train.command("blend", context_settings=PASS_ON)
 def train_blend(context: typer.Context) -> None:
     """Take a run's weights part of the way back to what it started from.

@@ -19,7 +19,7 @@ COMMANDS = [
     ["serve"], ["demo"], ["evaluate"], ["annotate"], ["import"], ["export"], ["round"], ["release"], ["node", "list"],
     ["node", "add"], ["node", "revoke"], ["broker", "config"], ["broker", "check"], ["broker", "watcher"],
     ["keys", "init"], ["keys", "show"], ["keys", "rotate"], ["train", "blend"],
-    ["train", "blur"], ["train", "ssl"], ["evaluate-blur"],
+    ["train", "blur"], ["train", "ssl"], ["train", "discover"], ["evaluate-blur"], ["evaluate-discovery"],
     ["user", "add"], ["user", "reset"], ["user", "list"], ["token", "add"], ["token", "list"], ["token", "revoke"],
     *(["webhook", name] for name in ("add", "list", "remove", "test")), ["pack", "list"], ["pack", "diff"],
     *(["rollout", name] for name in ("plan", "start", "status", "history", "effect")),
@@ -27,7 +27,6 @@ COMMANDS = [
 ]  # fmt: skip
 LATER = [
     ["backup"], ["restore"],
-    ["train", "discover"],
 ]  # fmt: skip
 
 

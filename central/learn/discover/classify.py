@@ -52,7 +52,7 @@ class ClassifyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class TagMaps(nn.Module):
-    """Trunk and maps. `forward` returns logits ``[B, C]``; `maps` the map of each class ``[B, C, h, w]`` at stride 8."""
+    """Trunk and maps: `forward` returns logits ``[B, C]``, `maps` those of each place ``[B, C, h, w]`` at stride 8."""
 
     def __init__(self, trunk: Trunk, tags: int) -> None:
         super().__init__()

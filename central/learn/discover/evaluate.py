@@ -76,7 +76,8 @@ def quick(judged: Sequence[Judged], truth: Sequence[Truth], labels: tuple[str, .
 def filled(rings: Sequence[Ring], height: int, width: int) -> NDArray[np.bool_]:
     """Return the pixels ``[H, W]`` inside polygon `rings` (x, y in pixels)."""
     mask = np.zeros((height, width), np.uint8)
-    shapes = [np.asarray(ring, np.float32).round().astype(np.int32).reshape(-1, 1, 2) for ring in rings if len(ring) > 2]
+    solid = (np.asarray(ring, np.float32) for ring in rings if len(ring) > 2)
+    shapes = [ring.round().astype(np.int32).reshape(-1, 1, 2) for ring in solid]
     if shapes:
         cv2.fillPoly(mask, shapes, 1)
     return mask.astype(bool)

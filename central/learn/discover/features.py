@@ -110,7 +110,8 @@ def compute(
     `cameras`: of each image, empty where none stands still; `projection`: that of other images, else one is fitted.
     """
     found, unread = [], []
-    fitted = set() if projection is not None else set(np.linspace(0, len(paths) - 1, min(FITTED, len(paths))).round().astype(int).tolist())
+    spread = np.linspace(0, len(paths) - 1, min(FITTED, len(paths))).round().astype(int).tolist()
+    fitted: set[int] = set(spread) if projection is None else set()
     raw: list[Tensor] = []
     for place in sorted(range(len(paths)), key=lambda p: p not in fitted):
         image = read_image(str(paths[place]))

@@ -32,6 +32,7 @@ REFINED: Final = 3.0
 """Weight of the first refinement, as in the later release of PCL: the others stand on it."""
 SIDES: Final = 1.0
 CLIP: Final = 5.0
+KEPT: Final = 0.8
 
 
 class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,6 +49,8 @@ class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     hidden: Annotated[int, Meta(ge=8, le=4096)] = 256
     trust: Annotated[float, Meta(ge=0, le=100)] = parts.TRUST
     """How much the rank that the way to find boxes gives them counts for where a class is."""
+    kept: Annotated[float, Meta(ge=0, le=10)] = KEPT
+    """The same in the refinements, as a power."""
     maps: bool = True
     """Whether the class maps of the trunk are looked at too, where it has any."""
     tags: bool = True
@@ -126,9 +129,8 @@ class Fit:
 
     def _step(self, places: NDArray[np.int64]) -> float:
         bags = [self.bags[int(place)] for place in places]
-        losses = [
-            self._loss(int(place), bag, said) for place, bag, said in zip(places, bags, through(self.heads, bags), strict=True)
-        ]
+        seen = zip(places.tolist(), bags, through(self.heads, bags), strict=True)
+        losses = [self._loss(place, bag, said) for place, bag, said in seen]
         loss = torch.stack(losses).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -154,10 +156,15 @@ class Fit:
         for number, stage in enumerate(said.stages):
             wanted = parts.targets(scores, bag.boxes, overlap, labels, self.seeds, sure)
             loss = loss + (REFINED if number == 0 else 1.0) * parts.refine_loss(stage, wanted)
-            scores = stage.detach().softmax(1)[:, :-1].numpy()
+            scores = trusted(stage.detach().softmax(1)[:, :-1].numpy(), bag.scores, self.config.kept)
         if wanted is not None:
             loss = loss + SIDES * parts.sides_loss(said.sides, bag.boxes, wanted)
         return loss
+
+
+def trusted(scores: Float, found: Float, kept: float) -> Float:
+    """Return scores ``[N, C]`` times the power `kept` of those ``[N]`` that whoever found the boxes gave them."""
+    return np.asarray(scores * found[:, None] ** kept, np.float32)
 
 
 def through(heads: Heads, bags: Sequence[Bag]) -> list[Said]:
@@ -182,8 +189,8 @@ class Judged:
 
 
 @torch.no_grad()
-def judge(heads: Heads, bag: Bag) -> Judged:
-    """Return what trained `heads` say of `bag`: the mean of the refinements, boxes moved."""
+def judge(heads: Heads, bag: Bag, kept: float = KEPT) -> Judged:
+    """Return what trained `heads` say of `bag`: the mean of the refinements, boxes moved; `kept` as in `FitConfig`."""
     heads.eval()
     if not len(bag.boxes):
         none = np.zeros((0, heads.classes_count), np.float32)
@@ -191,7 +198,7 @@ def judge(heads: Heads, bag: Bag) -> Judged:
     said = through(heads, [bag])[0]
     raw = said.both.numpy()
     stages = [stage.softmax(1)[:, :-1] for stage in said.stages]
-    scores = torch.stack(stages).mean(0).numpy() if stages else raw
+    scores = trusted(torch.stack(stages).mean(0).numpy(), bag.scores, kept) if stages else raw
     return Judged(parts.moved(bag.boxes, said.sides.numpy()), scores, said.image.numpy(), raw, bag.boxes)
 
 

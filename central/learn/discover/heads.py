@@ -28,7 +28,7 @@ FRONT: Final = 0.5
 """IoU with a seed from which a box shows the same object."""
 BACK: Final = 0.1
 """IoU below which a box says nothing: it may hold another object."""
-TRUST: Final = 1.0
+TRUST: Final = 4.0
 """Of whoever found the boxes: how much the rank of a box counts for where a class is, in nats per factor e."""
 LARGEST_STEP: Final = 0.5
 """Side, in sides of the box, by which the regression moves at most: beyond it the box was of something else."""

@@ -22,8 +22,8 @@ from torch.nn import functional as F
 from central.learn.discover.classify import TagMaps
 from central.learn.models import ModelConfig
 from central.learn.models.config import SIZES, STRIDES
-from central.learn.ssl import Trunk
 from central.learn.models.roi import roi_align
+from central.learn.ssl import Trunk
 from central.learn.start import StartError, weights_from
 from edge.runtime import Float
 from edge.runtime.prepare import Image, Transform, letterbox

@@ -21,7 +21,6 @@ from scipy import ndimage
 
 from central.learn.discover.proposals import NOTHING, Boxes, Kit, ranked, union
 from central.learn.discover.saliency import agreement, content, contrast, geodesic, touching
-from edge.runtime import Float
 from edge.runtime.prepare import Image
 
 SIDE: Final = 192

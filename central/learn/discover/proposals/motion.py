@@ -54,7 +54,7 @@ class Backgrounds:
             for number, rows in enumerate(np.array_split(np.arange(len(paths)), count)):
                 own = [paths[int(row)] for row in rows]
                 self.blocks[(camera, number)] = own
-                self.place |= {path: (camera, number) for path in own}
+                self.place |= dict.fromkeys(own, (camera, number))
         named = "\n".join(f"{c} {p}" for c in sorted(cameras) for p in cameras[c])
         self.key = "motion 1 " + hashlib.sha256(named.encode()).hexdigest()
 
