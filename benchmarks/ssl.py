@@ -45,8 +45,8 @@ from central.learn.models import ModelConfig
 from central.learn.ssl import Scene, Trunk, probe, sources
 from central.learn.ssl.config import SslConfig
 from central.learn.ssl.learner import follow
-from central.learn.ssl.material import Stock
-from central.learn.ssl.train import Run
+from central.learn.ssl.material import MaterialError, Stock
+from central.learn.ssl.train import Run, SslError
 from central.learn.start import weights_from
 from edge.runtime.model import Model
 from export import checkpoint
@@ -353,6 +353,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 getattr(bench, part)()
     except PausedError:
         say("the slice is over; the same command goes on")
+    except (SslError, MaterialError) as error:
+        raise OSError(str(error)) from None
     return bench.answer()
 
 

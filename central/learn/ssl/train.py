@@ -72,6 +72,14 @@ class Result:
     history: list[dict[str, Any]]
 
 
+def _settings(stored: object) -> SslConfig | None:
+    """Return the settings that a checkpoint holds; None where they are none."""
+    try:
+        return msgspec.convert(stored, SslConfig)
+    except msgspec.ValidationError:
+        return None
+
+
 def _one_thread(_: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
@@ -130,7 +138,7 @@ class Run:
                 files.write_atomic(self.folder / "config.json", msgspec.json.format(msgspec.json.encode(config)))
             return
         tensors, about = checkpoint.read(path)
-        if about.get("config") != msgspec.to_builtins(config):
+        if _settings(about.get("config")) != config:
             raise SslError(f"{self.folder}: holds a run with other settings; choose another folder or delete it")
         for learner, column in ((self.student, 1), (self.teacher, 2)):
             own: dict[str, Tensor] = {}
