@@ -56,7 +56,7 @@ def trace(light: Light, sigma: float, random: Generator) -> Light:
     kernel = np.zeros((2 * half + 1, 2 * half + 1))
     dense = np.stack([np.interp(np.linspace(0, len(path) - 1, 4000), np.arange(len(path)), path[:, i]) for i in (0, 1)])
     np.add.at(kernel, tuple(np.rint(dense).astype(int) + half), 1.0)
-    return _filtered(light, cv2.GaussianBlur(kernel, (3, 3), 0.5))
+    return _filtered(light, np.asarray(cv2.GaussianBlur(kernel, (3, 3), 0.5), np.float64))
 
 
 def iris(light: Light, sigma: float, random: Generator) -> Light:
@@ -260,7 +260,7 @@ def reframed(light: Light, random: Generator) -> Light:
     """Return `light` from a little beside: shifted by up to 3 %, turned by up to 2 degrees, 3 % nearer or further."""
     height, width = light.shape
     angle, near = float(random.uniform(-2, 2)), float(random.uniform(0.97, 1.03))
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, near)
+    matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), angle, near), np.float64)
     matrix[:, 2] += random.uniform(-0.03, 0.03, 2) * (width, height)
     made = cv2.warpAffine(light, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(np.clip(made, 0, 1), np.float32)

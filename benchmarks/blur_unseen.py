@@ -21,8 +21,9 @@ import cv2
 import numpy as np
 
 from benchmarks.blur_data import split
-from benchmarks.blur_scenes import KINDS, LARGE, Picture, Scene, Shot, scene, shots
+from benchmarks.blur_scenes import KINDS, LARGE, Scene, Shot, scene, shots
 from benchmarks.common import DATA, main, parser, say
+from central.learn.blur.degrade import Picture
 from edge.runtime.sharpness import methods
 from edge.runtime.sharpness.scorers import open_scorer
 

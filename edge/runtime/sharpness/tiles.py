@@ -3,9 +3,11 @@
     picture -> pyramid -> where its coarse structure is -> tiles -> blur of each (blur_tiles.onnx) -> one number
 
 Of each scale, tiles are taken where there is structure that even a blurred picture shows, so that a picture and its
-blurred version are looked at in the same places. A picture is as sharp as its sharpest parts, and sharper the more of
-it is: the 90th percentile of the tiles counts as much as their mean. Where a blur is so wide that native resolution
-shows nothing but noise, the coarser scales still tell.
+blurred version are looked at in the same places. A picture is as sharp as its sharpest parts: the tenth percentile of
+the blur counts, half of it of all tiles together, which are mostly of the finest scales, half of it of each scale by
+itself: where a blur is so wide that native resolution shows nothing but noise, the coarser scales still tell. Scores
+are put together before the sigmoid, where the difference between two strong blurs is as large as that between two weak
+ones.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ MOST: Final = 24
 """Tiles of one scale."""
 PERCENT: Final = 10.0
 """Of the blur of the tiles."""
+TINY: Final = 1e-7
+"""Least distance of a tile's blur from 0 and from 1."""
 COARSE: Final = 8
 """Pixels per cell of the map in which structure is looked for."""
 
@@ -103,16 +107,27 @@ def pyramid(grey: Grey) -> list[Grey]:
     return found
 
 
-def pooled(blur: Float) -> float:
-    """Return the blur of a picture, of that of its tiles: half of the sharpest, half of all."""
-    return float((np.percentile(blur, PERCENT) + blur.mean()) / 2)
+def pooled(logits: Float) -> float:
+    """Return the blur, before the sigmoid, of what tiles show, by that of each."""
+    return float(np.percentile(logits, PERCENT))
+
+
+def _logits(blur: Float) -> Float:
+    """Return `blur`, 0..1, before the sigmoid."""
+    inside = np.clip(np.asarray(blur, np.float64), TINY, 1 - TINY)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def _sigmoid(logit: float) -> float:
+    return float(1 / (1 + np.exp(-logit)))
 
 
 def look(image: Image, model: Runs, most: int = MOST) -> Seen:
     """Return the blur of a BGR or grey `image`, by up to `most` tiles of each scale."""
     levels = pyramid(plane(image))
     groups = [cut(level, places(level, most)) for level in levels]
-    blur = model.run(np.concatenate(groups))["blur"].reshape(-1)
+    logits = _logits(model.run(np.concatenate(groups))["blur"].reshape(-1))
     ends = np.cumsum([len(group) for group in groups])[:-1]
-    scales = tuple(pooled(part) for part in np.split(blur, ends))
-    return Seen(float(np.mean(scales)), scales, len(blur))
+    scales = [pooled(part) for part in np.split(logits, ends)]
+    whole = (float(np.mean(scales)) + pooled(logits)) / 2
+    return Seen(_sigmoid(whole), tuple(_sigmoid(scale) for scale in scales), len(logits))

@@ -50,10 +50,29 @@ def test_places__are_those_of_the_sharp_picture_after_a_blur() -> None:
     assert len(set(tiles.places(np.asarray(grey, np.uint8), 12)) & set(tiles.places(soft, 12))) >= 10
 
 
-def test_pooled__the_sharpest_count_as_much_as_all() -> None:
-    blur = np.array([0.0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], np.float32)
-    assert tiles.pooled(blur) == pytest.approx((1.0 + 10 / 11) / 2, abs=0.06)
-    assert tiles.pooled(np.zeros(5, np.float32)) == 0.0
+class Told:
+    """A model that says of the tiles of each scale what it was told. Implements `Runs`."""
+
+    def __init__(self, *blur: float) -> None:
+        self.blur = np.array(blur, np.float32)
+
+    def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        return {"blur": self.blur[: len(inputs)]}
+
+
+def test_pooled__the_sharpest_count() -> None:
+    logits = np.array([-4.0, *[4.0] * 10])
+    assert tiles.pooled(logits) == pytest.approx(4.0) and tiles.pooled(logits[:5]) < 0
+
+
+@pytest.mark.parametrize(
+    ("blur", "expected"),
+    [((0.5,) * 5, 0.5), ((0.0,) * 5, 1e-7), ((1.0,) * 5, 1 - 1e-7), ((0.9, 0.9, 0.9, 0.9, 0.1), 0.445)],
+)
+def test_look__half_of_each_scale_and_half_of_all(blur: tuple[float, ...], expected: float) -> None:
+    """Of a picture with four tiles at native resolution and one at half of it; neither 0 nor 1 is infinite."""
+    seen = tiles.look(np.zeros((128, 128), np.uint8), Told(*blur))
+    assert seen.tiles == 5 and seen.blur == pytest.approx(expected, abs=2e-3)
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +98,10 @@ def test_tile_model__a_pack_without_one(tmp_path: Path, make_pack: object) -> No
 def disc(image: Image, radius: float) -> Image:
     reach = np.arange(-int(radius) - 2, int(radius) + 3)
     kernel = np.clip(radius + 0.5 - np.hypot(reach[:, None], reach[None]), 0, 1)
-    light = cv2.filter2D((image / 255.0) ** 2.2, -1, kernel / kernel.sum())
-    noise = np.random.default_rng(0).normal(0, 0.004, light.shape)
-    return np.asarray(255 * np.clip(light + noise, 0, 1) ** (1 / 2.2), np.uint8)
+    linear = ((np.arange(256) / 255) ** 2.2).astype(np.float32)
+    light = cv2.filter2D(linear[image], -1, kernel / kernel.sum())
+    noise = 0.004 * np.random.default_rng(0).standard_normal(light.shape, np.float32)
+    return np.asarray(255 * np.clip(light + noise, 0, 1) ** np.float32(1 / 2.2), np.uint8)
 
 
 @pytest.mark.parametrize("folder", ["multilabel/images", "vehicles/images", "street/images"])
@@ -99,8 +119,8 @@ def test_base__every_photograph_is_before_its_defocused_version(
 def test_base__at_any_size(shared_data: Path, base: TileModel, side: int) -> None:
     paths = sorted((shared_data / "multilabel/images").rglob("*.jpg"))[:: 20 if side < 3000 else 64]
     for path in paths:
-        whole = np.asarray(cv2.imread(str(path)), np.uint8)
-        height, width = whole.shape[:2]
+        whole = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
+        height, width = whole.shape
         image = (
             np.asarray(cv2.resize(whole, (side, side * height // width), interpolation=cv2.INTER_CUBIC), np.uint8)
             if side > width
