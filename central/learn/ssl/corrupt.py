@@ -58,6 +58,7 @@ def jpeg(images: Tensor, quality: Tensor) -> Tensor:
     steps = (torch.tensor(TABLE, device=images.device) * scale[:, None, None]).clamp_min(1)[:, None, None, None]
     ycc = to_ycc(images.clamp(0, 255)) - torch.tensor((128.0, 0, 0), device=images.device)[:, None, None]
     blocks = ycc.reshape(b, c, h // 8, 8, w // 8, 8).transpose(3, 4)
-    kept = ((basis @ blocks @ basis.T) / steps).round() * steps
-    back = (basis.T @ kept @ basis).transpose(3, 4).reshape(b, c, h, w)
+    with torch.autocast(images.device.type, enabled=False):
+        kept = ((basis @ blocks @ basis.T) / steps).round() * steps
+        back = (basis.T @ kept @ basis).transpose(3, 4).reshape(b, c, h, w)
     return to_rgb(back + torch.tensor((128.0, 0, 0), device=images.device)[:, None, None]).clamp(0, 255)

@@ -34,6 +34,7 @@ def norm(layer: nn.BatchNorm2d, x: Tensor, mask: Tensor) -> Tensor:
     """
     if not layer.training or layer.running_mean is None or layer.running_var is None:
         return layer(x) * mask  # type: ignore[no-any-return]
+    x, mask = x.float(), mask.float()
     count = mask.sum().clamp_min(1)
     mean = (x * mask).sum((0, 2, 3)) / count
     centred = (x - mean[:, None, None]) * mask

@@ -32,7 +32,7 @@ class Denoise(Pretext):
     """Through the neck, whose levels the decoder draws from."""
 
     name = "denoise"
-    needs = Needs(plain=True, clean=True)
+    needs = Needs(plain=True)
     Options: ClassVar[type[msgspec.Struct]] = Options
 
     def __init__(self, shape: Shape, options: Any) -> None:

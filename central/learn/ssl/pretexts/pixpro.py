@@ -40,7 +40,8 @@ def places(maps: Tensor, height: int, width: int, stride: int) -> tuple[Tensor, 
         torch.arange(height, device=maps.device), torch.arange(width, device=maps.device), indexing="ij"
     )
     pixels = (torch.stack((x, y), -1).reshape(-1, 2) + 0.5) * stride
-    centres = (pixels - maps[:, None, :, 2]) @ back.transpose(1, 2)
+    away = pixels - maps[:, None, :, 2]
+    centres = (away[:, :, None, :] * back[:, None]).sum(-1)  # no matrix product, which might be one of 16 bits
     return centres, stride * back.square().sum((1, 2)).sqrt()
 
 

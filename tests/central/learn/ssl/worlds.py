@@ -70,8 +70,8 @@ def batch(count: int = 4, side: int = 64, seed: int = 0) -> Batch:
     views: list[list[tuple[Tensor, Tensor]]] = [[], []]
     for frame in whole:
         for place, view in enumerate(views):
-            x, y = (int(v) for v in torch.randint(0, 32, (2,), generator=random))
-            view.append(crop(frame, (x, y, 64, 56), side, flip=place == 1))
+            w, h, x, y = (int(v) for v in torch.randint(0, 33, (4,), generator=random))
+            view.append(crop(frame, (x, y, 32 + w, 64 - h), side, flip=place == 1))
     images = [torch.stack([i for i, _ in v]) for v in views]
     maps = [torch.stack([m for _, m in v]) for v in views]
     boxes = torch.tensor([[4.0, 4, 40, 30], [20, 30, 50, 60]]).expand(count, 2, 4).clone()
