@@ -16,6 +16,8 @@ ALPHA: Final = 0.85
 """Share of structure in the error; the rest is the absolute difference."""
 C1: Final = 0.01**2
 C2: Final = 0.03**2
+NOISE: Final = 0.03
+"""Error between two frames of a scene in which nothing moves: sensor and codec leave 0.01 to 0.03."""
 
 
 def structure(a: Tensor, b: Tensor) -> Tensor:
@@ -47,13 +49,23 @@ def least_of(errors: list[Tensor]) -> Tensor:
     return torch.stack(errors).amin(0)
 
 
-def kept(warped: Tensor, still: Tensor) -> Tensor:
-    """Return where `warped` explains a pixel better than the picture left as it is: bool ``[B, 1, H, W]``.
+def unmoved(target: Tensor, source: Tensor, alpha: float = ALPHA) -> Tensor:
+    """Return how well `source` explains `target` as it is or softened, ``[B, 1, H, W]``.
 
-    What does not move against the camera, and pictures of a camera that does not move, are explained by `still`. Where
-    both are equally good (within a hundred-thousandth), nothing was learned, and the pixel is left out.
+    Softened too, because looking a picture up between its pixels takes noise away, and that alone must not count as
+    motion.
     """
-    return warped < still - 1e-5
+    soft = F.avg_pool2d(F.pad(source, (1, 1, 1, 1), mode="reflect"), 3, 1)
+    return torch.minimum(error(source, target, alpha), error(soft, target, alpha))
+
+
+def kept(warped: Tensor, still: Tensor) -> Tensor:
+    """Return where `warped` explains a pixel better than pictures left as they are, `still`: bool ``[B, 1, H, W]``.
+
+    What does not move against the camera, and pictures of a camera that does not move, are explained by `still`: up to
+    the noise, or as well as by `warped`.
+    """
+    return (warped < still - 1e-5) & (still > NOISE)
 
 
 def ternary(image: Tensor) -> Tensor:

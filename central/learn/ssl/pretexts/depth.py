@@ -54,7 +54,7 @@ def explained(target: Tensor, views: list[Tensor], still: list[Tensor], options:
     error = over([photometric.error(view, target, options.alpha) for view in views])
     if not options.automask:
         return error.mean()
-    mask = photometric.kept(error, over([photometric.error(image, target, options.alpha) for image in still]))
+    mask = photometric.kept(error, over([photometric.unmoved(target, image, options.alpha) for image in still]))
     return (error * mask).sum() / mask[:, 0].numel()
 
 
@@ -127,7 +127,8 @@ class Depth(Pretext):
         view, _ = projection.seen_from(clip[:, SOURCES[1]], depth, self.camera(len(clip)), motions[1])
         warped = photometric.error(view, clip[:, MIDDLE])
         still = photometric.error(clip[:, SOURCES[1]], clip[:, MIDDLE])
-        self._kept = float(photometric.kept(warped, still).float().mean())
+        unmoved = photometric.unmoved(clip[:, MIDDLE], clip[:, SOURCES[1]])
+        self._kept = float(photometric.kept(warped, unmoved).float().mean())
         self._error = float(warped.mean() / still.mean().clamp_min(1e-6))
         self._moved = float(motions[1][:, :, 3].norm(dim=1).mean() / depth.median().clamp_min(1e-6))
 
