@@ -139,6 +139,12 @@ def save(network: Network, started: Started, out: Path, config: TagsConfig, answ
     files.write_atomic(out / "result.json", json.dumps(told, indent=1).encode())
 
 
+def over(told: TagReport, names: tuple[str, ...]) -> float | None:
+    """Return the mAP 0..1 of `told` over the tags `names` alone; None where none of them has an AP."""
+    values = [row["ap"] for name, row in told.tags.items() if name in names and row["ap"] is not None]
+    return float(np.mean(values)) if values else None
+
+
 def before(network: Network, watched: maps.Maps, truth: Tagged) -> TagReport | None:
     """Return how the tag head that is replaced does on the images held back; None where it has none of their tags."""
     model: ModelConfig = network.config
@@ -208,8 +214,8 @@ def learn(
     """
     network = started.network
     tags, left = vocabulary(network.config.labels, known)
-    for name in left:
-        say(f"{name}: not learned, as fewer than {LEAST} images are known to have it, or to lack it")
+    if left:
+        say(f"{', '.join(left)}: not learned, as fewer than {LEAST} images are known to have it, or to lack it")
     known = data.aligned(known, tags)
     with _Bar("feature maps", len(known.paths)) as bar:
         own, unread = maps.cached(maps.Backbone(network), known.paths, out / MAPS, bar.at)
@@ -230,7 +236,8 @@ def learn(
     told = report(scores(trained.network, watched), truth.labels, tags)
     old = before(network, watched, truth)
     answer: dict[str, Any] = {
-        "map": told.map, "before": None if old is None else old.map, "tags": msgspec.to_builtins(told.tags),
+        "map": told.map, "before": None if old is None else old.map,
+        "after": None if old is None else over(told, network.config.tags), "tags": msgspec.to_builtins(told.tags),
         "prf": msgspec.to_builtins(told.prf), "top3": msgspec.to_builtins(told.top), "images": len(labels),
         "judged": len(truth.paths), "known": float((labels != 0).mean()), "left_out": list(left),
         "unread": len(unread), "slope": slope, "offset": offset,
@@ -287,4 +294,7 @@ def train_tags(
         if proposals and centre is not None:
             answer["proposed"] = propose(network, centre)
     shown = f"mAP {100 * answer['map']:.1f} on {answer['judged']} images held back; run folder {out}"
+    if answer["before"] is not None and answer["after"] is not None:
+        own = f"{100 * answer['after']:.1f}, {100 * answer['before']:.1f} before"
+        shown += f"; of the tags that there were: {own}"
     result({"out": str(out), "method": method, **answer}, as_json, shown)

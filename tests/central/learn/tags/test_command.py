@@ -74,6 +74,8 @@ def test_train_tags__from_a_table_to_a_pack(shapes: Shapes, start: Path, tmp_pat
     assert done.exit_code == 0, done.output
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["left_out"] == ["odd"] and answer["judged"] == 12 and answer["before"] is not None
+    judged = [answer["tags"][name]["ap"] for name in ("square", "disc") if answer["tags"][name]["ap"] is not None]
+    assert answer["after"] == pytest.approx(np.mean(judged))
     assert answer["map"] > 0.5
     assert {p.name for p in (tmp_path / "run").iterdir()} >= {"curves.png", "tags.png", "history.json", LAST}
 
