@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from central.commands import (
+    backups,
     brokers,
     data,
     drift,
@@ -28,7 +29,7 @@ from central.commands import (
     users,
     webhooks,
 )
-from central.commands.common import Data, Json, fail, load, plain_errors
+from central.commands.common import Data, Json, load, plain_errors
 from edge import __version__
 
 app = typer.Typer(
@@ -125,6 +126,8 @@ app.command("export")(data.export)
 app.command("round")(learn.round_)
 app.command("drift")(drift.drift_)
 app.command("release")(fleet.release)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 app.add_typer(data.app, name="data")
 app.add_typer(learn.train, name="train")
 app.add_typer(queue.app, name="queue")
@@ -136,28 +139,6 @@ app.add_typer(programs.app, name="token")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(keys.app, name="keys")
 app.add_typer(brokers.app, name="broker")
-
-
-def _absent(name: str) -> None:
-    fail(f"{name}: not there yet in version {__version__}; see the changelog for what is")
-
-
-def _promise(target: typer.Typer, name: str, does: str, path: str = "") -> None:
-    """Add a command that later versions have."""
-
-    def absent(context: typer.Context) -> None:
-        _absent(f"{path}{name}")
-
-    absent.__doc__ = f"{does} (not there yet)."
-    settings: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
-    target.command(name, context_settings=settings)(absent)
-
-
-for _name, _does in (
-    ("backup", "Save everything that the centre keeps"),
-    ("restore", "Bring back what was saved"),
-):
-    _promise(app, _name, _does)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from central.link import Publisher
 from central.releases import held
 from central.releases.rollout import ACTIVE, STOPPED
 from central.store.database import Database
-from central.store.models import Node, Pack, Policy, Release, ReleaseNode, Rollout
+from central.store.models import Node, Pack, Policy, Release, ReleaseNode, Rollout, Setting
 from protocols import messages as m
 from protocols.trust import TrustError
 
@@ -28,6 +28,11 @@ log = structlog.get_logger("central.offers")
 
 DEFAULT_POLICY = "*"
 """The row of `Policy` that counts for every node without one of its own."""
+
+FLOOR = "releases.floor"
+"""The setting under which the number stands that every later release is above."""
+LEAP = 1000
+"""Releases; more than a centre makes between two backups."""
 
 
 class ReleaseError(ValueError):
@@ -91,9 +96,24 @@ async def busy(session: AsyncSession) -> Rollout | None:
     return (await session.scalars(select(Rollout).where(Rollout.state.in_(ACTIVE)).limit(1))).first()
 
 
+async def _floor(session: AsyncSession) -> int:
+    row = await session.get(Setting, FLOOR)
+    return int(row.value) if row is not None else 0
+
+
+async def leap(session: AsyncSession) -> int:
+    """Let the next release have a number far above the last one's, and return that number less one.
+
+    For a centre that was brought back from a backup: nodes finished releases after that, and begin none below those.
+    """
+    floor = max((await session.scalar(select(func.max(Release.number)))) or 0, await _floor(session)) + LEAP
+    await session.merge(Setting(key=FLOOR, value=floor, updated=m.utc_now()))
+    return floor
+
+
 async def add(session: AsyncSession, pack: Pack, by: str, notes: str, rollout: int | None = None) -> Release:
     """Add the next release, of `pack`, and return it; nobody is offered it yet."""
-    number = ((await session.scalar(select(func.max(Release.number)))) or 0) + 1
+    number = max((await session.scalar(select(func.max(Release.number)))) or 0, await _floor(session)) + 1
     release = Release(
         number=number, pack=pack.address, name=pack.name, by=by, notes=notes[: m.MAX_TEXT],
         size_bytes=pack.size_bytes, rollout=rollout,

@@ -37,6 +37,10 @@ class BlobError(Exception):
     """A store that cannot be opened, or a key that it does not hold. The text says which."""
 
 
+class BlobMissingError(BlobError):
+    """A key that the store does not hold."""
+
+
 @dataclass(frozen=True)
 class Blob:
     """An opened blob: `size` in bytes, and its content in chunks of at most CHUNK bytes."""
@@ -144,7 +148,7 @@ class Blobs:
         try:
             result = await obstore.get_async(self._store, _check(key))
         except FileNotFoundError:
-            raise BlobError(f"blob {key}: not there") from None
+            raise BlobMissingError(f"blob {key}: not there") from None
         except (BaseError, OSError) as error:
             raise BlobError(f"blob {key}: {str(error)[:300]}") from None
         return Blob(result.meta["size"], _chunks(result))
@@ -171,7 +175,7 @@ class Blobs:
         try:
             return await asyncio.to_thread(segments.read, root, key)
         except FileNotFoundError:
-            raise BlobError(f"blob {key}: not there") from None
+            raise BlobMissingError(f"blob {key}: not there") from None
         except OSError as error:
             raise BlobError(f"blob {key}: {str(error)[:300]}") from None
 

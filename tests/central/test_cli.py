@@ -20,13 +20,11 @@ COMMANDS = [
     ["node", "add"], ["node", "revoke"], ["broker", "config"], ["broker", "check"], ["broker", "watcher"],
     ["keys", "init"], ["keys", "show"], ["keys", "rotate"], ["train", "blend"],
     ["train", "blur"], ["train", "ssl"], ["train", "discover"], ["evaluate-blur"], ["evaluate-discovery"],
+    ["backup"], ["restore"],
     ["user", "add"], ["user", "reset"], ["user", "list"], ["token", "add"], ["token", "list"], ["token", "revoke"],
     *(["webhook", name] for name in ("add", "list", "remove", "test")), ["pack", "list"], ["pack", "diff"],
     *(["rollout", name] for name in ("plan", "start", "status", "history", "effect")),
     *(["rollout", name] for name in ("pause", "resume", "abort", "rollback")),
-]  # fmt: skip
-LATER = [
-    ["backup"], ["restore"],
 ]  # fmt: skip
 
 
@@ -48,11 +46,6 @@ def test_help__has_an_example(words: list[str]) -> None:
     result = run(*words, "--help")
     assert result.exit_code == 0
     assert "Example: wayside-central" in " ".join(result.stdout.split())
-
-
-@pytest.mark.parametrize("words", LATER)
-def test_later_commands__say_so(words: list[str]) -> None:
-    assert "not there yet" in one_line(run(*words, "--anything", "x"))
 
 
 @pytest.mark.parametrize(

@@ -31,15 +31,28 @@ def revisions() -> list[str]:
 
 
 def _upgrade(connection: Connection) -> None:
-    current = MigrationContext.configure(connection).get_current_revision()
+    now = current(connection)
     known = revisions()
-    if current is not None and current not in known:
+    if now is not None and now not in known:
         raise DatabaseError(
-            f"database: its schema {current!r} is newer than this program knows ({known[0]!r}); "
+            f"database: its schema {now!r} is newer than this program knows ({known[0]!r}); "
             "start a newer version of Wayside, or restore a backup"
         )
-    if current != known[0]:
+    if now != known[0]:
         command.upgrade(_config(connection), "head")
+
+
+def current(connection: Connection) -> str | None:
+    """Return the revision of the database's schema; None where it has none yet."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def build(connection: Connection, revision: str) -> None:
+    """Make the tables of `revision` in an empty database. Raises DatabaseError where it is newer than this program."""
+    known = revisions()
+    if revision not in known:
+        raise DatabaseError(f"schema {revision!r} is newer than this program knows ({known[0]!r}); use a newer Wayside")
+    command.upgrade(_config(connection), revision)
 
 
 async def migrate(engine: AsyncEngine) -> None:
