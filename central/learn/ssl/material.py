@@ -20,7 +20,7 @@ from central.learn.data import Pixels
 MAX_GAP: Final = 2.0
 """Seconds: frames of a clip that lie farther apart show another scene, unless a pretext wants them as far apart."""
 EARLY: Final = 0.75
-"""A frame of a clip may come so much of the wanted pace after the one before."""
+"""A frame of a clip may come so much of the wanted pace after the one before, not sooner."""
 
 
 class MaterialError(ValueError):
@@ -114,8 +114,12 @@ class Stock:
             at += 1
         found = [at]
         while len(found) < frames:
-            after = max(found[-1] + 1, int(np.searchsorted(times, times[found[-1]] + EARLY * pace)))
-            if after >= len(times) or times[after] - times[found[-1]] > max(MAX_GAP, 2 * pace):
+            wanted = times[found[-1]] + pace
+            after = int(np.searchsorted(times, wanted))
+            if after and (after == len(times) or wanted - times[after - 1] < times[after] - wanted):
+                after -= 1
+            after = max(found[-1] + 1, after)
+            if after >= len(times) or not EARLY * pace <= times[after] - times[found[-1]] <= max(MAX_GAP, 2 * pace):
                 return None
             found.append(after)
         return [int(i) for i in indices[found]]

@@ -132,6 +132,7 @@ def cached(
         except (OSError, ValueError, KeyError):
             pass  # damaged: found again
     boxes = gather(stock, sources, wish, report)
+    folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, asked=np.array(asked), **boxes._asdict())
     files.write_atomic(path, buffer.getvalue())

@@ -1,0 +1,74 @@
+"""Boxes without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from central.learn.ssl import boxes, sources
+from central.learn.ssl.boxes import motion, proposals
+from central.learn.ssl.boxes.tracks import link
+from central.learn.ssl.material import MaterialError
+from edge.runtime.nms import overlaps
+from tests.central.learn.ssl import streets
+
+
+def truth(place: int) -> np.ndarray:
+    x = (place * 4 + 3) % (streets.WIDTH - 24)
+    left = streets.WIDTH - 24 - x
+    return np.array([[x, 30, x + 22, 50], [left, 64, left + 18, 82]], np.float32)
+
+
+def test_motion__finds_what_drives(tmp_path: Path) -> None:
+    stock = streets.stock(tmp_path, 1)
+    found = motion.BOXES.find(stock, boxes.wanted(stock), boxes.ANYTHING, lambda _: None)
+    size = np.array([streets.WIDTH, streets.HEIGHT] * 2, np.float32)
+    hits = [overlaps(found[i] * size, truth(i)).max(axis=0) > 0.5 for i in range(16)]
+    assert np.mean(hits) > 0.85
+
+
+def test_motion__nothing_from_a_camera_that_shakes(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    for i in range(8):
+        cv2.imwrite(str(tmp_path / "c" / f"{i}.png"), streets.scene(100 + i))
+    assert not len(boxes.gather(sources.folder(tmp_path), ("motion",)).corners)
+
+
+def test_proposals__stand_out_of_one_picture() -> None:
+    image = np.full((120, 160, 3), 90, np.uint8)
+    image[40:80, 60:110] = (30, 60, 210)
+    found = proposals.propose(image) * np.array([160, 120, 160, 120], np.float32)
+    assert overlaps(found, np.array([[60, 40, 110, 80]], np.float32)).max() > 0.6
+    assert not len(proposals.propose(np.full((64, 64, 3), 80, np.uint8)))
+
+
+def test_gather__the_first_source_that_finds_any(tmp_path: Path) -> None:
+    stock = streets.stock(tmp_path, 1)
+    only, both = boxes.gather(stock, ("motion",)), boxes.gather(stock, ("motion", "proposals"))
+    moving = [i for i in range(16) if len(only.of(i)[0])]
+    assert moving and all(np.array_equal(only.of(i)[0], both.of(i)[0]) for i in moving)
+    with pytest.raises(MaterialError, match="no 'wishes'; there are detector, motion, proposals"):
+        boxes.gather(stock, ("wishes",))
+
+
+def test_cached__found_once_for_the_same_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stock = streets.stock(tmp_path / "street", 1)
+    first = boxes.cached(stock, ("motion",), tmp_path)
+    monkeypatch.setattr(boxes, "gather", lambda *_: pytest.fail("looked again"))
+    again = boxes.cached(stock, ("motion",), tmp_path)
+    assert np.array_equal(first.corners, again.corners) and np.array_equal(first.tracks, again.tracks)
+    monkeypatch.undo()
+    (tmp_path / boxes.FILE).write_bytes(b"half of a fi")
+    assert np.array_equal(boxes.cached(stock, ("motion",), tmp_path).starts, first.starts)
+
+
+def test_tracks__follow_and_forget() -> None:
+    def box(x: float) -> np.ndarray:
+        return np.array([[x, 0, x + 0.2, 0.2]], np.float32)
+
+    times = np.array([0.0, 0.1, 0.2, 1.0])
+    numbers, after = link(times, [box(0.1), box(0.15), box(0.6), box(0.62)])
+    assert [n.tolist() for n in numbers] == [[0], [0], [1], [2]] and after == 3
