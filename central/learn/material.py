@@ -54,7 +54,7 @@ def gather(
     `again`: learn even though nothing is new; `said`: notes on what was left out already. Raises MaterialError.
     """
     training = frozen.training
-    if not any(item.labels or item.complete_for for item in training):
+    if not any(item.labels or item.complete_for or item.tags for item in training):
         counts = f"{len(frozen.items)} labelled frames, {len(training)} of them for training"
         raise MaterialError(f"nothing to learn from: {counts}" + "".join(f"; {line}" for line in said) + "; label more")
     new = tuple(item for item in training if item.frame not in seen)

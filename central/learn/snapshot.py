@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import selectinload
 
@@ -23,6 +24,8 @@ from central.store.database import Database
 from central.store.models import Frame, Snapshot
 
 PERSON: Final = "person"
+PRESENT: Final = "present"
+ABSENT: Final = "absent"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Labelled:
     """SHA-256 of the image as it came."""
     disputed: bool = False
     """Two people answered differently, and nobody decided yet."""
+    tags: tuple[tuple[str, bool], ...] = ()
+    """What people said of the scene: each tag that is known, and whether it is present."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,13 @@ def _labelled(frame: Frame) -> Labelled:
         node=frame.node, camera=frame.camera, blob=frame.blob, width=frame.width, height=frame.height,
         complete_for=tuple(frame.complete_for), by_machine=by_machine,
         boxes=tuple(boxes), labels=tuple(labels), weights=tuple(weights),
-        picture=frame.sha256, disputed=frame.opinion == DISPUTED,
+        picture=frame.sha256, disputed=frame.opinion == DISPUTED, tags=_tags(frame),
     )  # fmt: skip
+
+
+def _tags(frame: Frame) -> tuple[tuple[str, bool], ...]:
+    said = sorted((frame.tags or {}).items())
+    return tuple((str(name), word == PRESENT) for name, word in said if word in (PRESENT, ABSENT))
 
 
 async def labelled(database: Database) -> tuple[Labelled, ...]:
@@ -95,7 +105,7 @@ async def labelled(database: Database) -> tuple[Labelled, ...]:
     async with database.read() as session:
         frames = await session.scalars(query.options(selectinload(Frame.annotations)))
         found = [(frame.state, _labelled(frame)) for frame in frames]
-    return tuple(item for state, item in found if state == "labelled" or item.labels or item.complete_for)
+    return tuple(item for state, item in found if state == "labelled" or item.labels or item.complete_for or item.tags)
 
 
 async def freeze(database: Database, items: tuple[Labelled, ...]) -> Frozen:
@@ -134,8 +144,13 @@ async def fetch_images(blobs: Blobs, items: Sequence[Labelled], folder: Path) ->
             part.rename(path)
 
 
-def examples(items: Sequence[Labelled], folder: Path, labels: tuple[str, ...]) -> list[Example]:
-    """Return `items` for training, with classes as indices into `labels`; other classes are left out."""
+def examples(
+    items: Sequence[Labelled], folder: Path, labels: tuple[str, ...], tags: tuple[str, ...] = ()
+) -> list[Example]:
+    """Return `items` for training, with classes as indices into `labels`; other classes are left out.
+
+    `tags`: those of the network. What is known of others is left out.
+    """
     index = {label: i for i, label in enumerate(labels)}
     found = []
     for item in items:
@@ -149,9 +164,16 @@ def examples(items: Sequence[Labelled], folder: Path, labels: tuple[str, ...]) -
                 weights=np.array([item.weights[i] for i in own], np.float32),
                 complete=np.array([label in complete for label in labels]),
                 camera=f"{item.node}/{item.camera}",
+                tags=scene(item, labels, tags),
             )
         )
     return found
+
+
+def scene(item: Labelled, labels: tuple[str, ...], tags: tuple[str, ...]) -> NDArray[np.int8]:
+    """Return what people said of `tags` in `item` ``[T]``: 1 present, -1 absent, 0 unknown, or one of the `labels`."""
+    said = {name: 1 if there else -1 for name, there in item.tags if name not in labels}
+    return np.array([said.get(name, 0) for name in tags], np.int8)
 
 
 def truth(items: Sequence[Labelled], labels: tuple[str, ...]) -> Coco:

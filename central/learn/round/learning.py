@@ -56,7 +56,7 @@ def steps_for(plan: Plan, examples: list[Example]) -> int:
 
 def train(plan: Plan, found: Lesson, tell: Tell) -> Trained:
     """Train, from the last checkpoint where there is one. Raises TrainingError."""
-    start = plan.network(plan.origin if found.fresh else plan.parent, plan.labels)
+    start = plan.network(plan.origin if found.fresh else plan.parent, plan.labels, plan.tags)
     if plan.weights is not None:
         start = planted(start, plan.weights)
     model: families.AnyConfig = start.config

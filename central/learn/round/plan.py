@@ -21,6 +21,7 @@ from central.learn.data import Example
 from central.learn.incremental import Memory
 from central.learn.material import Material, MaterialError, contradicting, gather
 from central.learn.round import RoundError
+from central.learn.round.scenes import counted, vocabulary
 from central.learn.snapshot import Frozen, Labelled
 from central.learn.start import StartError, network_from, read_pack
 from central.learn.transfer import Beginning, TransferError, update_of
@@ -58,6 +59,9 @@ class Saved(msgspec.Struct, frozen=True):
     update: str = ""
     beginning: dict[str, Any] = {}
     weights: str = ""
+    tags: tuple[str, ...] | None = None
+    """Of the network to be; None in plans that know of none: those of the parent."""
+    former_tags: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,10 @@ class Plan:
     """Where it starts, why, and how like other packs were, for the report."""
     weights: Path | None = None
     """A checkpoint whose weights it starts with."""
+    tags: tuple[str, ...] | None = None
+    """Of the network to be, by their names of today; None: those of the parent."""
+    former_tags: Mapping[str, str] = field(default_factory=dict)
+    """As `former`, of tags."""
 
     @property
     def running(self) -> Pack:
@@ -116,15 +124,26 @@ class Plan:
 
     def shown(self, items: Sequence[Labelled]) -> list[Example]:
         """Return `items` for training."""
-        return snapshot.examples(items, self.images, self.labels)
+        return snapshot.examples(items, self.images, self.labels, self.tags or ())
 
-    def network(self, pack: Pack, labels: tuple[str, ...]) -> Any:
-        """Return the network of `pack` for `labels`, which keep what it knew of them by their former names."""
-        old = pack.manifest.labels
-        known = tuple(self.former[n] if self.former.get(n) in old else n for n in labels)
-        network = network_from(pack, known)
-        network.config = msgspec.structs.replace(network.config, labels=labels)
+    def today(self, pack: Pack) -> tuple[str, ...]:
+        """Return the tags of `pack` by their names of today."""
+        now = {old: new for new, old in {**self.former_tags, **self.former}.items()}
+        return tuple(now.get(name, name) for name in pack.manifest.tags)
+
+    def network(self, pack: Pack, labels: tuple[str, ...], tags: tuple[str, ...] | None = None) -> Any:
+        """Return the network of `pack` for `labels` and `tags` (the pack's own where None), which keep what it knew of
+        them by their former names."""
+        tags = self.today(pack) if tags is None else tags
+        known = _by(self.former, pack.manifest.labels, labels)
+        network = network_from(pack, known, _by({**self.former_tags, **self.former}, pack.manifest.tags, tags))
+        network.config = msgspec.structs.replace(network.config, labels=labels, tags=tags)
         return network
+
+
+def _by(former: Mapping[str, str], old: Sequence[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `names`, those of `old` that were renamed by the name that they had there."""
+    return tuple(former[n] if former.get(n) in old else n for n in names)
 
 
 async def plan(database: Database, settled: settings.Settings, round_id: str, options: Mapping[str, Any]) -> Plan:
@@ -155,7 +174,8 @@ def _read(path: Path) -> Saved | None:
 
 
 async def _made(database: Database, settled: settings.Settings, options: Mapping[str, Any]) -> Saved:
-    labels = profile.current(settled).label_names
+    project = profile.current(settled)
+    labels = project.label_names
     name = str(options.get("strategy") or incremental.DEFAULT)
     incremental.strategy(name)
     items = await snapshot.labelled(database)
@@ -172,14 +192,21 @@ async def _made(database: Database, settled: settings.Settings, options: Mapping
         raise RoundError(str(error)) from None
     room = options.get("memory_frames")
     weighed = {item.frame: item for item in (*material.new, *material.past)}
+    former = await _former(database, parent.manifest.labels, labels, "renamed")
+    former_tags = await _former(database, parent.manifest.tags, project.tag_names, "renamed_tags")
+    now = {old: new for new, old in {**former_tags, **former}.items()}
+    gone = {now.get(label, label) for label in parent.manifest.labels} - set(labels)
+    known = tuple(n for tag in parent.manifest.tags if (n := now.get(tag, tag)) not in gone)
+    tags, lacking = vocabulary(known, labels, project.tag_names, counted([*material.new, *material.past]))
     return Saved(
         snapshot=frozen.address, items=tuple(weighed.get(item.frame, item) for item in frozen.items),
-        new=tuple(i.frame for i in material.new), past=tuple(i.frame for i in material.past), notes=material.notes,
-        parent=parent.address, labels=labels, former=await _former(database, parent, labels),
+        new=tuple(i.frame for i in material.new), past=tuple(i.frame for i in material.past),
+        notes=(*material.notes, *lacking), parent=parent.address, labels=labels, former=former,
         epochs=int(options.get("epochs") or EPOCHS), seed=int(options.get("seed") or 0), step=settled.update_step,
         strategy=name, memory_frames=None if room is None else int(room),
         running="" if running.address == parent.address else running.address, update=str(options.get("update") or ""),
         beginning=started.described(), weights="" if started.weights is None else str(started.weights),
+        tags=tags, former_tags=former_tags,
     )  # fmt: skip
 
 
@@ -208,7 +235,7 @@ def _opened(saved: Saved, settled: settings.Settings, folder: Path) -> Plan:
     return Plan(
         folder, Frozen(saved.snapshot, saved.items), material, parent, origin, saved.labels, saved.epochs, saved.seed,
         saved.step, saved.strategy, Memory(frames=saved.memory_frames), saved.former, other,
-        saved.update, saved.beginning, Path(saved.weights) if saved.weights else None,
+        saved.update, saved.beginning, Path(saved.weights) if saved.weights else None, saved.tags, saved.former_tags,
     )  # fmt: skip
 
 
@@ -237,17 +264,18 @@ def _origin(settled: settings.Settings) -> Pack:
         raise RoundError(f"no pack to start from: {error}") from None
 
 
-async def _former(database: Database, parent: Pack, labels: tuple[str, ...]) -> dict[str, str]:
-    """Return, of the `labels` that `parent` knows by a name that they had before, that name."""
+async def _former(database: Database, old: Sequence[str], names: tuple[str, ...], change: str) -> dict[str, str]:
+    """Return, of the `names` that a pack with those of `old` knows by a name that they had before, that name.
+
+    `change`: what a version of the profile calls it, ``renamed`` or ``renamed_tags``.
+    """
     async with database.read() as session:
         rows = await session.scalars(select(ProfileVersion.changes).order_by(ProfileVersion.version))
-        renamed = [dict(row.get("renamed") or {}) for row in rows]
-    today: dict[str, str] = {name: name for name in parent.manifest.labels}
+        renamed = [dict(row.get(change) or {}) for row in rows]
+    today: dict[str, str] = {name: name for name in old}
     for step in renamed:
-        today = {old: step.get(now, now) for old, now in today.items()}
-    return {
-        now: old for old, now in today.items() if now != old and now in labels and now not in parent.manifest.labels
-    }
+        today = {name: step.get(now, now) for name, now in today.items()}
+    return {now: name for name, now in today.items() if now != name and now in names and now not in old}
 
 
 async def changed_since(database: Database, settled: settings.Settings, made: Plan) -> list[str]:

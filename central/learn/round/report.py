@@ -31,7 +31,8 @@ def render(report: Mapping[str, Any], shown: Errors) -> str:
     title = f"Round {report['round']}: {report['name']}"
     parts = [
         _verdict(report), _tiles(report), _gates(report["gates"]), _changes(report), _curves(report),
-        confusion(report, shown), worst(shown), _new(report), _incremental(report), _stages(report), _how(report),
+        confusion(report, shown), worst(shown), _tags(report.get("tags") or []), _new(report), _incremental(report),
+        _stages(report), _how(report),
     ]  # fmt: skip
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -222,6 +223,18 @@ def _rounds(report: Mapping[str, Any]) -> str:
     lines = [Line("AP50", list(enumerate(values, 1)), "after", dots=True)]
     title = "AP50 over the rounds that led here"
     return _figure(title, plot(title, Axis("round", 1, len(values), whole=True), Axis("AP50", 0, 1), lines), lines)
+
+
+def _tags(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    shown = [
+        (escape(r["name"]), str(r["present"]), str(r["absent"]), str(r["judged"]), _ap(r["before"]), _ap(r["after"]))
+        for r in rows
+    ]
+    head = ("Tag", "Present", "Absent", "Judged on", "AP before", "AP after")
+    note = "Present and absent: what people said of frames to learn from. AP where held-back frames have both answers."
+    return f"<section><h2>Tags</h2>{_table(head, shown, note, numbers=(1, 2, 3, 4, 5))}</section>"
 
 
 def _new(report: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from central import settings
 from central.jobs.rounds import LOCK
 from central.learn import gates
 from central.learn.gates import Verdict
-from central.learn.round import RoundError, Tell, facts, learning, measuring, packing, verdicts
+from central.learn.round import RoundError, Tell, facts, learning, measuring, packing, scenes, verdicts
 from central.learn.round.learning import SPAN, Trained
 from central.learn.round.measuring import Measured
 from central.learn.round.plan import Plan, changed_since, plan
@@ -100,8 +100,8 @@ def _run(settled: settings.Settings, round_id: str, options: Mapping[str, Any], 
         {"frames": len(made.frozen.items), "labels": boxes, "snapshot": made.frozen.address,
          "parent": made.parent.address}
     )  # fmt: skip
-    told = f"training on {len(lesson.examples)} frames with {boxes} boxes" + "".join(f"; {n}" for n in notes)
-    with stages.stage("training", "training", SPAN[0], told):
+    line = f"training on {len(lesson.examples)} frames with {boxes} boxes" + "".join(f"; {n}" for n in notes)
+    with stages.stage("training", "training", SPAN[0], line):
         trained = learning.train(made, lesson, stages.tell)
     with stages.stage("export", "exporting", SPAN[1], "exporting and proving the pack"):
         pack = packing.export(made, trained.network, lesson.examples)
@@ -109,6 +109,10 @@ def _run(settled: settings.Settings, round_id: str, options: Mapping[str, Any], 
         measured = measuring.measure(made, pack)
         limits = {n: v for n in gates.gates() if (v := getattr(settled, f"gate_{n}", None)) is not None}
         verdicts_ = gates.judge(measured.evidence, limits)
+        told = scenes.judged(
+            (made.running, made.today(made.running)), (pack, pack.manifest.tags), made.frozen.judging, made.images,
+            made.labels, scenes.counted([*made.material.new, *made.material.past]),
+        )  # fmt: skip
     notes += _with_database(settled, lambda db: changed_since(db, settled, made))
     notes += [f"{len(trained.skipped)} images could not be read, and were left out"] if trained.skipped else []
     found = verdicts.verdict(made, measured, verdicts_)
@@ -124,6 +128,7 @@ def _run(settled: settings.Settings, round_id: str, options: Mapping[str, Any], 
         report = _report(made, kept, measured, trained, known) | result
     total = time.monotonic() - begun
     report["stages"] = {**stages.spent, "total_s": total}
+    report["tags"] = told
     report["overhead"] = 1 - stages.spent["training_s"] / total
     _written(made, measured, report)
     return result

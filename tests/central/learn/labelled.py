@@ -27,11 +27,12 @@ from tests.central.learn.tiny import scramble
 PROFILE = "\n".join(f"  - {{name: {name}, color: '#11223{i}'}}" for i, name in enumerate(LABELS))
 
 
-def profile(folder: Path, labels: Sequence[str] = LABELS) -> Path:
-    """Write a profile of `labels` into `folder` and return its path."""
+def profile(folder: Path, labels: Sequence[str] = LABELS, tags: Sequence[str] = ()) -> Path:
+    """Write a profile of `labels` and `tags` into `folder` and return its path."""
     lines = "\n".join(f"  - {{name: {name}, color: '#11223{i}'}}" for i, name in enumerate(labels))
     path = folder / "profile.yaml"
-    path.write_text(f"name: shapes\nlabels:\n{lines}\n")
+    said = "\n".join(f"  - {{name: {name}}}" for name in tags)
+    path.write_text(f"name: shapes\nlabels:\n{lines}\n" + (f"tags:\n{said}\n" if tags else ""))
     return path
 
 
