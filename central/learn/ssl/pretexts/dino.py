@@ -42,6 +42,12 @@ def temperature(step: int, steps: int, cold: float, warm: float, rise: float) ->
     return cold + (warm - cold) * done
 
 
+def used(shares: Tensor) -> Tensor:
+    """Return how many prototypes are in use, of what each of N views has of each ``[N, out]``: e to the entropy."""
+    mean = shares.mean(0)
+    return torch.exp(-(mean * mean.clamp_min(1e-12).log()).sum())
+
+
 class Dino(Pretext):
     """On the mean of the deepest features."""
 
@@ -56,6 +62,7 @@ class Dino(Pretext):
         self.prototypes = nn.Parameter(torch.randn(options.out, options.bottleneck))
         self.register_buffer("centre", torch.zeros(options.out))
         self._told: list[Tensor] = []
+        self._used = torch.ones(())
 
     def logits(self, features: list[Tensor], still: bool = False) -> Tensor:
         """Return the cosines ``[B, out]`` with all prototypes, which do not learn where they are to be `still`."""
@@ -78,8 +85,14 @@ class Dino(Pretext):
     def after(self, scene: Scene, teacher: Any) -> None:
         """Move the centre towards what the teacher said."""
         if self._told:
-            self.centre.lerp_(gathered(torch.cat(self._told)).mean(0), 1 - self.options.momentum)
+            told = gathered(torch.cat(self._told))
+            self._used = used(((told - self.centre) / self.options.warm).softmax(1))
+            self.centre.lerp_(told.mean(0), 1 - self.options.momentum)
         self._told = []
+
+    def watched(self) -> dict[str, float]:
+        """Return how many prototypes the teacher made use of; 1 or all of them equally is a collapse."""
+        return {"prototypes": float(self._used)}
 
 
 PRETEXT = Dino

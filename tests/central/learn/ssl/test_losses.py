@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from central.learn.ssl.layers import Queue, distance
 from central.learn.ssl.losses import info_nce, masked_error, normalised, nt_xent, patches, self_distillation
-from central.learn.ssl.pretexts.dino import temperature
+from central.learn.ssl.pretexts.dino import temperature, used
 from central.learn.ssl.pretexts.simsiam import symmetric
 
 
@@ -108,6 +108,15 @@ def test_info_nce__no_gradient_into_keys() -> None:
 )
 def test_dino__temperature_rises_on_a_line(step: int, expected: float) -> None:
     assert temperature(step, 100, 0.04, 0.07, 0.3) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [([[1.0, 0, 0, 0]] * 3, 1), ([[1.0, 0, 0, 0], [0, 1.0, 0, 0]], 2), ([[0.25] * 4], 4)],
+    ids=["one", "two", "all"],
+)
+def test_dino__prototypes_in_use(shares: list[list[float]], expected: float) -> None:
+    assert float(used(torch.tensor(shares))) == pytest.approx(expected, rel=1e-4)
 
 
 def test_patches__in_order_and_normalised() -> None:
