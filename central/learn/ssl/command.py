@@ -13,11 +13,12 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import distributed
 
 from central.commands.common import CommandError
 from central.learn.detect.coco import DatasetError
 from central.learn.detect.command import DEFAULT_LABELS, size_of
-from central.learn.distributed import join
+from central.learn.distributed import Group, join
 from central.learn.models.config import ModelConfig
 from central.learn.ssl import (
     IMAGE_AND_OBJECT,
@@ -136,6 +137,16 @@ def prepared(stock: Stock, config: SslConfig, out: Path) -> tuple[Stock, boxes.B
     return stock, found
 
 
+@contextmanager
+def first_alone(group: Group) -> Iterator[None]:
+    """Let the first process go through the block before all others: what it keeps in the run folder, they read."""
+    if not group.first:
+        distributed.barrier()
+    yield
+    if group.first and group.size > 1:
+        distributed.barrier()
+
+
 def train_ssl(
     out: Annotated[Path, typer.Option(help="Run folder; a run that was interrupted there goes on.")],
     images: Annotated[
@@ -208,8 +219,9 @@ def train_ssl(
         crops = probe.parse(probing) if probing else None
         begin = weights_from(start, names) if start else None
         with join() as group:
-            given = gathered(images or [], sequence or [], coco or [], video or [], data, pairs or [], out)
-            stock, found = prepared(given, config, out)
+            with first_alone(group):
+                given = gathered(images or [], sequence or [], coco or [], video or [], data, pairs or [], out)
+                stock, found = prepared(given, config, out)
             run = Run(config, stock, found, out, begin, crops, group=group)
             result = run.run(_Told() if group.first else lambda _: None)
             if group.first and pack is not None:

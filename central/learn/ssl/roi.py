@@ -31,6 +31,6 @@ def roi_means(levels: list[Tensor], boxes: Tensor, size: int = 5) -> Tensor:
     spots = places(boxes.flatten(0, 1).float(), size, 1).reshape(count, most, size * size, 2)
     height, width = levels[0].shape[2] * STRIDES[0], levels[0].shape[3] * STRIDES[0]
     grid = spots * spots.new_tensor([2 / width, 2 / height]) - 1
-    means = [F.grid_sample(x, grid.to(x.dtype), align_corners=False, padding_mode="border").mean(3) for x in levels]
+    means = [F.grid_sample(x.float(), grid, align_corners=False, padding_mode="border").mean(3) for x in levels]
     chosen = torch.stack(means, 1).permute(0, 3, 1, 2)  # [B, K, levels, C]
     return chosen.gather(2, own[..., None, None].expand(-1, -1, 1, chosen.shape[3])).squeeze(2)
