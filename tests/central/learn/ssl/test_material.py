@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+import pickle
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -13,6 +16,7 @@ import pytest
 
 from central.learn.ssl import duplicates, sources
 from central.learn.ssl.material import MaterialError, joined
+from tests.central.learn.labelled import fill
 from tests.central.learn.ssl import streets
 
 
@@ -115,3 +119,21 @@ def test_clips__in_the_order_of_time(tmp_path: Path) -> None:
     clips = streets.stock(tmp_path).clips(3, 4, 0.1)
     assert len(clips) == 3 and all(len(clip) == 4 for clip in clips)
     assert not streets.stock(tmp_path).clips(3, 40, 0.1)
+
+
+def test_centre__frames_by_camera_and_time_read_when_needed(tmp_path: Path, shapes: Any) -> None:
+    made = asyncio.run(fill(tmp_path, shapes(4)))
+    found = duplicates.without(sources.centre(tmp_path))
+    assert found.cameras == ("n1/c1",) and len(found.shots) == len(made)
+    times = [shot.time for shot in found.shots]
+    assert times == sorted(times) and times[0] == 0
+    reader = pickle.loads(pickle.dumps(found)).readers[0]  # noqa: S301 (as it goes to a worker)
+    image = reader.read(found.shots[0].key)
+    assert image is not None and image.shape == (64, 64, 3)
+    assert reader.read("frames/gone.jpg") is None
+
+
+def test_centre__without_frames(tmp_path: Path) -> None:
+    asyncio.run(fill(tmp_path, []))
+    with pytest.raises(MaterialError, match="has stored no frame yet"):
+        sources.centre(tmp_path)
