@@ -7,8 +7,9 @@
 images of a detector trained on what the method found, over that with true boxes (`full`), both in points or percent,
 mean, std and seeds. The trunk is learned from the tags of the training images alone, unless `--trunk` says otherwise:
 one that has seen their boxes would tell where they are. It is learned once; seeds are those of heads, choices and
-detectors. `--detector heads` judges the heads themselves on the frozen trunk (`full`: the same heads, taught by true
-boxes), `network` trains the production detector from scratch. What is done is kept in `--parts`; a run goes on there.
+detectors. `--detector network` trains the production detector from scratch, `heads` judges the heads themselves on the
+frozen trunk (`full`: the same heads, taught by true boxes), `none` only locates. What is done is kept in `--parts`; a
+run goes on there.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class Bench:
         else:
             self.train, self.test = whole, load(options.test_coco, options.test_images, self.names)
         if options.limit_images:
-            self.train = self.train[:: max(1, len(self.train) // options.limit_images)]
+            self.train, self.test = (
+                part[:: max(1, len(part) // options.limit_images)] for part in (self.train, self.test)
+            )
         self.labels = np.array([tags_of(e, len(self.names)) for e in self.train], np.int8)
         self.config = DiscoverConfig(
             trunk=options.trunk, side=options.side, ways=tuple(options.ways), limit=options.boxes, pack=options.pack,
@@ -165,7 +168,8 @@ def one(bench: Bench, name: str, seed: int) -> dict[str, float]:
         if network:
             return {"ap50": network_ap(bench, bench.train, seed)}
         heads = bench.fit(seed, Lessons(bench.labels, certain(bench.labels), whole))
-        return {"ap50": heads_ap(bench, heads), "corloc": bench.locate(bench.judged(heads))}
+        found = {"corloc": bench.locate(bench.judged(heads))}
+        return found if bench.test_bags is None else {**found, "ap50": heads_ap(bench, heads)}
     if name in ("first", "activation"):
         return {"corloc": corloc(simple(bench, name), bench.truth)}
     if name in ("partial30", "transfer30"):
@@ -180,15 +184,15 @@ def one(bench: Bench, name: str, seed: int) -> dict[str, float]:
     heads, judged = bench.taught(seed, drawn, **given)
     if name == "streams":
         return {"corloc": corloc([best_boxes(j.unmoved, j.raw) for j in judged], bench.truth)}
-    found = {"corloc": bench.locate(judged)}
+    located = {"corloc": bench.locate(judged)}
     if name in ("best", "several", "clusters"):
-        return found
+        return located
     if not network:
-        return {**found, "ap50": heads_ap(bench, heads)}
+        return located if bench.test_bags is None else {**located, "ap50": heads_ap(bench, heads)}
     made = pseudo(bench, judged, drawn)
     if name == "boxes10":
         made = [e for p, e in enumerate(made) if p in drawn]
-    return {**found, "ap50": network_ap(bench, made, seed)}
+    return {**located, "ap50": network_ap(bench, made, seed)}
 
 
 def simple(bench: Bench, name: str) -> list[Any]:
@@ -285,7 +289,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--test-coco", type=Path, default=vehicles / "val.json", help="their COCO file")
     made.add_argument("--split", type=float, default=0.0, help="learn from this share of --train, judge on the rest")
     made.add_argument("--labels", default=LABELS)
-    made.add_argument("--limit-images", type=int, default=0, help="training images; 0: all")
+    made.add_argument("--limit-images", type=int, default=0, help="of training and of test, at about; 0: all")
     made.add_argument("--trunk", default="tags", help="tags, a pack, a run, safetensors or a vision transformer")
     made.add_argument("--trunk-epochs", type=int, default=18)
     made.add_argument("--size", default="nano", help="of a trunk learned from tags")
@@ -296,7 +300,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--fixed", action="store_true", help="all images are of one fixed camera")
     made.add_argument("--epochs", type=int, default=4, help="of the heads")
     made.add_argument("--pick", default="several", help="what stands for a class")
-    made.add_argument("--detector", choices=("heads", "network"), default="network")
+    made.add_argument("--detector", choices=("none", "heads", "network"), default="network")
     made.add_argument("--network", default="tiny", help="size of the production detector")
     made.add_argument("--input", type=int, default=160, help="its input, pixels")
     made.add_argument("--steps", type=int, default=500)

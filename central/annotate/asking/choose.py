@@ -97,7 +97,7 @@ def is_audit(frame: Frame) -> bool:
 def options(frame: Frame, proposals: Sequence[Annotation], known: Known) -> list[Question]:
     """Return what can be asked about `frame` with unconfirmed `proposals`, the most mended per second first."""
     seen = candidate(frame, proposals, known.labels)
-    whole = _whole(seen, known.costs)
+    whole = _whole(seen, known.costs, unboxed(frame, proposals, known.labels))
     if is_audit(frame):
         return [whole]
     found = [whole, *_missing(frame, proposals, seen, whole.gain, known), *_single(proposals, known)]
@@ -106,9 +106,16 @@ def options(frame: Frame, proposals: Sequence[Annotation], known: Known) -> list
     return sorted(fresh, key=lambda q: -q.rate)
 
 
-def _whole(seen: Candidate, costs: Costs) -> Question:
+def unboxed(frame: Frame, proposals: Sequence[Annotation], labels: Sequence[str]) -> int:
+    """Return how many of `labels` a person said are on `frame`, and no box shows: discovery has missed them."""
+    shown = {p.label for p in proposals if probability(p) >= DOUBT}
+    said = frame.tags or {}
+    return sum(said.get(name) == "present" and name not in shown | set(frame.complete_for) for name in labels)
+
+
+def _whole(seen: Candidate, costs: Costs, absent: int = 0) -> Question:
     best = seen.best
-    wrong, missed = float(np.minimum(best, 1 - best).sum()), UNSEEN + expected_misses(seen)
+    wrong, missed = float(np.minimum(best, 1 - best).sum()), UNSEEN + expected_misses(seen) + absent
     unsure = int(((best > DOUBT) & (best < SURE)).sum())
     seconds = costs.look + costs.missing + costs.confirm * len(best) + costs.box * (REDRAWN * unsure + missed)
     parts = []
