@@ -185,20 +185,25 @@ class Bench:
         height, width = (int(v) for v in self.a.detect_input.split("x"))
         sizes = {"square": (self.where.side, self.where.side), "detect": (height, width)}
         pixels = {
-            size: [frames_of(*pair, *sides) for pair in zip(folders, (learned, back, unseen), strict=True)]
-            for size, sides in sizes.items()
-        }
+            (size, light): [
+                frames_of(*pair, *sides, (light and number) or None)
+                for number, pair in enumerate(zip(folders, (learned, back, unseen), strict=True))
+            ]
+            for size, sides in sizes.items() for light in (False, True)
+        }  # fmt: skip
         for seed in self.seeds:
             for name in [*self.names, "random", "detector"]:
                 known = name in ("random", "detector") or self.ready(name, seed)
                 if self.parts.has("novelty", name, str(seed)) or not known:
                     continue
-                trunk, shown = self._seer(name, seed), pixels["detect" if name == "detector" else "square"]
+                trunk, row = self._seer(name, seed), {}
                 if trunk is None:
                     continue
-                row = {}
-                for how, fit in (("own", None), ("fitted", shown[0])):
-                    row[how] = checks.novelty(*(checks.embeddings(trunk, part, fit) for part in shown))
+                for light in (False, True):
+                    shown = pixels["detect" if name == "detector" else "square", light]
+                    for how, fit in (("own", None), ("fitted", shown[0])):
+                        points = (checks.embeddings(trunk, part, fit) for part in shown)
+                        row[how + "_in_other_light" * light] = checks.novelty(*points)
                 self.parts.put(row, "novelty", name, str(seed))
                 self.check()
         if self.a.pack and not self.parts.has("novelty", "pack", "0"):
@@ -286,13 +291,17 @@ class Bench:
                     row["knn" if key == "street" else f"knn_{key}"] = summary(values)
             dense = list(self.parts.under("dense", name).values())
             row |= {"found_again": summary(dense)} if dense else {}
-            far = [v["own"] for v in self.parts.under("novelty", name).values()]
-            row |= {"novelty_auroc": summary(far)} if far else {}
+            for key, stored in (("novelty_auroc", "own"), ("novelty_auroc_in_other_light", "own_in_other_light")):
+                far = [v[stored] for v in self.parts.under("novelty", name).values() if stored in v]
+                row |= {key: summary(far)} if far else {}
             share, rate, steps = f"{self.a.share:g}", f"{self.a.detect_rate:g}", f"{self.a.detect_steps}"
             ap50 = self.parts.under("transfer", share, rate, steps, name)
             row |= {"ap50_at_10": summary([100 * v["ap50"] for v in ap50.values()])} if ap50 else {}
             rows[name] = row
-        more = {n: [v["own"] for v in self.parts.under("novelty", n).values()] for n in ("detector", "pack")}
+        more = {
+            n + key.removeprefix("own"): [v[key] for v in self.parts.under("novelty", n).values() if key in v]
+            for n in ("detector", "pack") for key in ("own", "own_in_other_light")
+        }  # fmt: skip
         return {
             "pretexts": rows,
             "novelty_auroc": {name: summary(values) for name, values in more.items() if values},

@@ -22,6 +22,7 @@ from central.learn.detect import coco as truths
 from central.learn.models import ModelConfig
 from central.learn.ssl import Trunk, boxes, duplicates, settle, sources
 from central.learn.ssl.material import Stock, joined
+from central.learn.ssl.views import recoloured
 from central.learn.start import weights_from
 from export import checkpoint
 
@@ -107,10 +108,20 @@ def tenth(coco: Path, images: Path, seed: int, share: float = 0.1) -> list[Examp
     return chosen
 
 
-def frames_of(images: Path, names: Sequence[str], height: int, width: int) -> list[NDArray[np.uint8]]:
-    """Return the files `names` as a network is fed with them, ``[3, height, width]`` each."""
-    reader = sources.Files(images)
-    return settle.inputs((reader.read(name) for name in names), height, width)
+def frames_of(
+    images: Path, names: Sequence[str], height: int, width: int, light: int | None = None
+) -> list[NDArray[np.uint8]]:
+    """Return the files `names` as a network is fed with them, ``[3, height, width]`` each.
+
+    With a seed `light`, each in other light: brightness, contrast and colours as a camera's own would change.
+    """
+    reader, found = sources.Files(images), []
+    for number, name in enumerate(names):
+        image = reader.read(name)
+        if image is not None and light is not None:
+            image = recoloured(image, np.random.default_rng((light, number)), 0.0)
+        found += settle.inputs([image], height, width)
+    return found
 
 
 class Parts:
