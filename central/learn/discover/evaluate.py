@@ -39,7 +39,7 @@ def best_boxes(boxes: Float, scores: Float) -> Float:
     """Return the best box of each class ``[C, 4]`` by scores ``[N, C]``; NaN where there is none."""
     if not len(boxes):
         return np.full((scores.shape[1], 4), np.nan, np.float32)
-    return boxes[scores.argmax(0)]
+    return np.asarray(boxes[scores.argmax(0)], np.float32)
 
 
 def located(best: Sequence[Float], truth: Sequence[Truth], right: float = RIGHT) -> tuple[int, int]:

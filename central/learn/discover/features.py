@@ -133,6 +133,8 @@ def compute(
             _project(found[-1], projection)
         if len(found) % EVERY == 0 or len(found) == len(paths):
             report(len(found))
+    if projection is None:
+        raise ValueError("there is no image to look at")
     return _packed(sorted(found, key=lambda row: row[0]), projection, unread)
 
 

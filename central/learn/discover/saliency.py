@@ -13,8 +13,8 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import dijkstra
+from scipy.sparse import coo_matrix  # type: ignore[import-untyped,unused-ignore]
+from scipy.sparse.csgraph import dijkstra  # type: ignore[import-untyped,unused-ignore]
 
 from edge.runtime import Float
 from edge.runtime.prepare import Image

@@ -41,7 +41,9 @@ class Targets:
 
 def targets(judged: Judged, labels: NDArray[np.int8], sure: NDArray[np.float32], kept: float = KEPT) -> Targets:
     """Return the boxes of each class that labels ``[C]`` (1, -1, 0) say is present; scores count how `sure` that is."""
-    boxes, classes, scores = [], [], []
+    boxes: list[Float] = []
+    classes: list[NDArray[np.int64]] = []
+    scores: list[Float] = []
     for label in np.flatnonzero(labels > 0) if len(judged.boxes) else ():
         own = judged.scores[:, label]
         places = suppress(judged.boxes, own, np.zeros(len(own), np.int64), APART, MOST)
@@ -83,7 +85,8 @@ def coco(
 ) -> dict[str, Any]:  # fmt: skip
     """Return a COCO data set: `listed` are file, width and height of each image; `people` the images that a person
     drew the boxes of, which have no score; `masks` the rings of some boxes by image and place among its boxes."""
-    images, boxes = [], []
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
     for place, ((file, width, height), own) in enumerate(zip(listed, found, strict=True)):
         looked = names if place in people else [n for n, v in zip(names, labels[place], strict=True) if v < 0]
         tags = {n: "present" if v > 0 else "absent" for n, v in zip(names, labels[place], strict=True) if v}

@@ -20,6 +20,8 @@ COVERED: Final = 0.8
 """Share of the small box that lies in the large one (not their IoU)."""
 LARGER: Final = 3.0
 """Area of the large box over that of the small one, at least."""
+MOST: Final = 8
+"""Pairs of one image that stand for it in the choice, those of the best scores: crowded frames must not weigh more."""
 LEAST: Final = 0.1
 """Score from which a detection of a present class counts."""
 
@@ -61,6 +63,11 @@ def described(found: Detected, own: NDArray[np.int64]) -> Float:
     return np.asarray(np.concatenate([found.features[own[:, 0]], found.features[own[:, 1]]], axis=1), np.float32)
 
 
+def strongest(found: Detected, own: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the MOST pairs of `own` ``[P, 2]`` whose scores are best."""
+    return own[np.argsort(-found.scores[own].sum(1), kind="stable")[:MOST]]
+
+
 def choose(
     images: Mapping[int, Detected], count: int, random: np.random.Generator, before: Sequence[int] = ()
 ) -> list[int]:
@@ -70,7 +77,9 @@ def choose(
     pair are never chosen: where there are too few, fewer are returned.
     """
     own = {place: pairs(found) for place, found in images.items()}
-    points = {place: described(images[place], rows) for place, rows in own.items() if len(rows)}
+    counts = {place: len(rows) for place, rows in own.items()}
+    some = {place: strongest(images[place], rows) for place, rows in own.items() if len(rows)}
+    points = {place: described(images[place], rows) for place, rows in some.items()}
     if not points:
         return []
     owner = np.concatenate([np.full(len(p), place) for place, p in points.items()])
@@ -85,7 +94,7 @@ def choose(
     if not left:
         return []
     if not np.isfinite(nearest).any() or np.isinf(nearest).all():
-        chosen.append(max(left, key=lambda place: len(points[place])))
+        chosen.append(max(left, key=lambda place: counts[place]))
         _take(nearest, table, points, owner, chosen[-1])
     while len(chosen) < count and nearest.sum() > 0:
         share = np.where(np.isfinite(nearest), nearest, nearest[np.isfinite(nearest)].max(initial=1.0))
@@ -96,8 +105,9 @@ def choose(
 
 
 def _closer(nearest: NDArray[np.float64], table: NDArray[np.float64], centres: Float) -> None:
-    for centre in centres.astype(np.float64):
-        np.minimum(nearest, ((table - centre) ** 2).sum(1), out=nearest)
+    points = centres.astype(np.float64)
+    square = (table**2).sum(1)[:, None] + (points**2).sum(1) - 2 * table @ points.T
+    np.minimum(nearest, square.clip(0).min(1), out=nearest)
 
 
 def _take(

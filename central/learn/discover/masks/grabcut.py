@@ -51,7 +51,7 @@ def cut(image: Image, box: Float, likely: Mask | None = None) -> Mask:
         return whole
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
-    cv2.grabCut(part, start, None, *models, TURNS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(part, start, (0, 0, 1, 1), models[0], models[1], TURNS, cv2.GC_INIT_WITH_MASK)
     found = (start == cv2.GC_PR_FGD) | (start == cv2.GC_FGD)
     back = cv2.resize(found.astype(np.uint8), (x2 - x1, y2 - y1), interpolation=cv2.INTER_NEAREST) > 0
     mask = np.zeros((height, width), bool)

@@ -17,7 +17,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage  # type: ignore[import-untyped,unused-ignore]
 
 from central.learn.discover.proposals import NOTHING, Boxes, Kit, ranked, union
 from central.learn.discover.saliency import agreement, content, contrast, geodesic, touching
@@ -85,7 +85,7 @@ def histograms(labels: NDArray[np.int32], values: NDArray[np.int64], bins: int, 
         index = flat * bins + values[:, :, channel].reshape(-1)
         found[:, channel] = np.bincount(index, minlength=count * bins).reshape(count, bins)
     found /= np.maximum(found.sum(2, keepdims=True), 1)
-    return found.reshape(count, -1) / channels
+    return np.asarray(found.reshape(count, -1) / channels, np.float32)
 
 
 def directions(image: Image) -> NDArray[np.int64]:

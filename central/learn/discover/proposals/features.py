@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, ndimage
+from scipy import linalg, ndimage  # type: ignore[import-untyped,unused-ignore]
 
 from central.learn.discover.proposals import NOTHING, Boxes, Kit, ProposalError, ranked
 from central.learn.discover.trunk import Look

@@ -90,9 +90,8 @@ def segmenter(tmp_path: Path) -> Path:
     decoder = SamMaskDecoderConfig(
         hidden_size=8, mlp_dim=8, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=8,
     )  # fmt: skip
-    SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)).save_pretrained(
-        tmp_path / "sam"
-    )
+    config = SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
+    SamModel(config).save_pretrained(tmp_path / "sam")
     return tmp_path / "sam"
 
 

@@ -75,7 +75,9 @@ def test_train_discover__from_tags_to_targets(shapes: Shapes, tmp_path: Path) ->
             LABELS[c] for c in range(2) if c not in true.classes
         ]
 
-    judged = call("evaluate-discovery", "--run", out, "--images", images, "--coco", file, "--masks", "grabcut", "--json")
+    judged = call(
+        "evaluate-discovery", "--run", out, "--images", images, "--coco", file, "--masks", "grabcut", "--json"
+    )
     assert float(str(judged["corloc"])) >= 0.4
     assert float(str(judged["mask_iou"])) >= 0.7
 
@@ -86,7 +88,8 @@ def test_train_discover__from_tags_to_targets(shapes: Shapes, tmp_path: Path) ->
     assert teacher.sees == {0, 1}
     assert len(seen.boxes) and set(seen.classes.tolist()) <= {0, 1}
 
-    more = call("train", "discover", "--train", f"{table}:{images}", "--boxes", f"{file}:{images}", "--out", out, *plain)
+    given = ("--train", f"{table}:{images}", "--boxes", f"{file}:{images}")
+    more = call("train", "discover", *given, "--out", out, *plain)
     assert more["drawn"] == 24
 
 
