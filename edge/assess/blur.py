@@ -11,21 +11,21 @@ from edge.sources import Frame
 LOST = 30.0
 """Percent of AP50 above which the reason is worth a word, where the pack knows what blur costs."""
 BLURRED = 0.75
-"""Rank above which it is, where the pack does not."""
+"""Blur above which it is, where the pack does not."""
 
 
 class Blur:
     """One camera's learned blur. Implements `Score`."""
 
     def assess(self, frame: Frame, inference: Inference, labels: tuple[str, ...]) -> Verdict | None:
-        """Return the mean blur rank over the frame, or None where the pack gives none."""
+        """Return the mean blur over the frame, 0..1, or None where the pack gives none."""
         if inference.blur_map is None or not inference.blur_map.size:
             return None
-        value = cv2.mean(inference.blur_map)[0]
+        value = min(1.0, max(0.0, cv2.mean(inference.blur_map)[0]))
         if inference.lost is not None:
             lost = f"the picture is blurred: expect {inference.lost:.0f} % of AP50 to be lost"
             return Verdict(value, lost if inference.lost > LOST else "")
-        return Verdict(value, f"the picture is blurred (rank {value:.2f})" if value > BLURRED else "")
+        return Verdict(value, f"the picture is blurred ({value:.2f} of 1)" if value > BLURRED else "")
 
 
 class BlurKind:

@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
@@ -20,37 +20,41 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from central import settings
 from central.annotate import crops
 from central.commands.common import CommandError, store
-from central.learn.blur import calibrate, packing, ranked, semi, tiles
-from central.learn.blur.fit import fit
+from central.learn.blur import calibrate, fit, packing, ranked, semi, tiles
 from central.learn.blur.network import TileNetwork
 from central.learn.blur.pairs import Comparison, read
-from central.learn.data import Example
 from central.learn.detect import coco as truths
 from central.learn.detect.coco import DatasetError
 from central.learn.models import Network
+from central.learn.start import StartError, network_from
 from central.settings import SettingsError
 from central.store import blobs as blob_store
 from central.store.blobs import BlobError
 from edge.runtime import RuntimeFault, packs
 from edge.runtime.model import Model
+from edge.runtime.session import CPU, Session
+from edge.runtime.sharpness import tiles as looking
 from edge.runtime.sharpness.learned import TileModel, has_tiles
 from export import checkpoint, foreign
 from export.graph import ExportError
 from export.run import AVERAGE, LAST, SUFFIXES, load_run
-from protocols.blur import BLUR, encode
-from protocols.pack import CARD, SUFFIX, PackError
+from protocols.blur import BLUR, TILES
+from protocols.pack import CARD, SUFFIX, Pack, PackError
 from protocols.slots import SlotError
 
-HEAD: Final = "blur."
 PAIRS: Final = "pairs"
 """Folder of a run with the pairs that it learned from."""
 PLACES: Final = 6000
 """Places of the images that the tile model learns from, each in four versions: 100 MB."""
 REGIONS: Final = 800
 """Unlabelled ones, where people compared pairs."""
+STEPS: Final = 800
+"""Of the dense head of a run."""
+TEACHING: Final = 12
+"""Tiles of one scale that teach the dense head."""
 MISTAKES: Final = (
     checkpoint.CheckpointError, ExportError, CommandError, BlobError, SettingsError, PackError, RuntimeFault,
-    DatasetError, SlotError, ValueError, OSError,
+    DatasetError, SlotError, StartError, ValueError, OSError,
 )  # fmt: skip
 
 
@@ -60,7 +64,7 @@ class Wish:
 
     images: list[Path]
     data: Path | None
-    steps: int
+    steps: int | None
     tile_steps: int
     loss: str
     seed: int
@@ -80,12 +84,6 @@ def image_paths(folders: list[Path]) -> list[Path]:
     if not found:
         raise ValueError(f"{folders[0]}: no images in it; give a folder of .jpg or .png files, or a list of them")
     return found
-
-
-def unlabelled(paths: list[Path]) -> list[Example]:
-    """Return the images at `paths`, without labels."""
-    empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, bool)
-    return [Example(path, *empty) for path in paths]
 
 
 @contextmanager
@@ -120,45 +118,81 @@ def teach_tiles(wish: Wish, pairs: list[Comparison], start: TileNetwork | None =
     return packing.contents(network)
 
 
+@contextmanager
+def teacher_of(graph: Path | None) -> Iterator[fit.Teacher]:
+    """Open the tile model at `graph`, that of the base pack without one. Raises RuntimeFault, PackError."""
+    with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
+        found = graph or packs.find(packs.BASE, Path(scratch)).path(TILES)
+        with closing(Session(found, CPU, 1)) as session:
+            yield lambda image: looking.look(image, session, TEACHING).blur
+
+
+def teach_head(network: Network, wish: Wish, graph: Path | None, steps: int, pairs: list[Comparison]) -> float:
+    """Teach the dense head of `network`, in place, by the tile model at `graph`; return the loss. Raises ValueError,
+    RuntimeFault, PackError."""
+    paths = image_paths(wish.images)
+    with teacher_of(graph) as teacher, bar("looking at frames", fit.KEPT) as seen, bar("training blur", steps) as done:
+        return fit.fit(network, paths, teacher, steps, wish.seed, lambda step, _: done(step), pairs, seen)
+
+
 def teach_run(run: Path, wish: Wish) -> dict[str, Any]:
     """Replace the blur head of the run in `run`, and its tile model; return what came of it."""
-    paths = image_paths(wish.images)
+    paths, steps = image_paths(wish.images), STEPS if wish.steps is None else wish.steps
     pairs = [] if wish.data is None else asyncio.run(_answered(wish.data, run / PAIRS))
     network = cast(Network, load_run(run)[0])
-    with bar("training blur", wish.steps) as done:
-        loss = fit(network, unlabelled(paths), wish.steps, wish.seed, lambda step, _: done(step), pairs)
-    tensors, about = checkpoint.read(run / LAST)
-    for name, tensor in network.state_dict().items():
-        if name.startswith(HEAD):
-            tensors |= {AVERAGE + name: tensor, f"network.{name}": tensor}
-    checkpoint.write(run / LAST, tensors, about)
     if wish.tile_steps:
         for name, data in teach_tiles(wish, pairs).items():
             (run / name).write_bytes(data)
-    return {"run": str(run), "steps": wish.steps, "images": len(paths), "pairs": len(pairs), "loss": loss}
+        (run / BLUR).unlink(missing_ok=True)  # of the scores of before
+    graph = run / TILES if (run / TILES).is_file() else None
+    loss = teach_head(network, wish, graph, steps, pairs) if steps else 0.0
+    tensors, about = checkpoint.read(run / LAST)
+    for name, tensor in network.state_dict().items():
+        if name.startswith(packing.HEAD):
+            tensors |= {AVERAGE + name: tensor, f"network.{name}": tensor}
+    checkpoint.write(run / LAST, tensors, about)
+    return {"run": str(run), "steps": steps, "images": len(paths), "pairs": len(pairs), "loss": loss}
+
+
+def learned(pack: Pack, wish: Wish, pairs: list[Comparison], scratch: Path) -> dict[str, bytes]:
+    """Return the files that `pack` gets by what is wished: a tile model, and a graph with another dense head."""
+    more: dict[str, bytes] = {}
+    if wish.tile_steps:
+        start = packing.network_of(pack) if has_tiles(pack) and not wish.fresh else None
+        more = teach_tiles(wish, pairs, start)
+    if wish.steps:
+        network = network_from(pack, tuple(pack.manifest.labels))
+        graph = pack.path(TILES) if has_tiles(pack) else None
+        if TILES in more:
+            graph = scratch / TILES
+            graph.write_bytes(more[TILES])
+        teach_head(network, wish, graph, wish.steps, pairs)
+        more |= packing.with_head(pack, network)
+    return more
 
 
 def teach_pack(name: str, wish: Wish, judge: Path | None, judge_images: Path | None, out: Path) -> dict[str, Any]:
-    """Write the pack called `name` with a tile model and its calibration to `out`; its graph stays as it is."""
-    with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
-        pack = packs.find(name, Path(scratch))
-        pairs = [] if wish.data is None else asyncio.run(_answered(wish.data, Path(scratch) / PAIRS))
-        start = packing.network_of(pack) if has_tiles(pack) and wish.tile_steps and not wish.fresh else None
-        more = teach_tiles(wish, pairs, start) if wish.tile_steps else {}
+    """Write the pack called `name` with a tile model, a dense head and their calibration to `out`, as is wished; of its
+    graph, all but that head stays as it is."""
+    with tempfile.TemporaryDirectory(prefix="wayside-") as folder:
+        scratch = Path(folder)
+        pack = packs.find(name, scratch)
+        pairs = [] if wish.data is None else asyncio.run(_answered(wish.data, scratch / PAIRS))
+        more = learned(pack, wish, pairs, scratch)
         if wish.card is not None:
             more[CARD] = wish.card.read_bytes()
-        made = packing.add(pack, more, Path(scratch) / "made")
+        made = packing.add(pack, more, scratch / "made")
         rows: list[Any] = []
         if judge is not None:
             seer = TileModel(made) if has_tiles(made) else None
             truth, levels = truths.read(judge), len(list(calibrate.levels()))
             with Model(made, "cpu") as model, bar("calibrating", levels) as done:
                 table, rows = calibrate.measure(model, seer, judge_images or judge.parent, truth, done)
-            made = packing.add(made, {BLUR: encode(table)}, Path(scratch) / "calibrated")
+            made = packing.with_table(made, table, scratch / "calibrated")
         foreign.save(made, out)
         return {
-            "pack": made.address, "path": str(out), "images": len(image_paths(wish.images)) if wish.tile_steps else 0,
-            "pairs": len(pairs), "steps": wish.tile_steps, "calibrated": rows,
+            "pack": made.address, "path": str(out), "images": len(image_paths(wish.images)) if wish.images else 0,
+            "pairs": len(pairs), "steps": wish.tile_steps, "head_steps": wish.steps or 0, "calibrated": rows,
         }  # fmt: skip
 
 
@@ -175,7 +209,9 @@ def train_blur(
         Path | None, typer.Option("--judge", help="COCO file of labelled frames: what a score costs in AP50")
     ] = None,
     judge_images: Annotated[Path | None, typer.Option("--judge-images", help="Folder of those frames")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of the blur head, which only a run has.")] = 400,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help=f"Of the dense head; {STEPS} for a run, 0 (leave it) for a pack.")
+    ] = None,
     tile_steps: Annotated[int, typer.Option(min=0, help="Of the tile model; 0: leave it.")] = 2000,
     loss: Annotated[str, typer.Option(help="Of the tile model: ranknet, hinge or fidelity.")] = "ranknet",
     rate: Annotated[float, typer.Option(min=0.0, help="Learning rate of the tile model.")] = semi.Recipe.rate,
@@ -184,8 +220,8 @@ def train_blur(
     seed: int = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
 ) -> None:
-    """Teach the blur of a run or a pack: frames against blurred versions of themselves, and pairs that people compared.
-    Detection stays as it is.
+    """Teach the blur of a run or a pack: frames against blurred versions of themselves, and pairs that people compared;
+    the dense head by the tile model. Detection stays as it is.
 
     Example: wayside-central train blur runs/first --images frames/
 
@@ -193,7 +229,7 @@ def train_blur(
     """
     wish = Wish(images or [], data, steps, tile_steps, loss, seed, rate, fresh, card)
     try:
-        if not wish.images and (tile_steps or judge is None):
+        if not wish.images and (tile_steps or steps or judge is None):
             raise ValueError("--images: give a folder of images to learn from")
         if (Path(target) / LAST).is_file():
             answer = teach_run(Path(target), wish)

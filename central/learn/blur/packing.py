@@ -5,25 +5,34 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from central.learn.blur.network import TileNetwork
 from central.learn.blur.ranked import TILE
 from edge.runtime import modelfile, parity
+from edge.runtime.model import Model
+from edge.runtime.sharpness.calibration import table
 from edge.runtime.sharpness.learned import TOLERANCE, TileModel
+from export import parity as making
+from export.build import reference
 from export.graph import OPSET, ExportError
 from protocols.blur import BLUR, TILES, TILES_PROOF, BlurTable, encode
-from protocols.pack import Pack, create
+from protocols.pack import MODEL, PARITY, Pack, create
 
 EPSILON: Final = 1e-5
 """What a norm adds to the variance."""
+HEAD: Final = "blur."
+"""Prefix of the weights of the dense head."""
+OUTPUT: Final = "blur"
 PROOF: Final = 8
 """Tiles in a pack's proof: smooth noise, no pixel of anybody's frames."""
 
@@ -101,25 +110,65 @@ def network_of(pack: Pack) -> TileNetwork:
     return network
 
 
+def with_head(pack: Pack, network: nn.Module) -> dict[str, bytes]:
+    """Return graph and proof of `pack`, by file name, with the blur head of `network`; every other weight stays as it
+    is to the bit, and the proof has what it had of the other outputs. Raises ExportError, PackError."""
+    if set(pack.manifest.variants) != {"fp32"}:
+        raise ExportError(f"pack {pack.address[:12]} has variants of lower precision; teach it before they are made")
+    model = onnx.load_model_from_string(modelfile.read(pack.path(MODEL)))
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items() if name.startswith(HEAD)}
+    for tensor in model.graph.initializer:
+        if tensor.name in weights:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights.pop(tensor.name), tensor.name))
+    weights = {name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}
+    if weights:
+        raise ExportError(f"{MODEL} of pack {pack.address[:12]} has no {min(weights)}")
+    arrays = parity.load(pack.path(PARITY))
+    limits = parity.tolerances(arrays)
+    for index, (pixels, _) in enumerate(parity.frames(arrays)):
+        found = making.kept(reference(network.eval())(pixels), index == 0, limits)
+        if OUTPUT in found:
+            arrays[f"{OUTPUT}_{index}"] = found[OUTPUT]
+    return {MODEL: bytes(model.SerializeToString(deterministic=True)), PARITY: making.pack_arrays(arrays)}
+
+
+def current(pack: Pack, stale: Collection[str]) -> dict[str, bytes]:
+    """Return blur.json of `pack` without the curves named in `stale`, as their scores are of another scale now; nothing
+    where no curve is left. Raises RuntimeFault where it is damaged."""
+    known = table(pack)
+    if known is None:
+        return {}
+    left = msgspec.structs.replace(known, **dict.fromkeys(stale, None))
+    return {} if left.dense is None and left.tiles is None else {BLUR: encode(left)}
+
+
 def carried(pack: Pack, names: tuple[str, ...]) -> dict[str, bytes]:
     """Return those files of `pack` among `names` that it has."""
     return {name: pack.path(name).read_bytes() for name in names if name in pack.manifest.files}
 
 
 def add(pack: Pack, more: Mapping[str, bytes], folder: Path) -> Pack:
-    """Write into `folder` a pack with the files of `pack` and `more`, and prove its tile model where it has one.
+    """Write into `folder` a pack with the files of `pack` and `more`; prove its tile model where it has one, and its
+    graph where that is new. What is new makes the curves of blur.json stale, unless `more` has another one.
 
     Raises ExportError where ONNX Runtime does not compute what torch does."""
-    made = create(folder, pack.manifest, carried(pack, tuple(pack.manifest.files)) | dict(more))
+    stale = [name for name, file in (("dense", MODEL), ("tiles", TILES)) if file in more]
+    kept = carried(pack, tuple(name for name in pack.manifest.files if name != BLUR))
+    made = create(folder, pack.manifest, kept | current(pack, stale) | dict(more))
     if TILES in made.manifest.files:
         model = TileModel(made)
         gap = model.gap()
         model.close()
         if gap > TOLERANCE:
             raise ExportError(f"{TILES}: ONNX Runtime is {gap:.2g} away from torch, {TOLERANCE} allowed")
+    if MODEL in more:
+        with Model(made, "cpu") as whole:
+            report = parity.check(whole)
+        if not report.ok:
+            raise ExportError(f"{MODEL}: ONNX Runtime does not compute what torch does: {report.detail}")
     return made
 
 
-def with_table(pack: Pack, table: BlurTable, folder: Path) -> Pack:
-    """Write into `folder` what `add` does, with `table` for its blur."""
-    return add(pack, {BLUR: encode(table)}, folder)
+def with_table(pack: Pack, measured: BlurTable, folder: Path) -> Pack:
+    """Write into `folder` what `add` does, with `measured` for its blur."""
+    return add(pack, {BLUR: encode(measured)}, folder)

@@ -13,7 +13,8 @@ All pairs of a batch are used, at one pass of each image. Without the anchor the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from central.learn.blur import losses
 from central.learn.blur.degrade import KERNELS, Picture, compressed
@@ -124,35 +125,68 @@ def ramp(step: int, steps: int) -> float:
     return float(np.clip((step - begin) / max(1.0, full - begin), 0.0, 1.0))
 
 
-def labelled(network: TileNetwork, pairs: Pairs, loss: RankLoss, count: int, random: Generator) -> Tensor:
+@dataclass(frozen=True)
+class Part:
+    """Tiles ``[N, 1, TILE, TILE]`` uint8 that a step looks at, and what their logits ``[N]`` cost. `made`: whether they
+    are what the network will not see in use, so that its norms must not remember them."""
+
+    tiles: Tensor
+    cost: Callable[[Tensor], Tensor]
+    made: bool = False
+
+
+@contextmanager
+def still(network: TileNetwork) -> Iterator[None]:
+    """Let the norms of `network` remember nothing of what they see while the block runs."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
+
+
+def cost(network: TileNetwork, parts: Sequence[Part]) -> Tensor:
+    """Return the sum of what `parts` cost. Each is passed by itself: a blur takes the noise away, so norms over sharp
+    and blurred tiles together would be those of neither."""
+    total = torch.zeros(())
+    for part in parts:
+        with still(network) if part.made else nullcontext():
+            scores = network.logits(part.tiles)
+        total = total + part.cost(scores)
+    return total
+
+
+def labelled(pairs: Pairs, loss: RankLoss, count: int, random: Generator) -> Part:
     """Return L_ranking on `count` of `pairs`."""
     chosen = random.integers(len(pairs.order), size=count)
     tiles = turned(np.concatenate((pairs.first[chosen], pairs.second[chosen])), random)
-    scores = network.logits(torch.from_numpy(tiles))
-    return loss(scores[:count], scores[count:], torch.from_numpy(pairs.order[chosen]).float()).mean()
+    order = torch.from_numpy(pairs.order[chosen]).float()
+    return Part(torch.from_numpy(tiles), lambda scores: loss(scores[:count], scores[count:], order).mean())
 
 
 def unlabelled(
-    student: TileNetwork, teacher: TileNetwork, regions: NDArray[np.uint8], recipe: Recipe, loss: RankLoss,
-    weight: float, random: Generator,
-) -> Tensor:  # fmt: skip
+    teacher: TileNetwork, regions: NDArray[np.uint8], recipe: Recipe, loss: RankLoss, weight: float, random: Generator
+) -> Part:
     """Return the anchor and, times `weight`, the consistency on some of `regions` under one blur."""
     chosen = regions[random.choice(len(regions), min(recipe.unlabelled, len(regions)), replace=False)]
     degrade = draw_common(random)
     clean = torch.from_numpy(middle(chosen))
     worse = torch.from_numpy(middle(np.stack([degrade(region) for region in chosen])))
-    total = torch.zeros(())
-    if recipe.anchor:
-        both = student.logits(torch.cat((clean, worse)))
-        before, after = both[: len(clean)], both[len(clean) :]
-        total = total + recipe.anchor * loss(before, after, torch.ones(len(clean))).mean()
-    else:
-        after = student.logits(worse)
-    if recipe.consistency and weight > 0:
-        with torch.no_grad():
-            order = teacher.logits(clean)
-        total = total + weight * recipe.consistency * consistency(loss, order, after)
-    return total
+    consistent = bool(recipe.consistency) and weight > 0
+    with torch.no_grad():
+        order = teacher.logits(clean) if consistent else None
+
+    def loss_of(scores: Tensor) -> Tensor:
+        total, after = scores.sum() * 0.0, scores[-len(worse) :]
+        if recipe.anchor:
+            total = total + recipe.anchor * loss(scores[: len(clean)], after, torch.ones(len(clean))).mean()
+        return total if order is None else total + weight * recipe.consistency * consistency(loss, order, after)
+
+    return Part(torch.cat((clean, worse)) if recipe.anchor else worse, loss_of, made=True)
 
 
 def train(
@@ -168,10 +202,10 @@ def train(
     average = Average(network.train(), recipe.decay, recipe.warm)
     for step in range(recipe.steps):
         optimizer.param_groups[0]["lr"] = recipe.rate * (0.02 + 0.98 * (1 + np.cos(np.pi * step / recipe.steps)) / 2)
-        total = labelled(network, pairs, loss, recipe.pairs, random)
-        weight = ramp(step, recipe.steps)
+        parts = [labelled(pairs, loss, recipe.pairs, random)]
         if len(regions) and (recipe.consistency or recipe.anchor):
-            total = total + unlabelled(network, average.network, regions, recipe, loss, weight, random)
+            parts.append(unlabelled(average.network, regions, recipe, loss, ramp(step, recipe.steps), random))
+        total = cost(network, parts)
         optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

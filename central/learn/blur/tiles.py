@@ -70,18 +70,21 @@ def between(blur: Tensor, versions: int) -> tuple[Tensor, Tensor]:
     return same & (gap > WITHIN), ~same & (gap > BETWEEN)
 
 
-def ranking(network: TileNetwork, made: Ranked, loss: RankLoss, random: Generator) -> Tensor:
+def ranking(made: Ranked, loss: RankLoss, random: Generator) -> semi.Part:
     """Return the loss over all pairs of some places of `made`."""
     chosen = random.integers(len(made.tiles), size=PLACES)
     tiles = semi.turned(made.tiles[chosen].reshape(-1, 1, TILE, TILE), random)
-    scores = network.logits(torch.from_numpy(tiles))
     masks = between(torch.from_numpy(made.blur[chosen].reshape(-1)), made.tiles.shape[1])
-    total = torch.zeros(())
-    for mask in masks:
-        blurrier, sharper = mask.nonzero(as_tuple=True)
-        if len(blurrier):
-            total = total + loss(scores[sharper], scores[blurrier], torch.ones(len(blurrier))).mean()
-    return total
+
+    def loss_of(scores: Tensor) -> Tensor:
+        total = torch.zeros(())
+        for mask in masks:
+            blurrier, sharper = mask.nonzero(as_tuple=True)
+            if len(blurrier):
+                total = total + loss(scores[sharper], scores[blurrier], torch.ones(len(blurrier))).mean()
+        return total
+
+    return semi.Part(torch.from_numpy(tiles), loss_of)
 
 
 @torch.no_grad()
@@ -111,12 +114,13 @@ def train(
     for step in range(recipe.steps):
         warm, down = min(1.0, (step + 1) / 100), (1 + np.cos(np.pi * step / recipe.steps)) / 2
         optimizer.param_groups[0]["lr"] = recipe.rate * warm * (0.02 + 0.98 * down)
-        total = ranking(network, made, loss, random)
+        parts = [ranking(made, loss, random)]
         if len(people.order):
-            total = total + semi.labelled(network, people, loss, PEOPLE, random)
+            parts.append(semi.labelled(people, loss, PEOPLE, random))
             if len(regions):
                 weight = semi.ramp(step, recipe.steps)
-                total = total + semi.unlabelled(network, average.network, regions, recipe, loss, weight, random)
+                parts.append(semi.unlabelled(average.network, regions, recipe, loss, weight, random))
+        total = semi.cost(network, parts)
         optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -312,7 +312,7 @@ def test_no_embedding__says_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("lost", "rank", "words"),
-    [(None, 0.9, "rank 0.90"), (None, 0.5, ""), (45.0, 0.1, "45 % of AP50"), (5.0, 0.9, "")],
+    [(None, 0.9, "0.90 of 1"), (None, 0.5, ""), (45.0, 0.1, "45 % of AP50"), (5.0, 0.9, "")],
 )
 def test_blur__is_told_by_what_it_costs_where_that_is_known(lost: float | None, rank: float, words: str) -> None:
     none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))

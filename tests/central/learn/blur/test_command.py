@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from central.cli import app
 from central.learn.blur import command, fit
 from central.learn.models import ModelConfig, Network, build
-from protocols.blur import BLUR, TILES
+from protocols.blur import BLUR, TILES, decode
 from protocols.pack import read_archive
 
 
@@ -35,10 +36,16 @@ def tiny() -> Network:
     return build(ModelConfig(size="tiny", labels=("car",), tags=(), height=96, width=128))
 
 
-def test_fit__only_the_blur_head_learns(photographs: Path) -> None:
+def noise_left(image: np.ndarray) -> float:
+    """A stand-in for the tile model."""
+    return float(np.exp(-cv2.Laplacian(image, cv2.CV_32F).std() / 50))
+
+
+def test_fit__only_the_blur_head_learns(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "KEPT", fit.GROUP)
     network = tiny()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    loss = fit.fit(network, command.unlabelled(command.image_paths([photographs])), 4)
+    loss = fit.fit(network, command.image_paths([photographs]), noise_left, 4)
     moved = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
     assert np.isfinite(loss) and moved and all(name.startswith("blur.") for name in moved)
 
@@ -56,11 +63,31 @@ def test_train_blur__a_pack_gets_what_it_learns_and_keeps_the_rest(
     code, said = run("base", "--images", str(photographs), "--tile-steps", "2", "--out", str(out), "--json")
     assert code == 0, said
     answer = json.loads(said.strip().splitlines()[-1])
-    _, manifest, _ = read_archive(out)
-    _, base, _ = read_archive(Path(__file__).parents[4] / "central" / "zoo" / "base.wpack")
+    _, manifest, data = read_archive(out)
+    _, base, before = read_archive(Path(__file__).parents[4] / "central" / "zoo" / "base.wpack")
     assert answer["images"] == 3 and answer["steps"] == 2
-    assert manifest.files["model.onnx"] == base.files["model.onnx"] and manifest.files[BLUR] == base.files[BLUR]
+    assert manifest.files["model.onnx"] == base.files["model.onnx"]
     assert manifest.files[TILES] != base.files[TILES]
+    left = decode(data[BLUR])
+    assert left.dense == decode(before[BLUR]).dense and left.tiles is None, "a curve is of the scores that were judged"
+
+
+def test_train_blur__the_dense_head_of_a_pack(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but that head stays as it is, to the bit; and the pack proves itself."""
+    monkeypatch.setattr(fit, "KEPT", fit.GROUP)
+    out = tmp_path / "new.wpack"
+    code, said = run("base", "--images", str(photographs), "--tile-steps", "0", "--steps", "2", "--out", str(out))
+    assert code == 0, said
+    weights = []
+    for file in (out, Path(__file__).parents[4] / "central" / "zoo" / "base.wpack"):
+        model = onnx.load_model_from_string(read_archive(file)[2]["model.onnx"])
+        weights.append({t.name: t.raw_data for t in model.graph.initializer})
+    moved = {name for name in weights[1] if weights[0][name] != weights[1][name]}
+    assert moved and all(name.startswith("blur.") for name in moved)
+    data = read_archive(out)[2]
+    assert decode(data[BLUR]).dense is None, "a curve is of the scores that were judged"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -38,7 +39,8 @@ def nobody() -> semi.Pairs:
     return tiles.from_people([])
 
 
-def test_train__orders_blur(made: ranked.Ranked) -> None:
+def test_train__orders_blur(made: ranked.Ranked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "PLACES", 12)
     network = tiles.train(made, nobody(), np.zeros((0, 1, 1), np.uint8), semi.Recipe(steps=25, rate=8e-3))
     with torch.no_grad():
         score = network(torch.from_numpy(made.tiles.reshape(-1, 1, 64, 64))).reshape(made.blur.shape)
@@ -79,9 +81,15 @@ def base(tmp_path: Path) -> Pack:
     return packs.find("base", tmp_path / "packs")
 
 
-def test_add__the_pack_proves_its_tile_model(base: Pack, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def fresh() -> dict[str, bytes]:
+    """The files of an untrained tile model; an export takes seconds."""
     torch.manual_seed(0)
-    pack = packing.add(base, packing.contents(TileNetwork()), tmp_path / "new")
+    return packing.contents(TileNetwork())
+
+
+def test_add__the_pack_proves_its_tile_model(base: Pack, fresh: dict[str, bytes], tmp_path: Path) -> None:
+    pack = packing.add(base, fresh, tmp_path / "new")
     model = TileModel(pack)
     assert model.gap() <= TOLERANCE
     for count in (1, 5, 33):
@@ -92,8 +100,23 @@ def test_add__the_pack_proves_its_tile_model(base: Pack, tmp_path: Path) -> None
     assert set(packing.carried(pack, blur.FILES)) >= {blur.TILES, blur.TILES_PROOF}
 
 
-def test_add__a_wrong_proof_is_refused(base: Pack, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    one, other = packing.contents(TileNetwork()), packing.contents(TileNetwork())
+def test_add__a_wrong_proof_is_refused(base: Pack, fresh: dict[str, bytes], tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with np.load(io.BytesIO(fresh[blur.TILES_PROOF]), allow_pickle=False) as proof:
+        np.savez_compressed(buffer, allow_pickle=False, tiles=proof["tiles"], blur=proof["blur"] + 2 * TOLERANCE)
     with pytest.raises(packing.ExportError, match="away from torch"):
-        packing.add(base, one | {blur.TILES_PROOF: other[blur.TILES_PROOF]}, tmp_path / "new")
+        packing.add(base, fresh | {blur.TILES_PROOF: buffer.getvalue()}, tmp_path / "new")
+
+
+def test_cost__what_is_made_leaves_the_norms_alone() -> None:
+    network, random = TileNetwork().train(), np.random.default_rng(0)
+    noise = torch.from_numpy(random.integers(0, 256, (8, 1, 64, 64)).astype(np.uint8))
+    before = [tensor.clone() for tensor in _running(network)]
+    semi.cost(network, [semi.Part(noise, lambda scores: scores.sum(), made=True)])
+    assert all(torch.equal(a, b) for a, b in zip(before, _running(network), strict=True))
+    semi.cost(network, [semi.Part(noise, lambda scores: scores.sum())])
+    assert not all(torch.equal(a, b) for a, b in zip(before, _running(network), strict=True))
+
+
+def _running(network: TileNetwork) -> list[torch.Tensor]:
+    return [tensor for name, tensor in network.state_dict().items() if "running" in name]

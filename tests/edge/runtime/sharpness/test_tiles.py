@@ -85,7 +85,7 @@ def test_base__proves_its_tile_model(base: TileModel) -> None:
 
 
 def test_base__knows_what_blur_costs(base: TileModel) -> None:
-    sharp, soft = base.lost(0.9), base.lost(0.05)
+    sharp, soft = base.lost(0.9), base.lost(0.02)
     assert sharp is not None and soft is not None and sharp < 20 < soft
 
 
