@@ -20,8 +20,8 @@ from central.learn.ssl import Trunk
 from central.learn.ssl.material import MaterialError
 from central.learn.ssl.sources import SUFFIXES
 
-SIDE: Final = 64
-"""Pixels of a crop: what street objects have."""
+SIDE: Final = 96
+"""Pixels of a crop: more than most street objects have, so that the deepest level has nine cells."""
 LEAST_SIDE: Final = 10.0
 """Pixels of the frame; a smaller box shows too little to be classified."""
 MARGIN: Final = 0.1
@@ -79,7 +79,7 @@ def from_folders(path: Path) -> Crops:
             for file in sorted((path / part / name).rglob("*")):
                 image = read_image(str(file)) if file.suffix.lower() in SUFFIXES else None
                 if image is not None:
-                    found.append(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+                    found.append(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR))
                     labels.append(label)
                     groups.append(group)
     if len(set(groups)) < 2:
@@ -95,14 +95,15 @@ def parse(text: str) -> Crops:
 
 @torch.no_grad()
 def features(trunk: Trunk, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the means of the deepest features of `images` (BGR), ``[N, C]``."""
+    """Return the means of the backbone's features of `images` (BGR), of all three levels, ``[N, C]``."""
     was, device = trunk.training, next(trunk.parameters()).device
     trunk.eval()
     found = []
     for start in range(0, len(images), BATCH):
         part = np.ascontiguousarray(images[start : start + BATCH, :, :, ::-1].transpose(0, 3, 1, 2))
         pixels = trunk.normalised(torch.from_numpy(part).to(device))
-        found.append(trunk.backbone(pixels)[2].mean((2, 3)).float().cpu().numpy())
+        levels = trunk.backbone(pixels)
+        found.append(torch.cat([level.mean((2, 3)) for level in levels], 1).float().cpu().numpy())
     trunk.train(was)
     return np.concatenate(found)
 

@@ -2,7 +2,8 @@
 
 The embedding head is linear on the mean of the deepest features. It is fitted, not trained: axes of the greatest
 variance over the material, evened out (whitening with shrinkage), so that no single thing, such as brightness, decides
-which frames are alike.
+which frames are alike. One dimension is a constant: without it a frame close to the mean of all would point anywhere
+once it is brought to unit length; with it the cosine is that of distances.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from edge.runtime.prepare import letterbox
 
 SHRINK: Final = 0.05
 """Share of the mean variance that is added to every axis: those of hardly any are mostly noise."""
+OFFSET: Final = 1.0
+"""Of the constant, in root mean squares of the other dimensions together: half of the likeness of two strangers."""
 BATCH: Final = 32
 FRAMES: Final = 1500
 """Frames that are looked at."""
@@ -73,11 +76,14 @@ def fit_embedding(head: EmbeddingHead, points: Tensor, shrink: float = SHRINK) -
     middle = points.mean(0)
     values, axes = torch.linalg.eigh((points - middle).T @ (points - middle) / max(1, len(points) - 1))
     values, axes = values.flip(0).clamp_min(0), axes.flip(1)
-    dimension = min(head.project.weight.shape[0], len(values))
+    count = head.project.weight.shape[0]
+    dimension = min(count - 1, len(values))
     scale = (values + shrink * values.mean() + 1e-12).rsqrt()[:dimension]
-    weight = torch.zeros(head.project.weight.shape[:2], dtype=torch.float64)
+    weight = torch.zeros(count, points.shape[1], dtype=torch.float64)
     weight[:dimension] = scale[:, None] * axes[:, :dimension].T
+    offset = -(weight @ middle)
+    offset[-1] = OFFSET * (values[:dimension] * scale**2).sum().sqrt()
     head.project.weight.copy_(weight[:, :, None, None])
     bias = head.project.bias
     assert bias is not None  # a Conv2d of ours
-    bias.copy_(-(weight @ middle))
+    bias.copy_(offset)

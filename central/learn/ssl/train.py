@@ -2,12 +2,14 @@
 
 run folder:  config.json  metrics.jsonl  last.safetensors  boxes.npz  curves.png  embedding.png  result.json
 
-The checkpoint holds the student's trunk as ``network.``, the teacher's as ``average.`` (the run's result), the layers
-of the pretexts, and the optimizer. `central.learn.start.weights_from` takes the run folder as it is.
+The checkpoint holds student and teacher, the optimizer, and as ``average.`` the run's result: the student's trunk (the
+teacher lags behind where a run is short), with its norms and embedding settled at the end.
+`central.learn.start.weights_from` takes the run folder as it is.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable
@@ -36,8 +38,9 @@ from export import checkpoint
 from protocols import files
 
 LAST: Final = "last.safetensors"
-PREFIXES: Final = (("trunk.", "network.", "average."), ("pretexts.", "student.", "teacher."))
-"""Of a learner's weights: their own, and those of student and teacher in a checkpoint."""
+SIDES: Final = ("student.", "teacher.")
+RESULT: Final = "average."
+"""Prefix of the trunk that others start from."""
 SHOWN: Final = 600
 """Frames in the picture of embeddings."""
 
@@ -65,7 +68,7 @@ class Clock:
 
 @dataclass
 class Result:
-    """A finished run: the averaged trunk (on the CPU), its numbers and history."""
+    """A finished run: the settled trunk (on the CPU), its numbers and history."""
 
     trunk: Trunk
     numbers: dict[str, Any]
@@ -140,11 +143,8 @@ class Run:
         tensors, about = checkpoint.read(path)
         if _settings(about.get("config")) != config:
             raise SslError(f"{self.folder}: holds a run with other settings; choose another folder or delete it")
-        for learner, column in ((self.student, 1), (self.teacher, 2)):
-            own: dict[str, Tensor] = {}
-            for prefixes in PREFIXES:
-                stored = prefixes[column]
-                own |= {prefixes[0] + k.removeprefix(stored): v for k, v in tensors.items() if k.startswith(stored)}
+        for learner, side in zip((self.student, self.teacher), SIDES, strict=True):
+            own = {k.removeprefix(side): v for k, v in tensors.items() if k.startswith(side)}
             checkpoint.load_into(learner, own)
         state = self.optimizer.state_dict()
         state["state"] = {}
@@ -156,15 +156,15 @@ class Run:
         self.step = int(str(about["step"]))
         self.history = list(about["history"])  # type: ignore[call-overload]
 
-    def save(self) -> None:
-        """Write the checkpoint that a restart goes on from."""
+    def save(self, result: Trunk | None = None) -> None:
+        """Write the checkpoint that a restart goes on from; `result`: the settled trunk, at the end."""
         if not self.group.first:
             return
         tensors: dict[str, Tensor] = {}
-        for learner, column in ((self.student, 1), (self.teacher, 2)):
-            for name, tensor in learner.state_dict().items():
-                prefixes = next(p for p in PREFIXES if name.startswith(p[0]))
-                tensors[prefixes[column] + name.removeprefix(prefixes[0])] = tensor
+        for learner, side in zip((self.student, self.teacher), SIDES, strict=True):
+            tensors |= {side + name: tensor for name, tensor in learner.state_dict().items()}
+        trunk = result or self.student.trunk
+        tensors |= {RESULT + name: tensor for name, tensor in trunk.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         about = {"config": msgspec.to_builtins(self.config), "step": self.step, "history": self.history}
@@ -257,7 +257,7 @@ class Run:
             for name, pretext in self.student.named():
                 row |= {f"{name}.{key}": value for key, value in pretext.watched().items()}
             if self.crops and config.probe_every and step % config.probe_every == 0 and step < config.steps:
-                row |= probe.probe(self.teacher.trunk, self.crops)
+                row |= probe.probe(self.student.trunk, self.crops)
             self.history.append(row)
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps({**row, "images_per_s": round(speed, 2)}) + "\n")
@@ -285,7 +285,7 @@ class Run:
         return pixels, cameras
 
     def _finish(self, speed: float, seconds: float) -> Result:
-        trunk = self.teacher.trunk
+        trunk = copy.deepcopy(self.student.trunk)
         numbers: dict[str, Any] = {
             "steps": self.step, "seconds": round(seconds, 2), "images_per_s": round(speed, 2),
             "time": {part: round(s, 3) for part, s in self.clock.spent.items()}, **self.stock.about(),
@@ -302,7 +302,7 @@ class Run:
         if self.history:
             last = {k: v for row in self.history[-2:] for k, v in row.items()}
             numbers |= {k: v for k, v in last.items() if k.startswith(("loss", "spread", "rank"))}
-        self.save()
+        self.save(trunk)
         step = max(1, len(pixels) // SHOWN)
         with torch.no_grad():
             head = trunk.embedding.project.cpu()

@@ -42,8 +42,8 @@ def test_from_coco__crops_by_camera(tmp_path: Path) -> None:
     truth = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "car"}]}
     (tmp_path / "t.json").write_text(json.dumps(truth))
     found = probe.parse(f"{tmp_path}/t.json:{tmp_path}")
-    assert found.images.shape == (2, 64, 64, 3) and found.groups.tolist() == [0, 1]
-    assert found.images[0, 32, 32].argmax() == 2 and found.images[1, 32, 32].argmax() == 0
+    assert found.images.shape == (2, 96, 96, 3) and found.groups.tolist() == [0, 1]
+    assert found.images[0, 48, 48].argmax() == 2 and found.images[1, 48, 48].argmax() == 0
     assert set(probe.probe(Trunk(streets.config().model), found)) == {"knn", "knn_all"}
 
 
