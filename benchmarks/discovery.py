@@ -259,6 +259,50 @@ def summary(parts: dict[str, dict[str, float]]) -> dict[str, Any]:
     return found
 
 
+def gap(rows: dict[str, Any], one: str, other: str, key: str) -> float | None:
+    """Return by how many points the mean of `one` is above that of `other`; None where one was not measured."""
+    found = [rows.get(name, {}).get(key, {}).get("mean") for name in (one, other)]
+    return None if None in found else float(found[0] - found[1])
+
+
+def acceptance(rows: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of the acceptance tests, in points; None where a part of one was not measured.
+
+    ``localisation``: refinements over streams (goal 3) and over class maps (10); ``active``: AP50 over random choice
+    (1) and of entropy over it (a negative control); ``mixed``: AP50 over boxes alone (3), under all boxes (0).
+    """
+    known = [name for name in ("best", "several", "clusters", "tags") if "corloc" in rows.get(name, {})]
+    best = max(known, key=lambda name: float(rows[name]["corloc"]["mean"]), default="tags")
+    ap, where = "ap50", "corloc"
+    return {
+        "localisation": {
+            "seeds": best, "over_streams": gap(rows, best, "streams", where),
+            "over_maps": gap(rows, best, "activation", where),
+            "over_first_proposal": gap(rows, best, "first", where),
+        },
+        "active": {
+            "over_random": gap(rows, "active10", "random10", ap),
+            "corloc_over_random": gap(rows, "active10", "random10", where),
+            "entropy_over_random": gap(rows, "entropy10", "random10", ap),
+        },
+        "mixed": {
+            "over_boxes_alone": gap(rows, "random10", "boxes10", ap), "under_all_boxes": gap(rows, FULL, "random10", ap)
+        },
+        "transfer": {"corloc": gap(rows, "transfer30", "partial30", where)},
+    }  # fmt: skip
+
+
+def hours(bench: Bench) -> dict[str, float]:
+    """Return the hours of a person that the training labels take at the stated costs: all boxes, tags alone, and tags
+    with boxes on SHARE of the images (of average boxes). A tag costs for each class that is present, and each image a
+    look."""
+    images, boxes = len(bench.train), sum(len(e.boxes) for e in bench.train)
+    look, tags = COST.look * images, COST.tag * int((bench.labels > 0).sum())
+    drawn = COST.box * boxes
+    found = {"full": look + drawn, "tags": look + tags, "tags_and_tenth": look + tags + SHARE * drawn}
+    return {name: seconds / 3600 for name, seconds in found.items()}
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Return the answer, going on with what is in the file of parts."""
     torch.set_num_threads(1)
@@ -273,8 +317,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         say(f"{name}, seed {seed}: {parts[f'{name}/{seed}']} ({time.monotonic() - begun:.0f} s)")
         if path:
             files.write_atomic(path, json.dumps(parts).encode())
+    rows = summary(parts)
     return {
-        "methods": summary(parts), "trunk": options.trunk, "ways": options.ways, "detector": options.detector,
+        "methods": rows, "acceptance": acceptance(rows), "hours": None if bench is None else hours(bench),
+        "trunk": options.trunk, "ways": options.ways, "detector": options.detector,
         "seconds": round(time.monotonic() - begun, 1),
     }  # fmt: skip
 

@@ -133,6 +133,8 @@ def _missing(
     shown = [p for p in proposals if p.label in open_labels and probability(p) >= SURE]
     if not open_labels or any(DOUBT < probability(p) < SURE for p in proposals):
         return
+    if unboxed(frame, proposals, known.labels):
+        return  # something is missing, as a person said already
     chance = math.exp(-UNSEEN - expected_misses(seen)) * math.prod(probability(p) for p in shown)
     seconds = known.costs.look + known.costs.missing + known.costs.confirm * len(shown)
     boxes = tuple(_plain(p) for p in shown)

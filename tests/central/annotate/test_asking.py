@@ -68,6 +68,15 @@ def test_options__a_tag_that_is_unknown() -> None:
     )
 
 
+def test_options__a_tag_that_no_box_shows_is_a_missed_object() -> None:
+    plain, tagged = (options(frame(tags=tags), [proposal(0.95)], Known(LABELS)) for tags in ({}, {"bus": "present"}))
+    assert "missing" in kinds(plain) and "missing" not in kinds(tagged)
+    whole = [next(q.gain for q in found if q.kind == "boxes") for found in (plain, tagged)]
+    assert whole[1] == pytest.approx(whole[0] + 1)
+    shown = options(frame(tags={"bus": "present"}), [proposal(0.95), proposal(0.9, "bus", 50)], Known(LABELS))
+    assert "missing" in kinds(shown)
+
+
 def test_options__a_pair_that_is_open() -> None:
     found = options(frame(), [], Known(LABELS, pair=(7, 1.0)))
     assert [q.pair for q in found if q.kind == "pair"] == [7]

@@ -15,7 +15,7 @@ SIDES: Final = (0.85, 0.6, 0.4, 0.26)
 """Square root of the area, as a share of the image's."""
 SHAPES: Final = (1.0, 0.55, 1.8)
 """Width over height."""
-STEP: Final = 0.4
+STEP: Final = 0.45
 """Between neighbours, as a share of a window's side."""
 
 

@@ -63,14 +63,14 @@ def test_fit__the_same_twice() -> None:
 
 
 def test_fit__tags_beside_few_boxes_help() -> None:
-    bags, labels, truth = world(48)
-    drawn = {p: Drawn(truth[p].boxes, truth[p].classes, np.ones(1, np.float32)) for p in range(2)}
+    bags, labels, truth = world(60)
+    drawn = {p: Drawn(truth[p].boxes, truth[p].classes, np.ones(1, np.float32)) for p in range(4)}
     lessons = Lessons(labels, certain(labels), drawn)
     judged = [
         [judge(heads, bags[i]) for i in range(len(bags))]
         for heads in (
-            Fit(config(epochs=3), bags, lessons).run(),
-            Fit(config(epochs=3, tags=False), bags, lessons).run(),
+            Fit(config(epochs=10), bags, lessons).run(),
+            Fit(config(epochs=10, tags=False), bags, lessons).run(),
         )
     ]
     both, alone = (quick(j, truth, LABELS).ap50 for j in judged)
