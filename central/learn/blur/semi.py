@@ -13,8 +13,7 @@ All pairs of a batch are used, at one pass of each image. Without the anchor the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from central.learn.blur import losses
 from central.learn.blur.degrade import KERNELS, Picture, compressed
@@ -127,37 +126,16 @@ def ramp(step: int, steps: int) -> float:
 
 @dataclass(frozen=True)
 class Part:
-    """Tiles ``[N, 1, TILE, TILE]`` uint8 that a step looks at, and what their logits ``[N]`` cost. `made`: whether they
-    are what the network will not see in use, so that its norms must not remember them."""
+    """Tiles ``[N, 1, TILE, TILE]`` uint8 that a step looks at, and what their logits ``[N]`` cost."""
 
     tiles: Tensor
     cost: Callable[[Tensor], Tensor]
-    made: bool = False
-
-
-@contextmanager
-def still(network: TileNetwork) -> Iterator[None]:
-    """Let the norms of `network` remember nothing of what they see while the block runs."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum in zip(norms, before, strict=True):
-            norm.momentum = momentum
 
 
 def cost(network: TileNetwork, parts: Sequence[Part]) -> Tensor:
     """Return the sum of what `parts` cost. Each is passed by itself: a blur takes the noise away, so norms over sharp
-    and blurred tiles together would be those of neither."""
-    total = torch.zeros(())
-    for part in parts:
-        with still(network) if part.made else nullcontext():
-            scores = network.logits(part.tiles)
-        total = total + part.cost(scores)
-    return total
+    and blurred tiles together would be those of neither, which took away all that the consistency brings."""
+    return torch.stack([part.cost(network.logits(part.tiles)) for part in parts]).sum()
 
 
 def labelled(pairs: Pairs, loss: RankLoss, count: int, random: Generator) -> Part:
@@ -186,7 +164,7 @@ def unlabelled(
             total = total + recipe.anchor * loss(scores[: len(clean)], after, torch.ones(len(clean))).mean()
         return total if order is None else total + weight * recipe.consistency * consistency(loss, order, after)
 
-    return Part(torch.cat((clean, worse)) if recipe.anchor else worse, loss_of, made=True)
+    return Part(torch.cat((clean, worse)) if recipe.anchor else worse, loss_of)
 
 
 def train(
