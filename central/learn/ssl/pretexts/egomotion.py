@@ -52,6 +52,22 @@ class Pair(NamedTuple):
     truth: Tensor
 
 
+class Round(NamedTuple):
+    """One estimate."""
+
+    found: Tensor
+    """``[B, 3, 3]``, pixels to pixels."""
+    given: Tensor
+    """The one before."""
+    flow: Tensor
+    """``[B, N, 2]`` pixels that each cell moves beyond `given`; cells in rows."""
+
+
+def centres(height: int, width: int, like: Tensor) -> Tensor:
+    """Return the pixels ``[1, N, 2]`` at the middle of the cells of maps of that size."""
+    return warp.grid(height, width, like).reshape(1, -1, 2) * CELL + (CELL - 1) / 2
+
+
 def shaken(frames: Tensor, options: Options, random: torch.Generator) -> Pair:
     """Return `frames` ``[B, 3, H, W]`` (0..255) and what they look like after known motions, brightness and noise."""
     count, _, height, width = frames.shape
@@ -78,12 +94,10 @@ class Egomotion(Pretext):
         self.match = Matcher(shape.neck, 3, options.radius)
         self._error = self._identity = 0.0
 
-    def estimate(self, before: Tensor, after: Tensor) -> list[Tensor]:
-        """Return the homography ``[B, 3, 3]`` (pixels) between maps ``[B, C, h, w]`` at stride 8, after each round."""
+    def estimate(self, before: Tensor, after: Tensor) -> list[Round]:
+        """Return the motion between maps ``[B, C, h, w]`` at stride 8 after each round; the last one is the answer."""
         count, _, height, width = before.shape
-        cells = warp.grid(height, width, before).reshape(1, -1, 2)
-        # cell (i, j) is about pixel 8 i + 3.5; the fit is in pixels, so that it holds for the frames
-        pixels = (cells * CELL + (CELL - 1) / 2).expand(count, -1, -1)
+        pixels = centres(height, width, before).expand(count, -1, -1)
         to_cells = before.new_tensor(((1 / CELL, 0, (1 / CELL - 1) / 2), (0, 1 / CELL, (1 / CELL - 1) / 2), (0, 0, 1)))
         total, found = torch.eye(3, device=before.device).expand(count, -1, -1), []
         for _ in range(self.options.rounds):
@@ -94,14 +108,25 @@ class Egomotion(Pretext):
                 flow = out[:, :2].flatten(2).transpose(1, 2) * CELL
                 sure = torch.sigmoid(out[:, 2]).flatten(1) * warp.inside(places, height, width).flatten(1) + 1e-4
                 rest = homography.fit(pixels, pixels + flow, sure, self.options.kind)
-                total = homography.scaled(total.detach() @ rest)
-            found.append(total)
+                given, total = total.detach(), homography.scaled(total.detach() @ rest)
+            found.append(Round(total, given, flow))
         return found
 
-    def motion(self, trunk: Trunk, before: Tensor, after: Tensor) -> list[Tensor]:
-        """Return the homographies ``[B, 3, 3]`` of each round between frames ``[B, 3, H, W]``, 0..255."""
+    def motion(self, trunk: Trunk, before: Tensor, after: Tensor) -> list[Round]:
+        """Return what each round makes of the frames ``[B, 3, H, W]``, 0..255."""
         level = trunk(torch.cat((before, after))).levels[0]
         return self.estimate(*level.chunk(2))
+
+    def taught(self, rounds: list[Round], truth: Tensor) -> Tensor:
+        """Return the corner error of `rounds` and the error of the motion of each cell, in cells, a scalar."""
+        height, width = self.shape.height, self.shape.width
+        pixels = centres(height // CELL, width // CELL, truth).expand(len(truth), -1, -1)
+        total = truth.new_zeros(())
+        for one in rounds:
+            rest = torch.linalg.inv(one.given) @ truth
+            apart = (one.flow - (warp.moved(rest, pixels) - pixels)).abs().mean()
+            total = total + apart + homography.corner_error(one.found, truth, height, width).mean()
+        return total / len(rounds) / CELL
 
     def loss(self, scene: Scene, teacher: Any) -> Tensor:
         """Return the corner error of synthetic motions, in cells, and the photometric error of real ones."""
@@ -109,14 +134,13 @@ class Egomotion(Pretext):
         clip = by_clip(scene.images("clip"), len(scene.batch.frame))
         pair = shaken(clip[:, 0], self.options, scene.random)
         estimates = self.motion(scene.trunk, pair.before, pair.after)
-        errors = [homography.corner_error(e, pair.truth, height, width) for e in estimates]
         still = torch.eye(3, device=clip.device).expand(len(clip), -1, -1)
-        self._error = float(errors[-1].detach().mean())
+        self._error = float(homography.corner_error(estimates[-1].found.detach(), pair.truth, height, width).mean())
         self._identity = float(homography.corner_error(still, pair.truth, height, width).mean())
-        total = torch.stack(errors).mean() / CELL
+        total = self.taught(estimates, pair.truth)
         if self.options.photometric:
             maps = by_clip(scene.student("clip").levels[0], len(clip))
-            found = self.estimate(maps[:, 0], maps[:, 1])[-1]
+            found = self.estimate(maps[:, 0], maps[:, 1])[-1].found
             total = total + self.options.photometric * self.photometric(clip[:, 0], clip[:, 1], found)
         return total
 
