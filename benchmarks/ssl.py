@@ -30,6 +30,7 @@ from benchmarks.ssl_data import (
     Setting,
     boxes_of,
     frames_of,
+    images_of,
     material,
     setting,
     split,
@@ -207,7 +208,11 @@ class Bench:
                 self.parts.put(row, "novelty", name, str(seed))
                 self.check()
         if self.a.pack and not self.parts.has("novelty", "pack", "0"):
-            self.parts.put({"own": self._pack_novelty(learned, back, unseen)}, "novelty", "pack", "0")
+            row = {
+                "own" + "_in_other_light" * light: self._pack_novelty(light, learned, back, unseen)
+                for light in (False, True)
+            }
+            self.parts.put(row, "novelty", "pack", "0")
 
     def _seer(self, name: str, seed: int) -> Trunk | None:
         """Return the trunk that novelty is measured with; that of a detector from scratch for ``detector``."""
@@ -220,15 +225,14 @@ class Bench:
         checkpoint.load_into(trunk, weights_from(str(folder), LABELS), strict=False)
         return trunk.eval()
 
-    def _pack_novelty(self, *files: list[str]) -> float:
+    def _pack_novelty(self, light: bool, *files: list[str]) -> float:
         """Return the AUROC of the embedding of the pack that was named."""
         folders = (self.a.images, self.a.images, self.a.test_images)
         found = []
         with opened(self.a.pack) as packs, Model(packs[0], "cpu") as model:
-            for folder, names in zip(folders, files, strict=True):
-                reader = sources.Files(folder)
-                images = (reader.read(name) for name in names)
-                rows = [model.infer(image).embedding for image in images if image is not None]
+            for number, (folder, names) in enumerate(zip(folders, files, strict=True)):
+                images = images_of(folder, names, (light and number) or None)
+                rows = [model.infer(image).embedding for image in images]
                 found.append(torch.from_numpy(np.stack([row for row in rows if row is not None])))
         return checks.novelty(*found)
 
@@ -362,7 +366,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 getattr(bench, part)()
     except PausedError:
         say("the slice is over; the same command goes on")
-    except (SslError, MaterialError) as error:
+    except (SslError, MaterialError, checkpoint.CheckpointError) as error:
         raise OSError(str(error)) from None
     return bench.answer()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.common import say
-from central.learn.data import Example
+from central.learn.data import Example, Pixels
 from central.learn.data.coco import load
 from central.learn.detect import coco as truths
 from central.learn.models import ModelConfig
@@ -108,20 +108,23 @@ def tenth(coco: Path, images: Path, seed: int, share: float = 0.1) -> list[Examp
     return chosen
 
 
-def frames_of(
-    images: Path, names: Sequence[str], height: int, width: int, light: int | None = None
-) -> list[NDArray[np.uint8]]:
-    """Return the files `names` as a network is fed with them, ``[3, height, width]`` each.
+def images_of(images: Path, names: Sequence[str], light: int | None = None) -> Iterator[Pixels]:
+    """Yield those of the files `names` that can be read, BGR.
 
     With a seed `light`, each in other light: brightness, contrast and colours as a camera's own would change.
     """
-    reader, found = sources.Files(images), []
+    reader = sources.Files(images)
     for number, name in enumerate(names):
         image = reader.read(name)
-        if image is not None and light is not None:
-            image = recoloured(image, np.random.default_rng((light, number)), 0.0)
-        found += settle.inputs([image], height, width)
-    return found
+        if image is not None:
+            yield image if light is None else recoloured(image, np.random.default_rng((light, number)), 0.0)
+
+
+def frames_of(
+    images: Path, names: Sequence[str], height: int, width: int, light: int | None = None
+) -> list[NDArray[np.uint8]]:
+    """Return what `images_of` yields as a network is fed with it, ``[3, height, width]`` each."""
+    return settle.inputs(images_of(images, names, light), height, width)
 
 
 class Parts:
