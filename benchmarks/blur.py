@@ -147,7 +147,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 kept.note(name, seed, values, judged)
         if "checks" in only:
             began = time.perf_counter()
-            answer["checks"] = blur_checks.checks(pack, model, parts.judge, arguments.frames, arguments.coco)
+            answer["checks"] = blur_checks.checks(
+                pack, model, parts.judge, arguments.frames, arguments.coco, arguments.checks.split(",")
+            )  # fmt: skip
             say(f"checks in {time.perf_counter() - began:.0f} s: {answer['checks']}")
         model.close()
     return {"methods": {name: summary(list(found.values())) for name, found in kept.rows.items()}, **answer}
@@ -162,6 +164,7 @@ if __name__ == "__main__":
     made.add_argument("--steps", type=int, default=700, help="of each training")
     made.add_argument("--places", type=int, default=1500)
     made.add_argument("--losses", default="many", help=f"of {', '.join(MANY)}")
+    made.add_argument("--checks", default=",".join(blur_checks.ALL), help="with commas")
     made.add_argument("--recipes", default=",".join(FEW), help="of few pairs, with commas")
     made.add_argument("--keep", type=Path, help="JSON file of what was measured")
     made.add_argument("--validation", action="store_true", help="judge by photographs held out from the training ones")

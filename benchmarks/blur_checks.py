@@ -43,6 +43,7 @@ INJECTED_BLUR = (0.004, 0.012)
 """Standard deviation over the longer side of a frame."""
 LIVE = 8
 """Tiles of one scale that a live frame is looked at in."""
+ALL = ("monotone", "texture", "utility", "sharp_first", "time")
 Score = Callable[[Image], float]
 
 
@@ -215,16 +216,20 @@ def timed(model: TileModel, path: Path) -> dict[str, float]:
     return answer | {"onnx_gap": model.gap()}
 
 
-def checks(pack: Pack, model: TileModel, paths: Sequence[Path], frames: Path, coco: Path) -> dict[str, Any]:
-    """Return all checks of the tile model of `pack`; those of the literature beside it where that tells something."""
+def checks(
+    pack: Pack, model: TileModel, paths: Sequence[Path], frames: Path, coco: Path, wanted: Sequence[str] = ALL
+) -> dict[str, Any]:
+    """Return the `wanted` checks of the tile model of `pack`; those of the literature beside it where that tells
+    something."""
     cv2.setNumThreads(1)
     known = methods()
     named: dict[str, Score] = {"base": model.score}
     named.update({name: known[name].score for name in ("detail", "crete", "laplacian")})
-    return {
-        "monotone": monotone(model, paths),
-        "texture": {name: texture(score, paths) for name, score in named.items()},
-        "utility": utility(pack, model.score, frames, coco) if coco.is_file() else None,
-        "sharp_first": sharp_first(named, paths),
-        "time": timed(model, paths[0]),
+    each: dict[str, Callable[[], Any]] = {
+        "monotone": lambda: monotone(model, paths),
+        "texture": lambda: {name: texture(score, paths) for name, score in named.items()},
+        "utility": lambda: utility(pack, model.score, frames, coco) if coco.is_file() else None,
+        "sharp_first": lambda: sharp_first(named, paths),
+        "time": lambda: timed(model, paths[0]),
     }
+    return {name: each[name]() for name in wanted}
