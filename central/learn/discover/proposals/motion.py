@@ -2,8 +2,9 @@
 
     frames of a camera -> blocks in time -> median -> difference -> closed more and less -> connected parts -> boxes
 
-One object may fall into parts, two may touch: the parts as they are, closed a little and closed more are all proposed.
-What stands still all the time is not found; other ways are for that.
+One object may fall into parts, two may touch, and shadows go with both: what differs much, what differs a little, and
+that without its shadows, each as it is and closed more and more, are all proposed; heads choose among them. What stands
+still all the time is not found; other ways are for that.
 """
 
 from __future__ import annotations
@@ -18,11 +19,21 @@ import numpy as np
 
 from central.learn.data.dataset import read_image
 from central.learn.discover.proposals import NOTHING, Boxes, Kit, ProposalError, ranked
-from central.learn.ssl.boxes.motion import BLOCK, FEWEST, SAMPLES, WIDTH, components, moved
+from central.learn.ssl.boxes.motion import BLOCK, FEWEST, SAMPLES, WIDTH
+from edge.runtime import Float
 from edge.runtime.prepare import Image
 
 CLOSINGS: Final = ((1, 1), (3, 3), (7, 3), (3, 9), (9, 9))
 """Width and height of what is closed, in small pixels: a car's windows, a shadow's gap, a person's legs."""
+MUCH: Final = 35.0
+LITTLE: Final = 16.0
+"""Grey levels by which the strongest channel differs from the background, other light for the whole frame taken off."""
+SHADOW: Final = (0.4, 0.97)
+"""Of its background's brightness that a shadow has."""
+COLOURED: Final = 0.12
+"""By which the channels of a shadow are dimmed differently at most; more is another colour."""
+SMALLEST: Final = 30
+"""Small pixels of a part that counts."""
 SAME: Final = 0.9
 
 
@@ -56,7 +67,7 @@ class Backgrounds:
                 self.blocks[(camera, number)] = own
                 self.place |= dict.fromkeys(own, (camera, number))
         named = "\n".join(f"{c} {p}" for c in sorted(cameras) for p in cameras[c])
-        self.key = "motion 1 " + hashlib.sha256(named.encode()).hexdigest()
+        self.key = "motion 2 " + hashlib.sha256(named.encode()).hexdigest()
 
     def propose(self, image: Image, camera: str, path: Path | None) -> Boxes:
         """Return what moves on a frame of one of the cameras; nothing on other images."""
@@ -68,11 +79,30 @@ class Backgrounds:
         background, own = self.known[place], small(image)
         if background is None or background.shape != own.shape:
             return NOTHING
-        mask = moved(own, background)
-        parts = [components(closed(mask, *size)) for size in CLOSINGS]
-        turns = np.concatenate([np.linspace(1, 0.01, max(len(p), 1), dtype=np.float32)[: len(p)] for p in parts])
-        size = np.array([image.shape[1], image.shape[0]] * 2, np.float32)
-        return ranked(np.concatenate(parts) * size, turns, same=SAME)
+        found = [parts(closed(mask, *size)) for mask in masks(own, background) for size in CLOSINGS]
+        turns = np.concatenate([1.0 / (1 + turn + np.arange(len(p), dtype=np.float32)) for turn, p in enumerate(found)])
+        scale = np.array([image.shape[1] / own.shape[1], image.shape[0] / own.shape[0]] * 2, np.float32)
+        return ranked(np.concatenate(found) * scale, turns.astype(np.float32), same=SAME)
+
+
+def masks(frame: Image, background: Image) -> list[Image]:
+    """Return where a BGR `frame` differs from its `background`, 1 or 0: much; a little without shadows; a little."""
+    gap = frame.astype(np.float32) - background
+    gap = np.abs(gap - np.median(gap.reshape(-1, 3)[::7], axis=0)).max(axis=2)
+    dimmed = (frame.astype(np.float32) + 3) / (background.astype(np.float32) + 3)
+    low, high = dimmed.min(axis=2), dimmed.max(axis=2)
+    shadow = (low > SHADOW[0]) & (high < SHADOW[1]) & (high - low < COLOURED)
+    kernel = np.ones((2, 2), np.uint8)
+    found = (gap > MUCH, (gap > LITTLE) & ~shadow, gap > LITTLE)
+    return [np.asarray(cv2.morphologyEx(m.astype(np.uint8), cv2.MORPH_OPEN, kernel), np.uint8) for m in found]
+
+
+def parts(mask: Image) -> Float:
+    """Return the boxes ``[N, 4]`` (small pixels) of the connected parts of `mask`, the largest first."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    own = stats[1:count][stats[1:count, cv2.CC_STAT_AREA] >= SMALLEST]
+    own = own[np.argsort(-own[:, cv2.CC_STAT_AREA], kind="stable")]
+    return np.concatenate([own[:, :2], own[:, :2] + own[:, 2:4]], axis=1).astype(np.float32)
 
 
 def closed(mask: Image, width: int, height: int) -> Image:
