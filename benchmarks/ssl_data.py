@@ -25,6 +25,7 @@ from central.learn.ssl.material import Stock, joined
 from central.learn.ssl.views import recoloured
 from central.learn.start import weights_from
 from export import checkpoint
+from protocols import files
 
 LABELS: Final = ("person", "two_wheeler", "car", "bus", "truck")
 KEPT_BACK: Final = 5
@@ -132,16 +133,22 @@ class Parts:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: dict[str, Any] = msgspec.json.decode(path.read_bytes()) if path.is_file() else {}
+        self.rows: dict[str, Any] = {}
+        self._read()
+
+    def _read(self) -> None:
+        if self.path.is_file():
+            self.rows = msgspec.json.decode(self.path.read_bytes())
 
     def has(self, *place: str) -> bool:
         """Whether the result at `place` is there."""
         return "/".join(place) in self.rows
 
     def put(self, value: Any, *place: str) -> None:
-        """Keep `value` at `place` and tell it."""
+        """Keep `value` at `place`, beside what other processes found meanwhile, and tell it."""
+        self._read()
         self.rows["/".join(place)] = value
-        self.path.write_text(json.dumps(self.rows, indent=1, default=float), "utf-8")
+        files.write_atomic(self.path, json.dumps(self.rows, indent=1, default=float).encode())
         say(f"{'/'.join(place)}: {value}")
 
     def under(self, *place: str) -> dict[str, Any]:
