@@ -128,6 +128,20 @@ def test_settle__norms_have_the_statistics_of_the_frames() -> None:
     assert norm.running_mean is not None and bool((norm.running_mean != 0).any()) and norm.momentum == 0.1
 
 
+def test_embedding__likeness_is_that_of_distances() -> None:
+    torch.manual_seed(3)
+    points = torch.randn(400, 12) * torch.linspace(4, 0.2, 12) + 5
+    head = EmbeddingHead(12, 16)
+    settle.fit_embedding(head, points, shrink=0.0)
+    with torch.no_grad():
+        said = head(points[:, :, None, None])
+    assert float((said @ said.T).mean()) == pytest.approx(0.5, abs=0.05)
+    near = points.mean(0) + torch.tensor([[0.1], [-0.1]])  # on both sides of the mean of all: alike
+    with torch.no_grad():
+        pair = head(near[:, :, None, None])
+    assert float(pair[0] @ pair[1]) > 0.9
+
+
 def test_embedding__bits_survive_a_pack(tmp_path: Path) -> None:
     torch.manual_seed(1)
     trunk = Trunk(streets.config().model).eval()
