@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ def test_cell_loss__every_textured_cell_of_a_blurrier_version_is_blurrier() -> N
 
 def test_versions__fall_in_detail() -> None:
     random = np.random.default_rng(0)
-    image = cv2.resize(random.integers(0, 256, (60, 80, 3)).astype(np.uint8), (320, 240))
+    image = np.asarray(cv2.resize(random.integers(0, 256, (60, 80, 3)).astype(np.uint8), (320, 240)), np.uint8)
     detail = np.array([
         [float(cv2.Laplacian(cv2.GaussianBlur(v, (0, 0), 1.5), cv2.CV_32F).std()) for v in fit.versions(image, random)]
         for _ in range(6)
@@ -56,7 +58,7 @@ def test_draw__padding_is_outside(shape: tuple[int, int], rows: int, monkeypatch
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     monkeypatch.setattr(fit, "read_image", lambda path: image)
     network = build(ModelConfig(size="tiny", labels=("car",), tags=(), height=96, width=128)).eval()
-    bank = fit.draw(network, [fit.Path("x")], lambda picture: 0.5, 1, np.random.default_rng(0))
+    bank = fit.draw(network, [Path("x")], lambda picture: 0.5, 1, np.random.default_rng(0))
     assert bank.features.shape[:3] == (1, fit.GROUP, fit.VERSIONS + 1) and bank.blur.shape == (1, 8, fit.VERSIONS)
     assert bank.inside[0, 0].sum() == rows * 16 and not (bank.textured & ~bank.inside).any()
 
@@ -65,4 +67,4 @@ def test_draw__nothing_that_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(fit, "read_image", lambda path: None)
     network = build(ModelConfig(size="tiny", labels=("car",), tags=(), height=96, width=128)).eval()
     with pytest.raises(ValueError, match="could not be read"):
-        fit.draw(network, [fit.Path("x")], lambda picture: 0.5, 8, np.random.default_rng(0))
+        fit.draw(network, [Path("x")], lambda picture: 0.5, 8, np.random.default_rng(0))

@@ -16,6 +16,7 @@ from central.learn.blur.pairs import Comparison
 from edge.runtime import packs
 from edge.runtime.sharpness import tiles as looking
 from edge.runtime.sharpness.learned import TOLERANCE, TileModel
+from export.graph import ExportError
 from protocols import blur
 from protocols.pack import Pack
 
@@ -104,7 +105,7 @@ def test_add__a_wrong_proof_is_refused(base: Pack, fresh: dict[str, bytes], tmp_
     buffer = io.BytesIO()
     with np.load(io.BytesIO(fresh[blur.TILES_PROOF]), allow_pickle=False) as proof:
         np.savez_compressed(buffer, allow_pickle=False, tiles=proof["tiles"], blur=proof["blur"] + 2 * TOLERANCE)
-    with pytest.raises(packing.ExportError, match="away from torch"):
+    with pytest.raises(ExportError, match="away from torch"):
         packing.add(base, fresh | {blur.TILES_PROOF: buffer.getvalue()}, tmp_path / "new")
 
 
