@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from central.learn.data.augment import _colour as recolour
 from central.learn.data.dataset import read_image
 from central.learn.models import ModelConfig
 from central.learn.models.config import SIZES
@@ -93,6 +92,18 @@ def known_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) ->
     return (loss * known).sum() / known.sum().clamp_min(1.0)
 
 
+def recoloured(image: Image, random: np.random.Generator) -> Image:
+    """Return a BGR `image` in other light: brighter or darker, of more or less contrast and colour."""
+    gain, gamma = np.exp(random.uniform(-0.25, 0.25)), np.exp(random.uniform(-0.2, 0.2))
+    tint = random.normal(0, 0.03, 3)
+    level = np.arange(256, dtype=np.float32)[:, None] / 255
+    table = (255 * np.clip(gain * np.exp(tint) * level**gamma, 0, 1)).astype(np.uint8)
+    found = np.asarray(cv2.LUT(image, table.reshape(1, 256, 3)), np.uint8)
+    grey = cv2.cvtColor(cv2.cvtColor(found, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    share = random.uniform(0.6, 1.3)
+    return np.asarray(cv2.addWeighted(found, share, grey, 1 - share, 0), np.uint8)
+
+
 class Pictures:
     """Images in memory, letterboxed into a square, and their training views."""
 
@@ -113,7 +124,7 @@ class Pictures:
         x, y = (int(v) for v in random.integers(0, self.side - size + 1, 2))
         crop = np.asarray(cv2.resize(image[y : y + size, x : x + size], (self.side, self.side)), np.uint8)
         crop = crop[:, ::-1] if random.random() < 0.5 else crop
-        return recolour(np.ascontiguousarray(crop), 0.5, random)
+        return recoloured(np.ascontiguousarray(crop), random)
 
 
 def tensor(images: Sequence[Image]) -> Tensor:
