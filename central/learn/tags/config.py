@@ -11,7 +11,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class TagsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How tags are learned. The losses' weights and the schedule are the papers' unless a method says otherwise."""
+    """How tags are learned. The schedule is the papers', and so are the losses' weights but for contrast."""
 
     method: str = "hst"
     """File in ``central/learn/tags/methods``."""
@@ -36,9 +36,10 @@ class TagsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Share of the epochs after which the rate is a tenth."""
     prototypes: Annotated[int, Meta(ge=1, le=100)] = 10
     cooccurrence: Annotated[float, Meta(ge=0)] = 10.0
-    contrast: Annotated[float, Meta(ge=0)] = 0.05
+    contrast: Annotated[float, Meta(ge=0)] = 0.5
     threshold: Annotated[float, Meta(ge=0)] = 0.1
     intra: Annotated[float, Meta(ge=0)] = 1.0
     inter: Annotated[float, Meta(ge=0)] = 1.0
-    """Weights of the losses: pairs, contrast (both), thresholds (each), pseudo labels of either branch."""
+    """Weights of the losses: pairs, contrast (both), thresholds (each), pseudo labels of either branch. The papers have
+    0.05 for contrast; on a frozen backbone, ten times that made more of the pseudo labels right."""
     seed: int = 0
