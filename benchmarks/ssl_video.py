@@ -173,7 +173,7 @@ def judge_egomotion(arguments: argparse.Namespace, seed: int, steps: int) -> dic
     pretext = ssl.make("egomotion", Shape.of(trunk.config, *size), {"photometric": 0})
     assert isinstance(pretext, Egomotion)
     optimizer = torch.optim.AdamW([*trunk.parameters(), *pretext.parameters()], 1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     random = torch.Generator().manual_seed(seed)
     for step in range(steps):
         chosen = torch.randint(0, len(learned), (batch,))
@@ -189,7 +189,7 @@ def judge_egomotion(arguments: argparse.Namespace, seed: int, steps: int) -> dic
     trunk.eval(), pretext.eval()
     with torch.no_grad():
         parts = zip(torch.split(pair.before, 8), torch.split(pair.after, 8), strict=True)
-        found = torch.cat([pretext.motion(trunk, a, b)[-1] for a, b in parts])
+        found = torch.cat([pretext.motion(trunk, a, b)[-1].found for a, b in parts])
     guesses = {"network": found, "identity": torch.eye(3).expand(len(judged), -1, -1), **baselines(pair)}
     errors = {n: homography.corner_error(g, pair.truth, *size) for n, g in guesses.items()}
     return {n: {"mean": round(float(e.mean()), 3), "median": round(float(e.median()), 3)} for n, e in errors.items()}
@@ -242,8 +242,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     seeded = {
         "parallax": lambda seed: judge_parallax(seed, steps or 500),
-        "egomotion": lambda seed: judge_egomotion(arguments, seed, steps or 350),
-        "future": lambda seed: judge_future(arguments, seed, steps or 250),
+        "egomotion": lambda seed: judge_egomotion(arguments, seed, steps or 750),
+        "future": lambda seed: judge_future(arguments, seed, steps or 200),
         "learns": lambda seed: judge_learns(arguments, seed, steps or 100),
     }
     for part in chosen:
