@@ -38,7 +38,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     mask: Annotated[float, Meta(ge=0)] = 1.0
     """Weight of the motion mask."""
     photometric: Annotated[float, Meta(ge=0)] = 0.0
-    smooth: Annotated[float, Meta(ge=0)] = 0.1
+    smooth: Annotated[float, Meta(ge=0)] = 10.0
     """Weight of smoothness within the photometric part."""
 
 
