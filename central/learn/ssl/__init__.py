@@ -57,6 +57,8 @@ class Trunk(nn.Module):
         self.backbone = Backbone(size)
         self.neck = Neck(size.widths[1:], size.neck)
         self.embedding = EmbeddingHead(size.widths[3], config.embedding)
+        self.fast = False
+        """Whether to compute in bfloat16, for GPUs. What is seen is float32 all the same, so losses stay exact."""
 
     @staticmethod
     def normalised(images: Tensor) -> Tensor:
@@ -65,8 +67,10 @@ class Trunk(nn.Module):
 
     def forward(self, images: Tensor) -> Seen:
         """Return what is seen in `images` ``[B, 3, H, W]``, RGB 0..255; both sides are multiples of 32."""
-        features = self.backbone(self.normalised(images))
-        return Seen(features, self.neck(features))
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.fast):
+            features = self.backbone(self.normalised(images))
+            levels = self.neck(features)
+        return Seen([f.float() for f in features], [level.float() for level in levels])
 
 
 class Shape(NamedTuple):

@@ -119,6 +119,7 @@ class Run:
             if set(left) >= {name for name, _ in self.student.trunk.named_parameters()}:
                 raise SslError("none of the weights to start from fits this trunk; are they of another size?")
         self.student.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.student.trunk.fast = config.amp and self.device.type == "cuda"
         self.teacher = teacher_of(self.student)
         learned = [p for p in self.student.parameters() if p.requires_grad]
         groups = [
@@ -212,9 +213,8 @@ class Run:
         random = torch.Generator().manual_seed(seed)
         scene = Scene(_channels_last(batch), self.student.trunk, self.teacher.trunk, self.step, config.steps, random)
         pairs = [(name, own, self.teacher.pretexts[name]) for name, own in self.student.named()]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.amp and self.device.type == "cuda"):
-            self.losses = {name: own.loss(scene, teacher) for name, own, teacher in pairs}
-        total = torch.stack([config.pretexts[name] * loss.float() for name, loss in self.losses.items()]).sum()
+        self.losses = {name: own.loss(scene, teacher) for name, own, teacher in pairs}
+        total = torch.stack([config.pretexts[name] * loss for name, loss in self.losses.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         self.group.average(self.student.parameters())
@@ -286,6 +286,7 @@ class Run:
 
     def _finish(self, speed: float, seconds: float) -> Result:
         trunk = copy.deepcopy(self.student.trunk)
+        trunk.fast = False
         numbers: dict[str, Any] = {
             "steps": self.step, "seconds": round(seconds, 2), "images_per_s": round(speed, 2),
             "time": {part: round(s, 3) for part, s in self.clock.spent.items()}, **self.stock.about(),

@@ -13,10 +13,11 @@ import torch
 from central.learn.models.config import ModelConfig
 from central.learn.models.heads import EmbeddingHead
 from central.learn.models.network import Network
-from central.learn.ssl import Trunk, packing, settle
+from central.learn.ssl import Scene, Trunk, members, packing, settle
 from central.learn.ssl.boxes import Boxes
 from central.learn.ssl.learner import Learner, follow, teacher_of
 from central.learn.ssl.material import Stock
+from central.learn.ssl.stream import Stream, collate
 from central.learn.ssl.train import Run, SslError
 from central.learn.ssl.watch import Watch, effective_rank, spread
 from central.learn.start import read_pack, weights_from
@@ -167,3 +168,20 @@ def test_taught__the_head_of_another_network_says_the_same() -> None:
     assert float((said * wanted).sum(1).mean()) > 0.95
     with pytest.raises(SslError, match="no embedding of dimension 8"):
         packing.taught(network, points, wanted[:, :8])
+
+
+@pytest.mark.parametrize("name", sorted(set(members()) - {"distil", "stereo"}))
+def test_pretext__learns_from_what_a_trunk_in_half_precision_sees(name: str, street: tuple[Stock, Boxes]) -> None:
+    student = Learner(streets.config(pretexts={name: 1.0}, options={}))
+    student.trunk.fast = True
+    teacher = teacher_of(student)
+    stream = Stream(*street, student.needs(), (64, 64), 4, seed=0)
+    batch = collate([stream[i] for i in range(4)])
+    scene = Scene(batch, student.trunk, teacher.trunk, 0, 10, torch.Generator().manual_seed(0))
+    pretext = dict(student.named())[name]
+    loss = pretext.loss(scene, teacher.pretexts[name])
+    loss.backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        pretext.after(scene, teacher.pretexts[name])
+    assert loss.dtype == torch.float32 and bool(loss.isfinite())
+    assert any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in student.trunk.parameters())
