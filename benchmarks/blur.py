@@ -1,6 +1,6 @@
 """How well blur is ordered: learned from few pairs, from many made ones, and by the measures of the literature.
 
-    python -m benchmarks.blur [--images DIR ...] [--seeds 3] [--steps 700] [--only few,many,checks] [--json]
+    python -m benchmarks.blur [--images DIR ...] [--seeds 3] [--steps 400] [--only few,many,checks] [--json]
 
 `methods.NAME` has `srocc` and `pairwise` (means over seeds) with `mean`, `std` and `seeds`, on 600 crops of photographs
 that nothing was learned from, blurred by known amounts and seen with noise and JPEG: `few-*` learned from 150 pairs of
@@ -161,7 +161,7 @@ if __name__ == "__main__":
     made.add_argument("--pack", default="base")
     made.add_argument("--seeds", type=int, default=3)
     made.add_argument("--first", type=int, default=0, help="the first seed")
-    made.add_argument("--steps", type=int, default=700, help="of each training")
+    made.add_argument("--steps", type=int, default=400, help="of each training")
     made.add_argument("--places", type=int, default=1500)
     made.add_argument("--losses", default="many", help=f"of {', '.join(MANY)}")
     made.add_argument("--checks", default=",".join(blur_checks.ALL), help="with commas")
