@@ -33,9 +33,13 @@ def mlp(inputs: int, hidden: int, out: int, norm: bool = False) -> nn.Sequential
     return nn.Sequential(*layers, *([nn.BatchNorm1d(out, affine=False)] if norm else []))
 
 
-def pointwise(inputs: int, hidden: int, out: int) -> nn.Sequential:
-    """Return a head that does the same at every place: ``[B, inputs, h, w]`` -> ``[B, out, h, w]``."""
-    return nn.Sequential(nn.Conv2d(inputs, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU(), nn.Conv2d(hidden, out, 1))
+def pointwise(inputs: int, hidden: int, out: int, norm: bool = False) -> nn.Sequential:
+    """Return a head that does the same at every place: ``[B, inputs, h, w]`` -> ``[B, out, h, w]``.
+
+    With `norm`, one without weights follows: what all places have in common is taken off.
+    """
+    layers = [nn.Conv2d(inputs, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU(), nn.Conv2d(hidden, out, 1)]
+    return nn.Sequential(*layers, *([nn.BatchNorm2d(out, affine=False)] if norm else []))
 
 
 def distance(prediction: Tensor, target: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class Dino(Pretext):
 
     def __init__(self, shape: Shape, options: Any) -> None:
         super().__init__(shape, options)
-        self.project = mlp(shape.widths[2], options.hidden, options.bottleneck)
+        self.project = mlp(shape.widths[2], options.hidden, options.bottleneck, norm=True)
         self.prototypes = nn.Parameter(torch.randn(options.out, options.bottleneck))
         self.register_buffer("centre", torch.zeros(options.out))
         self._told: list[Tensor] = []

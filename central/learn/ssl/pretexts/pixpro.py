@@ -71,7 +71,7 @@ class PixPro(Pretext):
 
     def __init__(self, shape: Shape, options: Any) -> None:
         super().__init__(shape, options)
-        self.project = pointwise(shape.neck, options.hidden, options.out)
+        self.project = pointwise(shape.neck, options.hidden, options.out, norm=True)
         self.transform = nn.Conv2d(options.out, options.out, 1)
 
     def smooth(self, cells: Tensor) -> Tensor:
