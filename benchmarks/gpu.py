@@ -52,6 +52,35 @@ def cuda_training() -> dict[str, Any]:
     return {"ok": agree, "losses": losses, "device": torch.cuda.get_device_name()}
 
 
+def cuda_ssl() -> dict[str, Any]:
+    """Learn without labels for some steps, on the GPU in bfloat16 and on the CPU; the losses must agree."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise MissingError("torch sees no CUDA device: needs an NVIDIA driver and a CUDA build of torch")
+    from central.learn.models import ModelConfig
+    from central.learn.ssl import boxes, duplicates, sources
+    from central.learn.ssl.config import SslConfig
+    from central.learn.ssl.train import Run
+    from edge.street.camera import Street
+    from edge.street.coco import write_coco
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_coco(folder, 32, Street(seed=1))
+        stock = duplicates.without(sources.folder(folder / "images"))
+        found = boxes.gather(stock, boxes.DEFAULT)
+        model = ModelConfig(size="tiny", labels=("thing",), height=128, width=128)
+        losses, speed = {}, {}
+        for device in ("cuda", "cpu"):
+            config = SslConfig(model=model, boxes=boxes.DEFAULT, steps=30, batch=16, look_every=10)
+            run = Run(config, stock, found, folder / device, device=torch.device(device))
+            numbers = run.run().numbers
+            losses[device], speed[device] = numbers["loss"], numbers["images_per_s"]
+    agree = abs(losses["cuda"] - losses["cpu"]) < 0.15 * losses["cpu"]
+    return {"ok": agree, "losses": losses, "images_per_s": speed}
+
+
 def pack_on(backend: str) -> Callable[[], dict[str, Any]]:
     """Return a check of the base pack's parity on `backend`."""
 
@@ -69,6 +98,7 @@ def pack_on(backend: str) -> Callable[[], dict[str, Any]]:
 
 CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "cuda_training": cuda_training,
+    "cuda_ssl": cuda_ssl,
     "onnxruntime_cuda": pack_on("onnxruntime-cuda"),
     "onnxruntime_tensorrt": pack_on("onnxruntime-tensorrt"),
     "tensorrt": pack_on("tensorrt"),
