@@ -74,7 +74,8 @@ class Bench:
             )
         self.labels = np.array([tags_of(e, len(self.names)) for e in self.train], np.int8)
         self.config = DiscoverConfig(
-            trunk=options.trunk, side=options.side, ways=tuple(options.ways), limit=options.boxes, pack=options.pack,
+            trunk=options.trunk, start=options.start, side=options.side, ways=tuple(options.ways),
+            limit=options.boxes, pack=options.pack,
             classify=ClassifyConfig(size=options.size, epochs=options.trunk_epochs),
         )  # fmt: skip
         groups = ("camera",) * len(self.train) if options.fixed else ()
@@ -337,6 +338,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--labels", default=LABELS)
     made.add_argument("--limit-images", type=int, default=0, help="of training and of test, at about; 0: all")
     made.add_argument("--trunk", default="tags", help="tags, a pack, a run, safetensors or a vision transformer")
+    made.add_argument("--start", default="", help="what a trunk from tags starts from: safetensors, a run, a pack")
     made.add_argument("--trunk-epochs", type=int, default=18)
     made.add_argument("--size", default="nano", help="of a trunk learned from tags")
     made.add_argument("--side", type=int, default=192, help="of the trunk's input, pixels")

@@ -29,8 +29,10 @@ from central.learn.models.config import SIZES
 from central.learn.ssl import Trunk
 from edge.runtime.prepare import Image, letterbox
 
-SHARPNESS: Final = 1.0
+SHARPNESS: Final = 4.0
 """Of the pooling: 0 is the mean over all places, infinity the maximum."""
+PREFIX: Final = "trunk."
+"""Of the trunk's weights in a trunk that was trained from tags."""
 LEVELS: Final = 2
 """Finest levels of the neck that classify: coarser ones say little of where."""
 SMALLEST_CROP: Final = 0.75
@@ -157,6 +159,7 @@ def train(
 
 def _fitting(trunk: Trunk, start: dict[str, Tensor]) -> dict[str, Tensor]:
     own = trunk.state_dict()
+    start = {n.removeprefix(PREFIX): t for n, t in start.items()}
     found = {n: t for n, t in start.items() if n in own and own[n].shape == t.shape}
     if not found:
         raise ValueError("none of the weights to start from fits this trunk; are they of another size?")

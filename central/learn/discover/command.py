@@ -147,6 +147,9 @@ def train_discover(
     trunk: Annotated[
         str, typer.Option(help="tags (learned from the tags), or a pack, run, safetensors, or vision transformer")
     ] = "tags",
+    start: Annotated[
+        str, typer.Option(help="What a trunk from tags starts from: safetensors, a run, a pack; else from chance")
+    ] = "",
     side: Annotated[int, typer.Option(min=64, help="Of the trunk's input, pixels; a multiple of 32")] = 192,
     size: Annotated[str, typer.Option(help="Of a trunk learned from tags: tiny, nano, small or medium")] = "nano",
     trunk_epochs: Annotated[int, typer.Option(min=1, help="Passes of a trunk learned from tags")] = 20,
@@ -176,7 +179,7 @@ def train_discover(
         torch.manual_seed(seed)
         out.mkdir(parents=True, exist_ok=True)
         config = DiscoverConfig(
-            trunk=trunk, side=side, ways=tuple(w.strip() for w in ways.split(",")), limit=limit, pack=pack,
+            trunk=trunk, start=start, side=side, ways=tuple(w.strip() for w in ways.split(",")), limit=limit, pack=pack,
             transfer=transfer, classify=ClassifyConfig(size=size, epochs=trunk_epochs),
             fit=FitConfig(seeds=seeds, epochs=epochs), seed=seed,
         )  # fmt: skip

@@ -27,7 +27,7 @@ from central.learn.discover.heads import Heads
 from central.learn.discover.proposals import LIMIT, Kit, Opened, several
 from central.learn.discover.targets import Targets, of_drawn, targets
 from central.learn.discover.trunk import SIDE, Look, from_tags, open_trunk, save
-from central.learn.start import StartError
+from central.learn.start import StartError, weights_from
 from central.learn.tags.data import Tagged
 from edge.runtime import packs
 from edge.runtime.prepare import Image
@@ -50,6 +50,8 @@ class DiscoverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     trunk: str = OWN
     """``tags``: learned from the tags; else a pack, a run, safetensors, or the folder of a vision transformer."""
+    start: str = ""
+    """What a trunk from tags starts from: a pack, a run, safetensors; empty: chance."""
     side: int = SIDE
     ways: tuple[str, ...] = ("classical",)
     """To find boxes: files of ``central/learn/discover/proposals``."""
@@ -118,8 +120,9 @@ def trunk_for(config: DiscoverConfig, known: Tagged, out: Path, report: Report =
     if path.is_file():
         return open_trunk(str(path), config.side)
     setting = msgspec.structs.replace(config.classify, side=config.side, seed=config.seed)
+    start = weights_from(config.start, known.names) if config.start else None
     network = classify.train(
-        setting, known.paths, known.labels, None,
+        setting, known.paths, known.labels, start,
         lambda epoch, loss: report(f"trunk from tags, loss {loss:.3f}", epoch + 1, setting.epochs),
     )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
