@@ -28,7 +28,8 @@ def said(count: int, classes: int, seed: int) -> parts.Said:
     torch.manual_seed(seed)
     heads = Heads(8, classes, hidden=16).eval()
     features = torch.randn(count, 8) * 5
-    return heads(features, torch.zeros(count, 2, 0), torch.rand(count), [count])[0]
+    found: list[parts.Said] = heads(features, torch.zeros(count, 2, 0), torch.rand(count), [count])
+    return found[0]
 
 
 @ANY
@@ -57,7 +58,9 @@ def test_targets__absent_and_unknown_classes_have_no_weight(count: int, classes:
 
 def test_targets__all_absent_makes_everything_background() -> None:
     boxes = random_boxes(5, 0)
-    found = parts.targets(np.ones((5, 2)), boxes, overlaps(boxes, boxes), np.array([-1, -1], np.int8), find("best"))
+    found = parts.targets(
+        np.ones((5, 2), np.float32), boxes, overlaps(boxes, boxes), np.array([-1, -1], np.int8), find("best")
+    )
     assert found.labels.tolist() == [2] * 5
     assert found.weights.tolist() == [1.0] * 5
 
@@ -82,7 +85,7 @@ def test_image_loss__of_one_box_is_cross_entropy(classes: int, seed: int) -> Non
 
 def test_image_loss__unknown_tags_have_no_gradient() -> None:
     score = torch.tensor([0.3, 0.6, 0.2], requires_grad=True)
-    parts.image_loss(score, torch.tensor([1.0, 0.0, -1.0])).backward()
+    parts.image_loss(score, torch.tensor([1.0, 0.0, -1.0])).backward()  # type: ignore[no-untyped-call]
     assert score.grad is not None
     assert score.grad[1] == 0
     assert score.grad[0] < 0 < score.grad[2]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from central.learn.data.dataset import read_image
 from central.learn.discover import proposals
 from central.learn.discover.proposals import Boxes, Kit, ProposalError, find, ranked, several, union, ways
 from central.learn.discover.proposals.features import lost, token_cut
@@ -75,10 +76,12 @@ def test_motion__what_moves_before_a_fixed_camera(tmp_path: Path) -> None:
         paths.append(tmp_path / f"{place:02}.png")
         cv2.imwrite(str(paths[-1]), image)
     opened = find("motion").open(Kit({"gate": paths}))
-    found = opened.propose(cv2.imread(str(paths[6])), "gate", paths[6])
+    image = read_image(str(paths[6]))
+    assert image is not None
+    found = opened.propose(image, "gate", paths[6])
     assert overlaps(found.boxes, np.array([[60, 40, 84, 60]], np.float32)).max() >= 0.6
-    assert not len(opened.propose(cv2.imread(str(paths[6])), "", paths[6]).boxes)
-    assert not len(opened.propose(cv2.imread(str(paths[6])), "gate", tmp_path / "other.png").boxes)
+    assert not len(opened.propose(image, "", paths[6]).boxes)
+    assert not len(opened.propose(image, "gate", tmp_path / "other.png").boxes)
 
 
 @pytest.mark.parametrize(("way", "says"), [("motion", "camera"), ("features", "trunk"), ("detector", "pack")])

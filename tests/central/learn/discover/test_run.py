@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ Shapes = Callable[[int], list[Example]]
 
 def truth(examples: list[Example], path: Path) -> Path:
     """Write the COCO file of `examples`."""
-    images, boxes = [], []
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
     for number, example in enumerate(examples):
         images.append({"id": number, "file_name": example.path.name, "width": 64, "height": 64})
         for (x1, y1, x2, y2), label in zip(example.boxes.tolist(), example.classes.tolist(), strict=True):
@@ -115,7 +117,7 @@ def test_teacher__a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 def test_known_loss__unknown_tags_contribute_nothing() -> None:
     logits = torch.tensor([[3.0, -9.0]], requires_grad=True)
-    known_loss(logits, torch.tensor([[1.0, 0.0]])).backward()
+    known_loss(logits, torch.tensor([[1.0, 0.0]])).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert logits.grad[0, 1] == 0 and logits.grad[0, 0] != 0
 
