@@ -76,12 +76,12 @@ def test_motion__what_moves_before_a_fixed_camera(tmp_path: Path) -> None:
         paths.append(tmp_path / f"{place:02}.png")
         cv2.imwrite(str(paths[-1]), image)
     opened = find("motion").open(Kit({"gate": paths}))
-    image = read_image(str(paths[6]))
-    assert image is not None
-    found = opened.propose(image, "gate", paths[6])
+    frame = read_image(str(paths[6]))
+    assert frame is not None
+    found = opened.propose(frame, "gate", paths[6])
     assert overlaps(found.boxes, np.array([[60, 40, 84, 60]], np.float32)).max() >= 0.6
-    assert not len(opened.propose(image, "", paths[6]).boxes)
-    assert not len(opened.propose(image, "gate", tmp_path / "other.png").boxes)
+    assert not len(opened.propose(frame, "", paths[6]).boxes)
+    assert not len(opened.propose(frame, "gate", tmp_path / "other.png").boxes)
 
 
 @pytest.mark.parametrize(("way", "says"), [("motion", "camera"), ("features", "trunk"), ("detector", "pack")])
