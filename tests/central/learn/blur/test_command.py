@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -13,8 +14,10 @@ import torch
 from typer.testing import CliRunner
 
 from central.cli import app
-from central.learn.blur import command, fit
+from central.learn.blur import command, fit, tiles
 from central.learn.models import ModelConfig, Network, build
+from export import checkpoint
+from export.run import AVERAGE, LAST
 from protocols.blur import BLUR, TILES, decode
 from protocols.pack import read_archive
 
@@ -59,6 +62,7 @@ def test_train_blur__a_pack_gets_what_it_learns_and_keeps_the_rest(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "PLACES", 30)
+    monkeypatch.setattr(tiles, "PLACES", 4)
     out = tmp_path / "new.wpack"
     code, said = run("base", "--images", str(photographs), "--tile-steps", "2", "--out", str(out), "--json")
     assert code == 0, said
@@ -88,6 +92,22 @@ def test_train_blur__the_dense_head_of_a_pack(
     assert moved and all(name.startswith("blur.") for name in moved)
     data = read_archive(out)[2]
     assert decode(data[BLUR]).dense is None, "a curve is of the scores that were judged"
+
+
+def test_train_blur__a_run(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its dense head learns, from the tile model of the base pack where the run has none; the rest stays."""
+    monkeypatch.setattr(fit, "KEPT", fit.GROUP)
+    network = tiny()
+    state = network.state_dict()
+    about = {"config": {"model": msgspec.to_builtins(network.config)}}
+    tensors = {f"{prefix}{name}": tensor for name, tensor in state.items() for prefix in (AVERAGE, "network.")}
+    checkpoint.write(tmp_path / LAST, tensors, about)
+    code, said = run(str(tmp_path), "--images", str(photographs), "--tile-steps", "0", "--steps", "2", "--json")
+    assert code == 0, said
+    assert json.loads(said.strip().splitlines()[-1])["steps"] == 2
+    after, _ = checkpoint.read(tmp_path / LAST)
+    moved = {name for name, tensor in tensors.items() if not torch.equal(tensor, after[name])}
+    assert moved and {name.split(".")[1] for name in moved} == {"blur"}
 
 
 @pytest.mark.parametrize(
