@@ -99,7 +99,7 @@ def test_train_blur__a_run(photographs: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(fit, "KEPT", fit.GROUP)
     network = tiny()
     state = network.state_dict()
-    about = {"config": {"model": msgspec.to_builtins(network.config)}}
+    about: dict[str, object] = {"config": {"model": msgspec.to_builtins(network.config)}}
     tensors = {f"{prefix}{name}": tensor for name, tensor in state.items() for prefix in (AVERAGE, "network.")}
     checkpoint.write(tmp_path / LAST, tensors, about)
     code, said = run(str(tmp_path), "--images", str(photographs), "--tile-steps", "0", "--steps", "2", "--json")
