@@ -62,7 +62,7 @@ CONTRASTED: Final = ("sst", "sarb", "hst", "hst_bce")
 TUNED: Final[dict[str, dict[str, Any]]] = {
     "sst": {"contrast": 0.05},
     "sarb": {"contrast": 0.05},
-    "hst_bce": {"contrast": 0.05},
+    "hst_bce": {"contrast": 0.05, "sure": 0.5},
     "assume_negative": {"rate": 3e-3, "epochs": 12},
     "csl": {"rate": 3e-3, "epochs": 12},
 }

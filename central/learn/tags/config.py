@@ -42,4 +42,6 @@ class TagsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     inter: Annotated[float, Meta(ge=0)] = 1.0
     """Weights of the losses: pairs, contrast (both), thresholds (each), pseudo labels of either branch. The papers have
     0.05 for contrast; on a frozen backbone, ten times that made more of the pseudo labels right."""
+    sure: Annotated[float, Meta(ge=0.5, lt=1)] = 0.95
+    """How sure a threshold of HST has to be of a pseudo label; 0.5, as published, is the threshold itself."""
     seed: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import torch
@@ -19,12 +20,18 @@ RATE: Final = 1e-3
 
 
 class Threshold(nn.Module):
-    """Differentiable threshold (HST, DTL), one scalar."""
+    """Differentiable threshold (HST, DTL), one scalar.
 
-    def __init__(self, start: float = START, lowest: float = LOWEST) -> None:
+    `sure` 0.5..1 is from which value of the smooth step on a tag counts as present: 0.5, as published, is the threshold
+    itself, where as many are wrong as right. `start` is from which quantity on it counts as present at first.
+    """
+
+    def __init__(self, start: float = START, lowest: float = LOWEST, sure: float = 0.5) -> None:
         super().__init__()
         self.lowest = lowest
-        self.value = nn.Parameter(torch.tensor(start))
+        self.above = SHARPNESS * math.log(sure / (1 - sure))
+        """By how much a quantity has to be above it."""
+        self.value = nn.Parameter(torch.tensor(start - self.above))
 
     def loss(self, quantity: Tensor, labels: Tensor) -> Tensor:
         """Return its loss on the known cells of `quantity` ``[B, C]``."""
@@ -36,6 +43,6 @@ class Threshold(nn.Module):
         self.value.clamp_(self.lowest, HIGHEST)
 
     def emit(self, quantity: Tensor, labels: Tensor) -> Tensor:
-        """Return `labels` ``[B, C]`` with +1 in the unknown cells whose `quantity` is above it. Never a -1."""
-        found = (labels == 0) & (quantity.detach() > self.value.detach())
+        """Return `labels` ``[B, C]`` with +1 in the unknown cells whose `quantity` is surely above it. Never a -1."""
+        found = (labels == 0) & (quantity.detach() > self.value.detach() + self.above)
         return labels + found.to(labels.dtype)

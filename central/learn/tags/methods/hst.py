@@ -5,7 +5,8 @@ Cross-image transfer: where its part of the image looks like the prototypes of t
 learns. Neither ever says that something is absent.
 
 What is known and what is transferred counts by the asymmetric loss, not by cross entropy as in the paper (`hst_bce`):
-with so few cells known it did better on images held back from training.
+with so few cells known it did better on images held back from training. And a pseudo label is given where the threshold
+is sure of it (`sure`), not from the threshold on.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Transfer(Learner):
         self.config, self.branches, self.base = config, branches, base
         classes = labels.shape[1]
         self.pairs = PairHead(classes, config.width, config.hidden)
-        self.thresholds = torch.nn.ModuleDict({branch: Threshold() for branch in branches})
+        self.thresholds = torch.nn.ModuleDict({branch: Threshold(sure=config.sure) for branch in branches})
         self.chance = generator(config.seed)
         self.centres = torch.zeros(classes, config.prototypes, config.width)
         self.some = torch.zeros(classes, dtype=torch.bool)

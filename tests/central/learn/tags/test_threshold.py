@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -54,3 +56,10 @@ def test_emit__adds_present_cells_only_where_nothing_is_known() -> None:
     labels = torch.tensor([[0.0, 0.0, -1.0, 1.0]])
     found = Threshold(0.7).emit(torch.tensor([[0.8, 0.6, 0.9, 0.1]]), labels)
     assert found.tolist() == [[1.0, 0.0, -1.0, 1.0]]
+
+
+def test_emit__only_where_it_is_sure() -> None:
+    threshold = Threshold(0.85, sure=0.95)
+    found = threshold.emit(torch.tensor([[0.71, 0.84, 0.86]]), torch.zeros(1, 3))
+    assert found.tolist() == [[0.0, 0.0, 1.0]]
+    assert float(threshold.value.detach()) == pytest.approx(0.85 - 0.05 * math.log(19))
