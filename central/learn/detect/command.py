@@ -11,8 +11,6 @@ from typing import Annotated, Any, cast
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from central.learn.data import Example
 from central.learn.data.coco import load
@@ -25,6 +23,7 @@ from central.learn.families import AnyConfig
 from central.learn.models import ModelConfig
 from central.learn.models.detr import DetrConfig, configure, pretrained
 from central.learn.start import weights_from
+from central.learn.steps import StepBar
 from export import checkpoint
 
 DEFAULT_LABELS = "person,two_wheeler,car,bus,truck"
@@ -140,7 +139,7 @@ def train_detect(
             weights = pretrained(detr, cast(DetrConfig, config.model))
         with join() as group:
             result = Run(config, examples, watched, out, shares, weights, group=group).run(
-                _Progress() if group.first else lambda _: None
+                _Progress("training") if group.first else lambda _: None
             )
     except (DatasetError, checkpoint.CheckpointError, TrainingError, ValueError, OSError) as error:
         print(f"wayside-central: {error}", file=sys.stderr)
@@ -156,28 +155,13 @@ def train_detect(
     print(json.dumps(answer) if as_json else f"done: {answer}")
 
 
-class _Progress:
-    """A progress bar on standard error; plain lines where that is not a terminal."""
+class _Progress(StepBar):
+    """What a run reports, on a bar."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"), console=self.console,
-        )  # fmt: skip
-        self.task = self.bar.add_task("training", note="")
-        self.best = ""
+    best = ""
 
     def __call__(self, row: dict[str, Any]) -> None:
         if "ap50" in row:
             self.best = f" AP50 {row['ap50']:.3f}"
         note = f"loss {row['loss']:.3f}{self.best} {row['eta_s']:.0f} s left"
-        if not self.console.is_terminal:
-            if "ap50" in row or row["step"] % 200 == 0:
-                print(f"step {row['step']}/{row['steps']} {note}", file=sys.stderr, flush=True)
-            return
-        if not self.bar.live.is_started:
-            self.bar.start()
-        self.bar.update(self.task, completed=row["step"], total=row["steps"], note=note)
-        if row["step"] >= row["steps"]:
-            self.bar.stop()
+        self.show(row["step"], row["steps"], note, always="ap50" in row)

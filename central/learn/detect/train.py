@@ -36,6 +36,7 @@ from central.learn.distributed import ALONE, Group, GroupError
 from central.learn.ema import Average
 from central.learn.families import Parts, Tutor
 from central.learn.incremental.lowrank import attach, merge
+from central.learn.steps import adamw, load_optimizer, optimizer_tensors
 from export import checkpoint
 from protocols import files
 
@@ -109,12 +110,7 @@ def make_optimizer(network: Any, config: TrainConfig) -> torch.optim.AdamW:
     may = _learning(network, config)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(parameter.requires_grad and may(name))
-    learned = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.rate)
+    return adamw(network.parameters(), config.rate, config.decay)
 
 
 def _settings(stored: object) -> TrainConfig | None:
@@ -203,13 +199,7 @@ class Run:
             checkpoint.load_into(
                 network, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             )
-        state = self.optimizer.state_dict()
-        state["state"] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".")
-                state["state"].setdefault(int(index), {})[key] = tensor
-        self.optimizer.load_state_dict(state)
+        load_optimizer(self.optimizer, tensors)
         self.step = self.average.steps = int(str(about["step"]))
         self.history = list(about["history"])  # type: ignore[call-overload]
 
@@ -219,8 +209,7 @@ class Run:
             return
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.network.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        tensors |= optimizer_tensors(self.optimizer)
         about = {"config": msgspec.to_builtins(self.config), "step": self.step, "history": self.history}
         checkpoint.write(self.folder / LAST, tensors, about)
 

@@ -36,6 +36,7 @@ from central.learn.ssl.learner import Learner
 from central.learn.ssl.material import MaterialError, Stock, joined
 from central.learn.ssl.train import Result, Run, SslError
 from central.learn.start import weights_from
+from central.learn.steps import StepBar
 from central.settings import SettingsError
 from central.store.blobs import BlobError
 from central.store.database import DatabaseError
@@ -223,7 +224,7 @@ def train_ssl(
                 given = gathered(images or [], sequence or [], coco or [], video or [], data, pairs or [], out)
                 stock, found = prepared(given, config, out)
             run = Run(config, stock, found, out, begin, crops, group=group)
-            result = run.run(_Told() if group.first else lambda _: None)
+            result = run.run(_Told("learning") if group.first else lambda _: None)
             if group.first and pack is not None:
                 result.numbers["pack"] = packed(run, result, pack, into)
     except MISTAKES as error:
@@ -253,31 +254,16 @@ def _end(result: Result, out: Path, as_json: bool) -> None:
     print(json.dumps(numbers) if as_json else f"done: {numbers}")
 
 
-class _Told:
-    """A progress bar on standard error; plain lines where that is not a terminal."""
+class _Told(StepBar):
+    """What a run reports, on a bar."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("learning"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"), console=self.console,
-        )  # fmt: skip
-        self.task = self.bar.add_task("learning", note="")
-        self.knn = ""
+    knn = ""
 
     def __call__(self, row: dict[str, Any]) -> None:
         if "warning" in row:
-            self.console.print(f"warning: {row['warning']}", markup=False, highlight=False)
+            self.warn(row["warning"])
             return
         if "knn" in row:
             self.knn = f" kNN {row['knn']:.3f}"
         note = f"loss {row['loss']:.3f}{self.knn} {row['images_per_s']:.0f} images/s {row['eta_s']:.0f} s left"
-        if not self.console.is_terminal:
-            if "knn" in row or row["step"] % 200 == 0:
-                print(f"step {row['step']}/{row['steps']} {note}", file=sys.stderr, flush=True)
-            return
-        if not self.bar.live.is_started:
-            self.bar.start()
-        self.bar.update(self.task, completed=row["step"], total=row["steps"], note=note)
-        if row["step"] >= row["steps"]:
-            self.bar.stop()
+        self.show(row["step"], row["steps"], note, always="knn" in row)

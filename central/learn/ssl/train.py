@@ -34,6 +34,7 @@ from central.learn.ssl.learner import Learner, follow, norms, teacher_of
 from central.learn.ssl.material import MaterialError, Stock
 from central.learn.ssl.stream import Stream, collate
 from central.learn.ssl.watch import Watch
+from central.learn.steps import adamw, load_optimizer, optimizer_tensors
 from export import checkpoint
 from protocols import files
 
@@ -121,12 +122,7 @@ class Run:
         self.student.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.student.trunk.fast = config.amp and self.device.type == "cuda"
         self.teacher = teacher_of(self.student)
-        learned = [p for p in self.student.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.decay},
-            {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.rate)
+        self.optimizer = adamw(self.student.parameters(), config.rate, config.decay)
         self.watch = Watch(self.student)
         self.clock = Clock()
         self.step = 0
@@ -147,13 +143,7 @@ class Run:
         for learner, side in zip((self.student, self.teacher), SIDES, strict=True):
             own = {k.removeprefix(side): v for k, v in tensors.items() if k.startswith(side)}
             checkpoint.load_into(learner, own)
-        state = self.optimizer.state_dict()
-        state["state"] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".")
-                state["state"].setdefault(int(index), {})[key] = tensor
-        self.optimizer.load_state_dict(state)
+        load_optimizer(self.optimizer, tensors)
         self.step = int(str(about["step"]))
         self.history = list(about["history"])  # type: ignore[call-overload]
 
@@ -166,8 +156,7 @@ class Run:
             tensors |= {side + name: tensor for name, tensor in learner.state_dict().items()}
         trunk = result or self.student.trunk
         tensors |= {RESULT + name: tensor for name, tensor in trunk.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        tensors |= optimizer_tensors(self.optimizer)
         about = {"config": msgspec.to_builtins(self.config), "step": self.step, "history": self.history}
         checkpoint.write(self.folder / LAST, tensors, about)
 
