@@ -207,7 +207,7 @@ def plot(changes: dict[str, Any], path: Path) -> None:
     axes.barh(places - 0.2, [changes[n]["within_3_days"] for n in names], 0.4, label="within three days")
     axes.set_yticks(places, names)
     axes.set(xlim=(0, 1), xlabel="share of changed cameras that were noticed")
-    axes.legend()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     figure.savefig(path, dpi=120)
 
 
