@@ -10,6 +10,8 @@ never learned (it takes a bus for a car), or where it sees an object of a class 
 Where they say the same, it only keeps the pupil from becoming less sure of that class than it was, and leaves the box
 to the label: at a camera that is new to it, its doubt would hold the pupil back. Else it teaches its mistakes, and the
 new is not learned.
+
+No label of a round speaks of blur, but its head stands on features that move: it goes on saying what the teacher says.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from edge.runtime.nms import suppress
 DEVIATIONS: Final = 2.0
 TEMPERATURE: Final = 10.0
 BOX_WEIGHT: Final = 0.25
+BLUR_WEIGHT: Final = 1.0
+"""Of the dense blur; it is of the size of 1, and nothing else pulls at it."""
 NMS_IOU: Final = 0.5
 """Of the teacher's boxes; the paper's 0.005 leaves one of a queue of cars."""
 MOST_BOXES: Final = 100
@@ -114,6 +118,13 @@ def box_loss(pupil: Raw, teacher: Raw, centres: Tensor, strides: Tensor, listen:
     return (apart * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
+def blur_loss(pupil: Raw, teacher: Raw) -> Tensor:
+    """Return the mean square difference of the dense blur ``[B, 1, H/8, W/8]``; 0 where one of them has none."""
+    if pupil.blur is None or teacher.blur is None:
+        return pupil.logits.sum() * 0.0
+    return F.mse_loss(pupil.blur.float(), teacher.blur.float())
+
+
 class ElasticTutor:
     """Holds a pupil to what `teacher`, a network of our own family, says of the classes that both know."""
 
@@ -131,15 +142,15 @@ class ElasticTutor:
         return raw._replace(logits=raw.logits.float()[..., self._its], sides=raw.sides.float())
 
     def __call__(self, raw: Any, batch: Batch) -> Tensor:
-        """Return the weighted loss of the pupil's `raw` outputs on `batch`; 0 where they share no class."""
-        if not self._mine:
-            zero: Tensor = raw.logits.sum() * 0.0
-            return zero
+        """Return the weighted loss of the pupil's `raw` outputs on `batch`; of blur alone where they share no class."""
         said = self._says(batch.images)
+        blur = BLUR_WEIGHT * blur_loss(raw, said)
+        if not self._mine:
+            return blur
         own = raw._replace(logits=raw.logits.float()[..., self._mine], sides=raw.sides.float())
         centres, strides = cells(batch.images.shape[2], batch.images.shape[3], batch.images.device)
         mine = torch.tensor(self._mine, device=batch.images.device)
         listen, agrees = heard(mine[said.logits.argmax(2)], batch, centres, mine)
         kept = class_loss(own.logits, said.logits, listen, agrees)
         kept = kept + BOX_WEIGHT * box_loss(own, said, centres, strides, listen)
-        return self._weight * kept
+        return self._weight * kept + blur

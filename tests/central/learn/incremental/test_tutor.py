@@ -68,8 +68,18 @@ def test_tutor__new_classes_are_left_alone() -> None:
 
 def test_tutor__no_class_in_common() -> None:
     given = batch()
-    raw = network(("tram",)).raw(given.images)
+    raw = network(("tram",)).raw(given.images)._replace(blur=None)
     assert float(ElasticTutor(network(OLD), ("tram",), 1.0)(raw, given).detach()) == 0.0
+
+
+def test_tutor__blur_stays_whatever_the_classes_are() -> None:
+    teacher, given = network(OLD), batch()
+    raw = teacher.raw(given.images)
+    assert raw.blur is not None
+    moved = raw._replace(blur=raw.blur.detach() + 0.5)
+    for labels in (OLD, ("tram",)):
+        mine = moved if labels == OLD else network(labels).raw(given.images)._replace(blur=moved.blur)
+        assert float(ElasticTutor(teacher, labels, 1.0)(mine, given).detach()) == pytest.approx(0.25, abs=1e-4)
 
 
 def test_class_loss__cells_that_do_not_stand_out_do_not_count() -> None:
