@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from central.learn.tags.metrics import TagReport
+
+COLOURS: Final = 10
+"""Before they come again, with another line."""
 
 LOSSES = ("known", "intra", "inter", "pairs", "contrast", "prototypes", "labelled", "all", "cells")
 
@@ -65,13 +68,14 @@ def shares(methods: Mapping[str, Mapping[str, Mapping[str, Any]]], path: Path, b
     """Draw the mAP of every method over the known share (``methods.NAME.SHARE.map``, points) into the PNG `path`."""
     figure = _figure(7.5, 4.8)
     axes = figure.subplots()
-    for name, rows in methods.items():
+    for index, (name, rows) in enumerate(methods.items()):
         x = sorted(int(share) for share in rows if share.isdigit())
         y = np.array([rows[str(share)]["map"] for share in x])
         spread = np.array([rows[str(share)]["std"] for share in x])
         wide = 2.4 if name == bold else 1
-        axes.plot(x, y, marker="o", markersize=3, linewidth=wide, label=f"{name} ({y.mean():.1f})")
-        axes.fill_between(x, y - spread, y + spread, alpha=0.06)
+        axes.plot(x, y, marker="o", markersize=3, linewidth=wide, label=f"{name} ({y.mean():.1f})",
+                  color=f"C{index % COLOURS}", linestyle=("-", "--", ":")[index // COLOURS % 3])  # fmt: skip
+        axes.fill_between(x, y - spread, y + spread, alpha=0.06, color=f"C{index % COLOURS}", linewidth=0)
     axes.set(xlabel="known cells, percent", ylabel="mAP", title="Tags from partial labels (mean over shares)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
