@@ -152,7 +152,7 @@ def test_annotate__writes_proposals_that_training_weighs(tmp_path: Path, image: 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--teacher", "nobody", "--model", "x"], "no 'nobody'; there are pack, transformers, zero-shot"),
+        (["--teacher", "nobody", "--model", "x"], "no 'nobody'; there are discover, pack, transformers, zero-shot"),
         (["--teacher", "pack", "--model", "nix"], "no such pack"),
         (["--teacher", "transformers", "--model", "./nix"], "cannot be opened"),
         (["--teacher", "zero-shot", "--model", "./nix"], "cannot be opened"),
