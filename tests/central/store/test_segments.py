@@ -15,7 +15,8 @@ from central.store.segments import Segments
 
 def test_append__each_key_reads_its_own(tmp_path: Path) -> None:
     store = Segments(tmp_path)
-    items = [os.urandom(n) for n in (1, 70_000, 3)] * 400  # more pieces than one write takes
+    # More pieces than one write takes; none is zeros alone, as what was erased is.
+    items = [b"\xff" + os.urandom(n) for n in (0, 70_000, 3)] * 400
     keys = store.append(items) + store.append(items[:2])
     assert [segments.read(tmp_path, key) for key in keys] == [*items, *items[:2]]
     assert segments.read(tmp_path, keys[1], 10, 20) == items[1][10:30]
