@@ -78,7 +78,7 @@ def judged(
     back, tell; ``before`` and ``after``, AP 0..1, None where not both answers occur there or a pack lacks the tag.
     """
     names = tuple(after[1])
-    truth = np.array([snapshot.scene(item, labels, names) for item in items], np.int8).reshape(-1, len(names))
+    truth = np.array([snapshot.scene(item, labels, names) for item in items], np.int8).reshape(len(items), len(names))
     rows = np.flatnonzero(truth.any(axis=1))
     rows = rows[:: max(1, -(-len(rows) // MOST_JUDGED))]
     found = [_scores(pack, tags, [items[int(i)] for i in rows], folder, names) for pack, tags in (before, after)]

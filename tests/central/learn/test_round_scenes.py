@@ -17,7 +17,7 @@ from central.learn.round import learning
 from central.learn.round.report import render
 from central.learn.round.report_mistakes import Errors
 from central.learn.round.run import run_round
-from central.learn.round.scenes import vocabulary
+from central.learn.round.scenes import judged, vocabulary
 from central.learn.start import read_pack
 from central.store.database import Database
 from central.store.models import ProfileVersion
@@ -69,6 +69,15 @@ def test_vocabulary(
     found, notes = vocabulary(known, labels, asked, said)
     assert found == tags
     assert note in " ".join(notes) and bool(notes) == bool(note)
+
+
+def test_judged__a_pack_without_tags_has_nothing_to_judge(tmp_path: Path, pack: Pack, drawn: list[Example]) -> None:
+    data = tmp_path / "data"
+    told(data, drawn)
+    made = planned(data, pack, profile(tmp_path))
+    items = [*made.frozen.judging, *made.frozen.training]
+    assert items
+    assert judged((pack, ()), (pack, ()), items, data, LABELS, {}) == []
 
 
 def test_plan__what_people_said_of_scenes_is_learned(tmp_path: Path, pack: Pack, drawn: list[Example]) -> None:
