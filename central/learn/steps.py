@@ -1,15 +1,17 @@
-"""What every loop of steps shares: its bar for people, its optimizer, and the state of that in a checkpoint."""
+"""What every loop of steps shares: its bar for people, its batches, its optimizer, and the state of that on disk."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
+import cv2
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 PLAIN_EVERY: Final = 200
 """Steps between two plain lines."""
@@ -42,6 +44,27 @@ class StepBar:
         self._bar.update(self._task, completed=step, total=steps, note=note)
         if step >= steps:
             self._bar.stop()
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def loader(
+    stream: Dataset[Any], batches: Sequence[list[int]], workers: int, collate: Callable[[list[Any]], Any],
+    device: torch.device,
+) -> DataLoader[Any]:  # fmt: skip
+    """Return the `batches` (places in `stream`) in their order, made by so many processes of one thread each."""
+    return DataLoader(
+        stream,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=device.type == "cuda",
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread,
+    )
 
 
 def adamw(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> torch.optim.AdamW:

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import msgspec
 import numpy as np
 import torch
@@ -36,7 +35,7 @@ from central.learn.distributed import ALONE, Group, GroupError
 from central.learn.ema import Average
 from central.learn.families import Parts, Tutor
 from central.learn.incremental.lowrank import attach, merge
-from central.learn.steps import adamw, load_optimizer, optimizer_tensors
+from central.learn.steps import adamw, load_optimizer, loader, optimizer_tensors
 from export import checkpoint
 from protocols import files
 
@@ -122,11 +121,6 @@ def _settings(stored: object) -> TrainConfig | None:
         return msgspec.convert({**stored, "model": model}, TrainConfig)
     except msgspec.ValidationError:
         return None
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
 
 
 def _check(train: Sequence[Example], config: TrainConfig, group: Group) -> None:
@@ -220,15 +214,7 @@ class Run:
             config.seed, self.step * config.batch,
         )  # fmt: skip
         self.stream = stream
-        return DataLoader(
-            stream,
-            batch_sampler=self.group.batches(len(stream), config.batch),
-            num_workers=config.workers,
-            collate_fn=collate,
-            pin_memory=self.device.type == "cuda",
-            prefetch_factor=4 if config.workers else None,
-            worker_init_fn=_one_thread,
-        )
+        return loader(stream, self.group.batches(len(stream), config.batch), config.workers, collate, self.device)
 
     def run(self, report: Report = lambda _: None) -> Result:
         """Train to the end and return the result. Raises TrainingError; the last good checkpoint stays."""

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import msgspec
 import numpy as np
 import torch
@@ -34,7 +33,7 @@ from central.learn.ssl.learner import Learner, follow, norms, teacher_of
 from central.learn.ssl.material import MaterialError, Stock
 from central.learn.ssl.stream import Stream, collate
 from central.learn.ssl.watch import Watch
-from central.learn.steps import adamw, load_optimizer, optimizer_tensors
+from central.learn.steps import adamw, load_optimizer, loader, optimizer_tensors
 from export import checkpoint
 from protocols import files
 
@@ -82,11 +81,6 @@ def _settings(stored: object) -> SslConfig | None:
         return msgspec.convert(stored, SslConfig)
     except msgspec.ValidationError:
         return None
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
 
 
 def _channels_last(batch: Batch) -> Batch:
@@ -167,15 +161,7 @@ class Run:
             self.stock, self.boxes, self.student.needs(), (config.model.height, config.model.width),
             config.steps * config.batch, config.seed, self.step * config.batch, config.workers,
         )  # fmt: skip
-        return DataLoader(
-            stream,
-            batch_sampler=self.group.batches(len(stream), config.batch),
-            num_workers=config.workers,
-            collate_fn=collate,
-            pin_memory=self.device.type == "cuda",
-            prefetch_factor=4 if config.workers else None,
-            worker_init_fn=_one_thread,
-        )
+        return loader(stream, self.group.batches(len(stream), config.batch), config.workers, collate, self.device)
 
     def run(self, report: Report = lambda _: None) -> Result:
         """Learn to the end and return the result. Raises SslError; the last good checkpoint stays."""

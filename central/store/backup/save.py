@@ -55,7 +55,7 @@ def _walk(root: Path, prefix: str, skip: frozenset[Path]) -> Iterator[tuple[str,
 
 
 def _files(data: Path, blobs: Blobs, vault: Vault) -> Iterator[tuple[str, Path]]:
-    skip = {data / f"{DATABASE}{end}" for end in ("", "-wal", "-shm", "-journal")} | {vault.folder.absolute()}
+    skip = {data / DATABASE, vault.folder.absolute()}
     if blobs.root is not None:
         skip.add(blobs.root)
         yield from _walk(blobs.root, f"{BLOBS}/", frozenset(skip - {blobs.root}))
