@@ -38,14 +38,14 @@ from benchmarks.ssl_data import (
     tenth,
     trunk_of,
 )  # fmt: skip
+from benchmarks.ssl_speed import speed
 from central.learn.data.coco import load
 from central.learn.detect import coco as truths
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.train import Run as DetectRun
 from central.learn.models import ModelConfig
-from central.learn.ssl import Scene, Trunk, probe, sources
+from central.learn.ssl import Trunk, probe, sources
 from central.learn.ssl.config import SslConfig
-from central.learn.ssl.learner import follow
 from central.learn.ssl.material import MaterialError, Stock
 from central.learn.ssl.train import Run, SslError
 from central.learn.start import weights_from
@@ -258,30 +258,15 @@ class Bench:
                 self.check()
 
     def throughput(self) -> None:
-        """The trainer against a bare loop: the same backbone, views, batch, losses; no history, probes, checkpoints."""
+        """The trainer against a bare loop."""
         if self.parts.has("throughput"):
             return
-        rates: dict[str, list[float]] = {"trainer": [], "bare": []}
-        spent: dict[str, float] = {}
-        steps = self.a.speed_steps
+        config = SslConfig(
+            model=self.where.model, boxes=("motion",), steps=self.a.speed_steps, batch=self.a.batch,
+            workers=self.a.workers, look_every=50, save_every=500, probe_every=0,
+        )  # fmt: skip
         found = boxes_of(self.stock, tuple(self.a.boxes.split(",")), self.where.work)
-        for turn in range(4):
-            with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
-                config = SslConfig(
-                    model=self.where.model, boxes=("motion",), steps=steps, batch=self.a.batch, seed=turn // 2,
-                    workers=self.a.workers, look_every=50, save_every=500, probe_every=0,
-                )  # fmt: skip
-                run = Run(config, self.stock, found, Path(scratch))
-                if turn % 2:
-                    rates["bare"].append(bare(run))
-                else:
-                    numbers = run.run().numbers
-                    rates["trainer"].append(numbers["images_per_s"])
-                    spent = {k: spent.get(k, 0.0) + v for k, v in numbers["time"].items()}
-        trainer, plain = (float(np.mean(rates[k])) for k in ("trainer", "bare"))
-        shares = {part: seconds / sum(spent.values()) for part, seconds in spent.items()}
-        row = {"ratio": trainer / plain, "images_per_s": trainer, "bare_images_per_s": plain, "time": shares}
-        self.parts.put(row, "throughput")
+        self.parts.put(speed(config, self.stock, found), "throughput")
 
     def answer(self) -> dict[str, Any]:
         """Return all figures so far."""
@@ -314,32 +299,6 @@ class Bench:
             "left": [f"{n}/{s}" for n in self.names for s in self.seeds if not self.ready(n, s)],
             "steps": self.a.steps, "side": self.a.side, "size": self.a.size, "batch": self.a.batch,
         }  # fmt: skip
-
-
-def bare(run: Run) -> float:
-    """Return the images per second of the loop without anything around it."""
-    weights, count, begun = run.config.pretexts, 0, time.perf_counter()
-    for batch in run.batches():
-        before = run.step
-        _bare_step(run, batch, weights)
-        run.step, count = before + 1, count + len(batch.frame)
-    return count / (time.perf_counter() - begun)
-
-
-def _bare_step(run: Run, batch: Any, weights: dict[str, float]) -> None:
-    run.student.train()
-    run.teacher.train()
-    memory = torch.channels_last
-    batch = batch._replace(
-        first=batch.first.contiguous(memory_format=memory), second=batch.second.contiguous(memory_format=memory)
-    )
-    scene = Scene(batch, run.student.trunk, run.teacher.trunk, run.step, run.config.steps, torch.Generator())
-    parts = [weights[n] * p.loss(scene, run.teacher.pretexts[n]) for n, p in run.student.named()]
-    run.optimizer.zero_grad(set_to_none=True)
-    torch.stack(parts).sum().backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(run.student.parameters(), run.config.clip)
-    run.optimizer.step()
-    follow(run.teacher, run.student, 0.99)
 
 
 def development(arguments: argparse.Namespace) -> None:
