@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,14 +21,13 @@ from central.store import blobs as blob_store
 from central.store import database as db
 from central.store.backup import BackupError, Manifest, bring
 from central.store.backup.bring import Restored
-from central.store.backup.save import DATABASE, Saved, save
+from central.store.backup.save import DATABASE, Saved, Told, save
 from central.store.backup.vault import Vault
 from central.store.blobs import BlobError
 from protocols.messages import utc_now
 from protocols.trust import TrustError
 
 MIB = 1 << 20
-Told = Callable[[str, int], None]
 
 
 @contextmanager
@@ -136,7 +135,6 @@ def restore(
             _list(vault, as_json)
             return
         settings, manifest = load(data=data), vault.read(name)
-        bring.unused(settings.data)
         need = _size(manifest)
         where = next(p for p in (settings.data.absolute(), *settings.data.absolute().parents) if p.exists())
         free = shutil.disk_usage(where).free
