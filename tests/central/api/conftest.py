@@ -127,8 +127,37 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return path, tokens
 
 
+@dataclass
+class Once:
+    """The application, put together once, as that takes longer than most tests. It keeps nothing: what it works with
+    is the `centre` of the test, and its UI is what `dist` points at."""
+
+    dist: Path
+    centre: Centre | None = None
+    app: FastAPI = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.app = create_app(self.open, self.dist)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Centre]:
+        assert self.centre is not None
+        yield self.centre
+
+    def serve(self, centre: Centre, dist: Path) -> None:
+        self.centre = centre
+        self.dist.unlink(missing_ok=True)
+        self.dist.symlink_to(dist)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """The application for every test."""
+    return Once(tmp_path_factory.mktemp("once") / "dist")
+
+
 @pytest_asyncio.fixture
-async def world(tmp_path: Path, template: tuple[Path, dict[str, str]]) -> AsyncIterator[World]:
+async def world(tmp_path: Path, template: tuple[Path, dict[str, str]], once: Once) -> AsyncIterator[World]:
     """A centre with one user per role, each logged in."""
     settings = Settings(data=tmp_path)
     shutil.copy(template[0], tmp_path / "central.db")
@@ -137,11 +166,8 @@ async def world(tmp_path: Path, template: tuple[Path, dict[str, str]]) -> AsyncI
     store = blobs.connect("memory:", tmp_path / "blobs")
     centre = Centre(settings, db, store, profile.load("street"), jobs, fleet, LoginGate(), Notifier())
 
-    @asynccontextmanager
-    async def open_centre() -> AsyncIterator[Centre]:
-        yield centre
-
-    app = create_app(open_centre, tmp_path / "dist")
+    once.serve(centre, tmp_path / "dist")
+    app = once.app
     async with app.router.lifespan_context(app):
         yield World(centre, app, fleet, tokens)
     await jobs.close()
