@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.servers.postgres import MissingError, Postgres
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -25,3 +27,15 @@ def logs_as_they_were() -> Iterator[None]:
     """Undo what a command under test set up: its stream is closed when its test ends."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, shared by all tests of a process; who stops or kills one starts another of its own. Each
+    test makes its own databases by `create`. Without PostgreSQL the test skips."""
+    try:
+        server = Postgres.start()
+    except MissingError as error:
+        pytest.skip(str(error))
+    yield server
+    server.close()

@@ -1,0 +1,147 @@
+"""OpenStack Swift with its S3 API in one process: ``python -m tests.servers.swift_process FOLDER``.
+
+    FOLDER/settings.json    ports, region, user   ->   FOLDER/etc (settings of Swift, rings), FOLDER/disk (what it stores)
+
+Proxy, account, container and object server are Swift's own; a city would run them as processes of their own, on many
+machines. What it answered for lies in FOLDER/disk, synced, and is there again after a restart.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import eventlet
+import eventlet.patcher
+
+PARTS: Final = ("account", "container", "object")
+RING: Final = {"account": "account", "container": "container", "object": "object"}
+PART_POWER: Final = 4
+"""Sixteen partitions: enough for one disk."""
+DEVICE: Final = "d1"
+DISK: Final = """[DEFAULT]
+swift_dir = {etc}
+devices = {disk}
+mount_check = false
+bind_ip = 127.0.0.1
+bind_port = {port}
+log_level = ERROR
+[pipeline:main]
+pipeline = {part}-server
+[app:{part}-server]
+use = egg:swift#{part}
+fallocate_reserve = 0
+"""
+PROXY: Final = """[DEFAULT]
+swift_dir = {etc}
+bind_ip = 127.0.0.1
+bind_port = {port}
+log_level = ERROR
+[pipeline:main]
+pipeline = catch_errors healthcheck memory s3api tempauth copy slo dlo proxy-server
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+allow_account_management = true
+[filter:memory]
+paste.filter_factory = tests.servers.swift_process:memory
+[filter:s3api]
+use = egg:swift#s3api
+s3_acl = false
+location = {region}
+[filter:tempauth]
+use = egg:swift#tempauth
+user_{account}_{user} = {secret} .admin
+"""
+FILTERS: Final = ("catch_errors", "healthcheck", "copy", "slo", "dlo")
+
+
+class Memory:
+    """What Swift's memcached would remember, in this process: what is known about buckets, for a short while."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Any] = {}
+
+    def get(self, key: str, **_: Any) -> Any:
+        """Return what is held, or None."""
+        return self._held.get(key)
+
+    def set(self, key: str, value: Any, **_: Any) -> None:
+        """Hold `value`."""
+        self._held[key] = json.loads(json.dumps(value))
+
+    def delete(self, key: str, **_: Any) -> None:
+        """Forget `key`."""
+        self._held.pop(key, None)
+
+
+def memory(_: Any, **__: Any) -> Any:
+    """Return the filter that gives every request the same `Memory`."""
+    held = Memory()
+
+    def wrap(app: Any) -> Any:
+        def call(env: dict[str, Any], start: Any) -> Any:
+            env["swift.cache"] = held
+            return app(env, start)
+
+        return call
+
+    return wrap
+
+
+def _rings(etc: Path, ports: dict[str, int]) -> None:
+    from swift.common.ring import RingBuilder
+
+    for part in PARTS:
+        if (etc / f"{RING[part]}.ring.gz").exists():
+            continue
+        builder = RingBuilder(PART_POWER, 1, 0)
+        builder.add_dev(
+            {"region": 1, "zone": 1, "ip": "127.0.0.1", "port": ports[part], "device": DEVICE, "weight": 1.0,
+             "replication_ip": "127.0.0.1", "replication_port": ports[part]}
+        )  # fmt: skip
+        builder.rebalance()
+        builder.get_ring().save(str(etc / f"{RING[part]}.ring.gz"))
+
+
+def prepare(folder: Path, settings: dict[str, Any]) -> Path:
+    """Write Swift's own settings below `folder`, as `settings` say, and return their folder."""
+    etc, disk = folder / "etc", folder / "disk"
+    etc.mkdir(parents=True, exist_ok=True)
+    (disk / DEVICE).mkdir(parents=True, exist_ok=True)
+    (etc / "swift.conf").write_text("[swift-hash]\nswift_hash_path_suffix = tests\n")
+    ports = settings["ports"]
+    for part in PARTS:
+        (etc / f"{part}-server.conf").write_text(DISK.format(etc=etc, disk=disk, port=ports[part], part=part))
+    text = PROXY.format(etc=etc, port=ports["proxy"], **settings["s3"])
+    text += "".join(f"[filter:{name}]\nuse = egg:swift#{name}\n" for name in FILTERS)
+    (etc / "proxy-server.conf").write_text(text)
+    return etc
+
+
+def main() -> None:
+    """Serve until killed."""
+    from swift.common.utils import set_swift_dir
+
+    folder = Path(sys.argv[1])
+    settings = json.loads((folder / "settings.json").read_text())
+    etc = prepare(folder, settings)
+    set_swift_dir(str(etc))
+    _rings(etc, settings["ports"])
+    from swift.common.utils import get_logger
+    from swift.common.wsgi import run_server
+
+    servers = []
+    for part in (*PARTS, "proxy"):
+        listening = eventlet.listen(("127.0.0.1", settings["ports"][part]), backlog=512)
+        conf = {"__file__": str(etc / f"{part}-server.conf"), "log_level": "ERROR"}
+        servers.append(eventlet.spawn(run_server, conf, get_logger(conf, part), listening))
+    for server in servers:
+        server.wait()
+
+
+if __name__ == "__main__":
+    eventlet.monkey_patch()
+    main()
