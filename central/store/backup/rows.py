@@ -17,8 +17,9 @@ from protocols.messages import utc_now
 
 ROWS: Final = 5000
 """Of one object: what is only ever added to is then stored once."""
-LEFT_OUT: Final = frozenset({"session", "lease"})
-"""Who was logged in, and who had which frame open: nobody has, after a restore."""
+LEFT_OUT: Final = frozenset({"session", "lease", "server", "duty", "change_count", "login_failure", "trust_file"})
+"""Who was logged in, who had which frame open, and which servers ran: nobody, after a restore. Signed metadata is saved
+as the files that it is."""
 MAX_CHUNK: Final = 1 << 30
 """Bytes of one object's rows, unpacked."""
 

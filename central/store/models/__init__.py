@@ -18,6 +18,10 @@
     CameraScores               blur and uncertainty of each camera over time, as health messages told them
     DriftLook, CameraBoost     how each camera changes, and the frames asked of it because of that
     Enrolment, Parked          who was let in, and what was refused
+    RetentionRule, Hold        what is kept for how long, and what is kept whatever the rules say
+    DeletionRun 1-n Deletion   what was deleted: a signed chain that only grows
+    Server, Duty, ChangeCount  the servers of one centre, what each does for all, and what they tell each other
+    TrustFile, LoginFailure    what they share besides: signed metadata, and wrong passwords that still count
 
 Rules
 - Times are aware UTC, also on SQLite (`UtcDateTime`). Boxes are xyxy in pixels of the source frame.
@@ -48,8 +52,10 @@ from central.store.models.learning import Job, JobState, Round, RoundState, Snap
 from central.store.models.packs import Pack, Release, ReleaseNode
 from central.store.models.people import ApiToken, AuditEntry, Role, Session, Setting, SiteRole, User, Webhook
 from central.store.models.questions import FrameLook, FrameQuestion, QuestionAnswer, QuestionKind, TagProposal
+from central.store.models.retention import Deletion, DeletionRun, Hold, RetentionRule
 from central.store.models.rollouts import NodeStage, Rollout, RolloutEvent, RolloutNode, RolloutState, RolloutWave
 from central.store.models.scores import CameraScores
+from central.store.models.servers import ChangeCount, Duty, LoginFailure, Server, TrustFile
 
 __all__ = [
     "DIGEST",
@@ -63,9 +69,13 @@ __all__ = [
     "Camera",
     "CameraBoost",
     "CameraScores",
+    "ChangeCount",
+    "Deletion",
+    "DeletionRun",
     "Draft",
     "DriftLook",
     "DriftVerdict",
+    "Duty",
     "Enrolment",
     "Errand",
     "EventKind",
@@ -74,10 +84,12 @@ __all__ = [
     "FrameLook",
     "FrameQuestion",
     "FrameState",
+    "Hold",
     "Job",
     "JobState",
     "LabelRevision",
     "Lease",
+    "LoginFailure",
     "Node",
     "NodeEvent",
     "NodeStage",
@@ -94,6 +106,7 @@ __all__ = [
     "QuestionKind",
     "Release",
     "ReleaseNode",
+    "RetentionRule",
     "Role",
     "Rollout",
     "RolloutEvent",
@@ -102,12 +115,14 @@ __all__ = [
     "RolloutWave",
     "Round",
     "RoundState",
+    "Server",
     "Session",
     "Setting",
     "SiteRole",
     "Snapshot",
     "SnapshotNote",
     "TagProposal",
+    "TrustFile",
     "User",
     "UtcDateTime",
     "Verdict",

@@ -1,0 +1,137 @@
+"""Who is there.
+
+identity    the id of a data folder, locked by the one server that runs on it
+Members     this server's row, kept alive by `beat`, and what it makes of the others'
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from central.store.models import Server
+from edge import __version__
+from protocols.messages import utc_now
+
+FILE: Final = "server"
+"""In the data folder: the id of the server that runs there."""
+TAKE_S: Final = 10.0
+"""Seconds of a beat that stands still before others take a server for dead."""
+FORGET_S: Final = 3600.0
+"""Seconds after which nobody needs to see the row of a dead server any more."""
+_ID_BYTES: Final = 16
+
+State = Literal["serving", "draining", "gone"]
+
+
+class ServerError(Exception):
+    """A server that cannot run here. The text says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A server: `id` of its data folder, `run` of this start, `name` for people. `handle` holds the lock."""
+
+    id: str
+    run: str
+    name: str
+    handle: int = -1
+
+    def close(self) -> None:
+        """Let another server run on the data folder."""
+        if self.handle >= 0:
+            os.close(self.handle)
+
+
+def identity(data: Path, name: str = "") -> Identity:
+    """Return who a server on the data folder `data` is, and lock the folder for it. Raises ServerError, OSError."""
+    handle = os.open(data / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise ServerError(f"{data}: another server runs on this data folder; give each one its own --data") from None
+    known = os.pread(handle, 4 * _ID_BYTES, 0).decode(errors="replace").strip()
+    if len(known) != 2 * _ID_BYTES or not known.isalnum():
+        known = secrets.token_hex(_ID_BYTES)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, known.encode(), 0)
+        os.fsync(handle)
+    return Identity(known, secrets.token_hex(_ID_BYTES), name or socket.gethostname(), handle)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one server makes of another: its row, and for how many seconds its beat has stood still."""
+
+    row: Server
+    silent_s: float
+
+    def state(self, take_s: float = TAKE_S) -> State:
+        """Return whether it serves, ends, or is gone."""
+        if self.silent_s >= take_s:
+            return "gone"
+        return "draining" if self.row.state == "draining" else "serving"
+
+
+class Members:
+    """This server among the others. `monotonic` returns seconds, never decreasing."""
+
+    def __init__(self, me: Identity, take_s: float = TAKE_S, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.me, self.take_s, self._monotonic = me, take_s, monotonic
+        self._watched: dict[str, tuple[str, int, float]] = {}
+        """By id: run and beat as last seen, and when that was new."""
+
+    async def join(self, session: AsyncSession) -> None:
+        """Enter this server, in the open write transaction."""
+        now = utc_now()
+        await session.merge(
+            Server(
+                id=self.me.id, run=self.me.run, name=self.me.name, version=__version__, started=now, seen=now, beat=0,
+                state="serving",
+            )
+        )  # fmt: skip
+        await session.flush()
+
+    async def beat(self, session: AsyncSession, state: State = "serving") -> bool:
+        """Show that this server lives, in the open write transaction; False where another run took its place."""
+        mine = (Server.id == self.me.id, Server.run == self.me.run)
+        query = update(Server).where(*mine).values(beat=Server.beat + 1, seen=utc_now(), state=state)
+        done = await session.execute(query.returning(Server.beat).execution_options(synchronize_session=False))
+        return done.first() is not None
+
+    async def look(self, session: AsyncSession) -> dict[str, Seen]:
+        """Return every server that has a row, by id, as this one sees it now."""
+        query = select(Server).order_by(Server.started, Server.id).execution_options(populate_existing=True)
+        rows = list(await session.scalars(query))
+        now, seen = self._monotonic(), {}
+        for row in rows:
+            run, beat, since = self._watched.get(row.id, ("", -1, now))
+            if (run, beat) != (row.run, row.beat):
+                run, beat, since = row.run, row.beat, now
+            self._watched[row.id] = (run, beat, since)
+            seen[row.id] = Seen(row, 0.0 if row.id == self.me.id else now - since)
+        for gone in set(self._watched) - set(seen):
+            del self._watched[gone]
+        return seen
+
+    async def forget(self, session: AsyncSession, seen: Collection[Seen], holders: Collection[str]) -> None:
+        """Remove the rows of servers that died long ago and hold nothing, in the open write transaction."""
+        for each in seen:
+            if each.silent_s >= FORGET_S and each.row.id not in holders:
+                same = (Server.id == each.row.id, Server.run == each.row.run, Server.beat == each.row.beat)
+                await session.execute(delete(Server).where(*same))
+
+    async def leave(self, session: AsyncSession) -> None:
+        """Take this server's row out, in the open write transaction."""
+        await session.execute(delete(Server).where(Server.id == self.me.id, Server.run == self.me.run))
