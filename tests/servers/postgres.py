@@ -123,6 +123,13 @@ class Postgres:
             raise
         return made
 
+    @classmethod
+    def again(cls, folder: Path, binaries_in: Path | None = None, **settings: str) -> Postgres:
+        """Return a server on a `folder` that an earlier one left behind (`stop` without `close`), which answers."""
+        made = cls(folder, binaries_in or binaries(), _user(), _free_port(), SETTINGS | settings)
+        made.restart()
+        return made
+
     # --- databases ---------------------------------------------------------------------------------------------------
 
     def url(self, name: str = "postgres", user: str = USER, password: str = PASSWORD) -> str:
