@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from tests.servers.postgres import MissingError, Postgres
+from tests.servers.s3 import S3
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,6 +36,18 @@ def postgres() -> Iterator[Postgres]:
     test makes its own databases by `create`. Without PostgreSQL the test skips."""
     try:
         server = Postgres.start()
+    except MissingError as error:
+        pytest.skip(str(error))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server, shared by all tests of a process; who stops or kills one starts another of its own. Each test makes
+    its own bucket by `create`. Without OpenStack Swift, or extended attributes on the disk, the test skips."""
+    try:
+        server = S3.start()
     except MissingError as error:
         pytest.skip(str(error))
     yield server

@@ -1,14 +1,18 @@
-"""OpenStack Swift with its S3 API in one process: ``python -m tests.servers.swift_process FOLDER``.
+"""OpenStack Swift with its S3 API as one family of processes: ``python -m tests.servers.swift_process FOLDER``.
 
-    FOLDER/settings.json    ports, region, user   ->   FOLDER/etc (settings of Swift, rings), FOLDER/disk (what it stores)
+    FOLDER/settings.json   ports, region, user
+    FOLDER/etc             from it: Swift's own settings, rings
+    FOLDER/disk            what it stores, synced, and there again after a restart
 
-Proxy, account, container and object server are Swift's own; a city would run them as processes of their own, on many
-machines. What it answered for lies in FOLDER/disk, synced, and is there again after a restart.
+Proxy, account, container and object server are Swift's own, each in a process; a city runs them on many machines.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +25,8 @@ RING: Final = {"account": "account", "container": "container", "object": "object
 PART_POWER: Final = 4
 """Sixteen partitions: enough for one disk."""
 DEVICE: Final = "d1"
+DIE_WITH_PARENT: Final = 1
+"""PR_SET_PDEATHSIG."""
 DISK: Final = """[DEFAULT]
 swift_dir = {etc}
 devices = {disk}
@@ -121,6 +127,27 @@ def prepare(folder: Path, settings: dict[str, Any]) -> Path:
     return etc
 
 
+def _serve(part: str, etc: Path, listening: Any) -> None:
+    """Run one of Swift's servers, until killed."""
+    from swift.common.utils import get_logger
+    from swift.common.wsgi import run_server
+
+    conf = {"__file__": str(etc / f"{part}-server.conf"), "log_level": "ERROR"}
+    run_server(conf, get_logger(conf, part), listening)
+
+
+def _child(part: str, etc: Path, listening: Any) -> None:
+    """Run one of Swift's servers in a process that dies with this one."""
+    if os.fork():
+        listening.close()
+        return
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    try:
+        _serve(part, etc, listening)
+    finally:
+        os._exit(1)
+
+
 def main() -> None:
     """Serve until killed."""
     from swift.common.utils import set_swift_dir
@@ -130,16 +157,10 @@ def main() -> None:
     etc = prepare(folder, settings)
     set_swift_dir(str(etc))
     _rings(etc, settings["ports"])
-    from swift.common.utils import get_logger
-    from swift.common.wsgi import run_server
-
-    servers = []
-    for part in (*PARTS, "proxy"):
-        listening = eventlet.listen(("127.0.0.1", settings["ports"][part]), backlog=512)
-        conf = {"__file__": str(etc / f"{part}-server.conf"), "log_level": "ERROR"}
-        servers.append(eventlet.spawn(run_server, conf, get_logger(conf, part), listening))
-    for server in servers:
-        server.wait()
+    listening = {part: eventlet.listen(("127.0.0.1", settings["ports"][part]), backlog=512) for part in PARTS}
+    for part in PARTS:
+        _child(part, etc, listening[part])
+    _serve("proxy", etc, eventlet.listen(("127.0.0.1", settings["ports"]["proxy"]), backlog=512))
 
 
 if __name__ == "__main__":
