@@ -1,8 +1,10 @@
 """The other end of a job: ``python -m central.jobs.worker FD`` in a process of its own.
 
 stdin    one JSON line {"function", "args"}; stays open, and its end means that the server is gone
-FD       reports as JSON lines, the last one {"result": ...} or {"error": ...}
+FD       reports as JSON lines, the last one {"result": ...} or {"error": ..., "transient": bool}
 stdout, stderr   the log
+
+With {"cluster", "job", "kind"} besides, the function runs on that Ray cluster, and this process follows it there.
 """
 
 from __future__ import annotations
@@ -16,11 +18,17 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from sqlalchemy.exc import OperationalError
+
+from central.store.blobs import BlobError
+
 PACKAGE: Final = "central."
 """Only functions of ours may be named: the name of a function comes from a database."""
 ORPHANED: Final = 3
 """Exit status where the server went away."""
 BLOCK: Final = 4096
+MAX_ERROR: Final = 2000
+"""Characters of a reason."""
 NICENESS: Final = 5
 """The server comes first: people wait for it."""
 
@@ -51,13 +59,25 @@ def _end_with(server: int) -> None:
 
 
 def _run(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    if "cluster" in request:
+        return importlib.import_module("central.jobs.cluster").follow(request, report)  # type: ignore[no-any-return]
+    return answer(request, report)
+
+
+def answer(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Run the function that `request` names, here, and return ``{"result": ...}`` or ``{"error", "transient"}``."""
     # A process boundary: whatever a job raises becomes the one line that people see, and its trace goes to the log.
     try:
         return {"result": resolve(request["function"])(**request["args"], report=report) or {}}
     except Exception as error:  # noqa: BLE001 - see above
         traceback.print_exc()
         text = str(error).strip() or type(error).__name__
-        return {"error": " ".join(text.split())[:2000]}
+        return {"error": " ".join(text.split())[:MAX_ERROR], "transient": transient(error)}
+
+
+def transient(error: Exception) -> bool:
+    """Whether another attempt may do better: files, the network, or the database did not play their part."""
+    return isinstance(error, (OSError, EOFError, BlobError, OperationalError)) and not isinstance(error, FileNotFoundError)
 
 
 def main(argv: list[str]) -> int:
@@ -73,10 +93,10 @@ def main(argv: list[str]) -> int:
                 pipe.flush()
 
         threading.Thread(target=_end_with, args=(sys.stdin.fileno(),), daemon=True, name="server-watch").start()
-        answer = _run(request, lambda step: send({"report": step}))
-        send(answer)
+        final = _run(request, lambda step: send({"report": step}))
+        send(final)
     sys.stdout.flush()
-    os._exit(1 if "error" in answer else 0)
+    os._exit(1 if "error" in final else 0)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import JSON, ForeignKey, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, one_of
@@ -74,7 +74,7 @@ class Job(Base):
     """Work in the background: a function of ours, run elsewhere."""
 
     __tablename__ = "job"
-    __table_args__ = (one_of("state", JobState),)
+    __table_args__ = (Index("ix_job_kind_created", "kind", "created"), one_of("state", JobState))
 
     id: Mapped[str] = mapped_column(String(FRAME_ID), primary_key=True)
     function: Mapped[str] = mapped_column(Text)
@@ -88,3 +88,27 @@ class Job(Base):
     created: Mapped[datetime] = mapped_column(default=utc_now)
     started: Mapped[datetime | None] = mapped_column(default=None)
     finished: Mapped[datetime | None] = mapped_column(default=None)
+    kind: Mapped[str] = mapped_column(String(16), default="chore", server_default="chore")
+    """What it is for, by which it is limited (`central.jobs.LIMITS`)."""
+    title: Mapped[str] = mapped_column(Text, default="", server_default="")
+    by: Mapped[str] = mapped_column(String(IDENTITY), default="", server_default="")
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")
+    """The highest is begun first; of equals the oldest."""
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often it was begun."""
+    max_attempts: Mapped[int] = mapped_column(default=1, server_default="1")
+    """How often it may be: more than once only where doing it twice does no harm."""
+    not_before: Mapped[datetime | None] = mapped_column(default=None)
+    """Until when it waits after an attempt that failed."""
+    needs: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    """Names of arguments that are written nowhere: the server gives them when it begins."""
+    cancel: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Somebody wants it stopped."""
+    place: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Address of the Ray cluster that it runs on; empty: a process of the server's machine."""
+    server: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    """Which server begins and follows it."""
+    beat: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Counts up while that server looks after it."""
+    log: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
+    """The end of what it printed."""

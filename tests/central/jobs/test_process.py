@@ -93,7 +93,7 @@ async def test_cancel__ends_the_process(db: Database, jobs: ProcessJobs) -> None
 async def test_process_killed__is_a_failure(db: Database, jobs: ProcessJobs) -> None:
     ear = Ear()
     job = await jobs.submit(COUNT, {"steps": 1000, "seconds": 0.05}, ear)
-    jobs._running[job].process.kill()
+    jobs._running[job].child.process.kill()
     end = await asyncio.wait_for(ear.end, 30)
     assert end["state"] == "failed"
     assert "status -9" in end["detail"]
@@ -102,7 +102,7 @@ async def test_process_killed__is_a_failure(db: Database, jobs: ProcessJobs) -> 
 async def test_server_gone__job_ends(db: Database, jobs: ProcessJobs) -> None:
     ear = Ear()
     job = await jobs.submit(COUNT, {"steps": 1000, "seconds": 0.05}, ear)
-    process = jobs._running[job].process
+    process = jobs._running[job].child.process
     assert process.stdin is not None
     process.stdin.close()
     assert await asyncio.wait_for(process.wait(), 10) == 3
