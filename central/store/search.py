@@ -9,7 +9,7 @@ take about 60 MB.
 
 What changed is found by the times of receipt and answer, the revisions of the frames and the ids of their annotations,
 all of them indexed. `OVERLAP_S` and `OVERLAP_IDS` are looked at again, for transactions that end in another order than
-they began. Rows are only ever added to the arrays.
+they began. Rows are only ever added to the arrays; those of frames that were deleted are passed over.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from central.store.models import Annotation, Frame
+from central.store.models import Annotation, Deletion, Frame
 
 OVERLAP_S: Final = 10.0
 """Seconds; a transaction that stores frames lasts a fraction of one."""
@@ -148,10 +148,18 @@ class FrameIndex:
         self._sorted = np.zeros(0, _ID)
         self._received = self._labelled = datetime.min.replace(tzinfo=UTC)
         self._annotation = 0
+        self._gone = np.zeros(FIRST, np.bool_)
+        self._deleted = -1
+        """Last tombstone that was taken in."""
 
     def __len__(self) -> int:
         """Number of frames."""
-        return len(self._rows)
+        return len(self._rows) - int(self._gone.sum())
+
+    def __contains__(self, frame: str) -> bool:
+        """Whether a search may find `frame`."""
+        row = self._rows.get(frame)
+        return row is not None and not self._gone[row]
 
     # --- keeping up --------------------------------------------------------------------------------------------------
 
@@ -159,13 +167,29 @@ class FrameIndex:
         """Take in what changed since the last time; return the number of frames that did."""
         with self._lock:
             if not self._rows:
+                self._deleted = int(session.scalar(select(func.max(Deletion.id))) or 0)
                 changed = self._load(session, None)
             else:
-                stale = self._stale(session)
+                stale = [*self._stale(session), *self._forget(session)]
                 changed = sum(self._load(session, stale[i : i + BATCH]) for i in range(0, len(stale), BATCH))
             if changed:
                 self._sort()
             return changed
+
+    def _forget(self, session: Session) -> list[str]:
+        """Pass over what was deleted since; return frames that stayed, and lost what was answered about them."""
+        tombstones = select(Deletion.id, Deletion.kind, Deletion.item).where(Deletion.id > self._deleted)
+        changed = []
+        for number, kind, item in session.execute(tombstones.order_by(Deletion.id)):
+            self._deleted = number
+            row = self._rows.get(item)
+            if row is None:
+                continue
+            if kind == "frame":
+                self._gone[row], self._vectors[row] = True, 0
+            elif kind == "labels":
+                changed.append(item)
+        return changed
 
     def _stale(self, session: Session) -> list[str]:
         back = timedelta(seconds=OVERLAP_S)
@@ -250,7 +274,7 @@ class FrameIndex:
         if row < len(self._ids):
             return
         for name in ("_ids", "_time", "_codes", "_revision", "_newest", "_boxes", "_scores", "_told", "_vectors",
-                     "_has_vector"):  # fmt: skip
+                     "_has_vector", "_gone"):  # fmt: skip
             held = getattr(self, name)
             setattr(self, name, np.concatenate([held, np.zeros_like(held)]))
 
@@ -270,7 +294,7 @@ class FrameIndex:
 
     def _mask(self, query: Query) -> NDArray[np.bool_]:
         count = len(self._rows)
-        mask = np.ones(count, np.bool_)
+        mask = ~self._gone[:count]
         for name in ("site", "state"):
             value = getattr(query, name)
             if value is not None:
@@ -324,7 +348,7 @@ class FrameIndex:
 
     def _most_alike(self, query: Query, mask: NDArray[np.bool_]) -> Found:
         row = self._rows.get(query.like or "")
-        if row is None:
+        if row is None or self._gone[row]:
             raise SearchError("not_found", f"no frame {str(query.like)[:64]}; it may have been removed")
         if not self._has_vector[row]:
             raise SearchError("no_embedding", "this frame has no embedding; the pack that saw it gives none")
@@ -351,12 +375,14 @@ class FrameIndex:
         """Return what there is to look for, with the number of frames of each."""
         with self._lock:
             count = len(self._rows)
-            boxes, told = self._boxes[:count], self._told[:count]
-            time = self._time[:count]
+            kept = ~self._gone[:count]
+            boxes, told, codes = self._boxes[:count][kept], self._told[:count][kept], self._codes[:count][kept]
+            time = self._time[:count][kept]
+            count = len(time)
             return Facets(
                 frames=count,
-                embeddings=int(self._has_vector[:count].sum()),
-                cameras=_counted(self._cameras, self._codes[:count, 0]),
+                embeddings=int(self._has_vector[: len(kept)][kept].sum()),
+                cameras=_counted(self._cameras, codes[:, 0]),
                 labels=[
                     Counted((name,), int((boxes[:, c] > 0).sum()), int((boxes[:, c] & LABEL > 0).sum()))
                     for name, c in self._labels.of.items()
@@ -365,7 +391,7 @@ class FrameIndex:
                     Counted((name,), int((told[:, c] > 0).sum()), int((told[:, c] < 0).sum()))
                     for name, c in self._tags.of.items()
                 ],
-                states=_counted(self._states, self._codes[:count, 2]),
+                states=_counted(self._states, codes[:, 2]),
                 first=datetime.fromtimestamp(time.min(), UTC) if count else None,
                 last=datetime.fromtimestamp(time.max(), UTC) if count else None,
             )
