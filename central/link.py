@@ -4,7 +4,8 @@
     publish, request (any coroutine) -> paho -> broker
 
 Several processes may share the frames (`Part`): the broker hands each frame to one of them, where it can (MQTT 5,
-shared subscriptions). Where it cannot, the first takes them all.
+shared subscriptions). Where it cannot, the first takes them all. Several servers share nearly everything alike; what
+the broker retains is for the one that leads, and every one hears the answers to its own commands.
 
 A connection is used once: after a loss a new client is made, with full-jitter waits in between, so that nothing in the
 library's queue outlives it. What a lost connection swallowed is asked for again by the nodes, or published again by the
@@ -24,7 +25,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -33,11 +34,15 @@ from paho.mqtt.enums import CallbackAPIVersion
 from central.address import BrokerAddress, LinkError, parse_url
 from central.flow import Gate, UnderWay
 from central.readahead import Client
+from central.sharing import PLAIN, SHARE, Part, filters
 from protocols import codec, topics
 from protocols.messages import Command, Message, Reply
 
 log = structlog.get_logger("central.link")
-__all__ = ["BrokerAddress", "Link", "LinkCounters", "LinkError", "Publisher", "Received", "backoff", "parse_url"]
+__all__ = [
+    "SHARE", "BrokerAddress", "Link", "LinkCounters", "LinkError", "Part", "Publisher", "Received", "backoff",
+    "parse_url",
+]  # fmt: skip
 
 KEEPALIVE_S: Final = 60
 GATE_WAIT_S: Final = 20.0
@@ -49,17 +54,15 @@ CONNECT_S: Final = 10.0
 """For the TCP connection, and again for the broker's answer."""
 CANCEL_S: Final = 5.0
 """For the connection to close before it is told again."""
-SHARE: Final = "$share/wayside-ingest/"
-"""Before a filter: each message goes to one of those who ask so."""
+QUIET: Final = 4
+QUIET_S: Final = 0.05
+"""A link that drains is empty once nothing was there at QUIET looks in a row: the broker's last messages are under way
+when it is told to send no more."""
 OVERHEAD: Final = 1024
 """Bytes that a message holds beside its payload, so that a flood of empty ones is bounded as well."""
 BACKOFF_BASE_S: Final = 0.5
 BACKOFF_CAP_S: Final = 15.0
 """There is one centre and everybody waits for it, so it comes back sooner than a node would."""
-
-
-Part = Literal["all", "shared", "frames"]
-"""What a connection takes: everything; everything, but frames only in its turn; only frames, in its turn."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,15 @@ class Link:
         self.wish: Part = part
         self.part: Part = part
         """What the broker can do of the wish, as far as is known; asked for anew after each connection."""
+        self.leads = self.serves = False
+        """Of several servers: whether this one leads, and whether it can answer what nodes fetch."""
         self._prefix, self._deliver, self._on_up = topics.check_prefix(prefix), deliver, on_up
         self._client: mqtt.Client | None = None
+        self._asked: set[str] = set()
+        """Filters of this connection."""
         self._under_way = UnderWay()
         self._replies: dict[str, tuple[str, asyncio.Future[Reply]]] = {}
+        self._draining = False
         self._arrived: deque[Received] = deque()
         self._woken = False
         self._draw = random.Random()
@@ -162,18 +170,48 @@ class Link:
 
     def filters(self) -> list[str]:
         """Return what to subscribe to."""
-        every = topics.subscriptions(self._prefix, "centre")
-        frames = f"{self._prefix}/+/frames"
-        if self.part == "frames":
-            return [SHARE + frames]
-        return [SHARE + f if f == frames and self.part == "shared" else f for f in every]
+        return filters(self._prefix, self.part, self.leads, self.serves)
+
+    def lead(self, leads: bool) -> None:
+        """From now on, lead or do not. What the broker retains is heard anew by whoever begins to."""
+        self.leads = leads
+        self._ask_anew()
+
+    def _ask_anew(self) -> None:
+        client, wanted = self._client, set(self.filters())
+        if client is None or not self._up.is_set():
+            return  # the next connection asks for what counts then
+        more, less = sorted(wanted - self._asked), sorted(self._asked - wanted)
+        self._asked = wanted
+        if more:
+            client.subscribe([(f, 1) for f in more])
+        if less:
+            client.unsubscribe(less)
+
+    async def drain(self, timeout: float) -> bool:
+        """Ask the broker for nothing any more, and wait until what came was processed; False where that takes longer
+        than `timeout` seconds. Frames that are not receipted by then are sent again, to whoever is there."""
+        self._draining = True
+        client = self._client
+        if client is None or not self._up.is_set():
+            return True
+        if self._asked:
+            client.unsubscribe(sorted(self._asked))
+        deadline = time.monotonic() + timeout
+        quiet = 0
+        while time.monotonic() < deadline:
+            quiet = quiet + 1 if self.gate.held == 0 and not self._arrived else 0
+            if quiet >= QUIET:
+                return True
+            await asyncio.sleep(QUIET_S)
+        return False
 
     def unshared(self, reason: str) -> None:
         """Go on without sharing, as the broker cannot. Raises LinkError where there is nothing to do then."""
         if self.part == "frames":
             raise LinkError(f"broker {self.address!r}: no shared subscriptions ({reason}); nothing to do for a worker")
         log.warning("the broker cannot share frames out; one process takes them all", reason=reason)
-        self.part = "all"
+        self.part = "lone" if self.wish == "member" else "all"
 
     def done(self, received: Received) -> None:
         """Say that `received` was processed, so that the next may come."""
@@ -240,6 +278,8 @@ class Link:
                 failures, complaint = 0, ""
             await asyncio.sleep(backoff(failures, self._draw))
             failures += 1
+            if self._draining:
+                return
 
     async def _live(self) -> None:
         """One connection, from connecting to its end. Raises LinkError where there was none."""
@@ -249,6 +289,7 @@ class Link:
             await connection.open()
             self._client = connection.client
             self._up.set()
+            self._ask_anew()  # who began to lead meanwhile
             self.counters.connects += 1
             log.info("connected to the broker", broker=repr(self.address))
             self._on_up()
@@ -298,7 +339,7 @@ class _Connection:
         self.client = client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"centre-{secrets.token_hex(8)}",
-            protocol=mqtt.MQTTv311 if link.part == "all" else mqtt.MQTTv5,
+            protocol=mqtt.MQTTv311 if link.part in PLAIN else mqtt.MQTTv5,
             # The library's own reconnect has no jitter and keeps its queue; `Link` makes a new client instead.
             reconnect_on_failure=False,
         )
@@ -353,11 +394,12 @@ class _Connection:
         if reason.is_failure:
             self._tell(self._ready, error=f"broker {self._link.address!r}: refused ({reason}); check user and password")
             return
-        client.subscribe([(f, 1) for f in self._link.filters()])
+        self._link._asked = set(self._link.filters())
+        client.subscribe([(f, 1) for f in sorted(self._link._asked)])
 
     def _check_sharing(self, refusal: str, properties: Any) -> None:
         """Go on without sharing where the broker has no MQTT 5, or no shared subscriptions."""
-        if self._link.part == "all":
+        if self._link.part in PLAIN:
             return
         if "protocol version" in refusal.lower():
             self._link.unshared("no MQTT 5")
@@ -366,14 +408,14 @@ class _Connection:
 
     def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         if any(r.is_failure for r in reasons):
-            self._tell(
-                self._ready, error=f"broker {self._link.address!r}: refused a subscription; check its access rules"
-            )
+            why = "refused a subscription; check its access rules"
+            self._tell(self._ready, error=f"broker {self._link.address!r}: {why}")
+            self._tell(self.lost, why)
         else:
             self._tell(self._ready)
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if not self._answered and self._link.part == "shared":
+        if not self._answered and self._link.part in ("shared", "member"):
             self._link.unshared("it hung up on MQTT 5")
         self._tell(self._ready, error=f"broker {self._link.address!r}: hung up ({reason})")
         self._tell(self.lost, str(reason))
