@@ -7,29 +7,36 @@
 
 On SQLite a write begins with BEGIN IMMEDIATE, so a read-then-write inside it can neither lose an update nor fail
 half-way because another writer came in between; writers of this process queue in order instead of polling for the
-file lock. Never open a `write` inside another one.
+file lock. On PostgreSQL (`central.store.postgres`) they hold one lock instead, but for those that go `beside`. Never
+open a `write` inside another one.
+
+A server that restarts is waited for where nothing was begun yet; what `run_write` runs is begun again where it was
+surely undone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
+
+from central.store import postgres
 
 BUSY_TIMEOUT_MS: Final = 20_000
 """How long one process waits for another's write; a training round writes a few rows, never for seconds."""
 PAGE_CACHE_KIB: Final = 16_384
 """Per connection; the indexes of a hundred thousand frames fit."""
-_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": postgres.DRIVER, "postgres": postgres.DRIVER}
 
 T = TypeVar("T")
 
@@ -83,54 +90,99 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 class Database:
-    """An engine with its two kinds of transaction."""
+    """An engine with its kinds of transaction."""
 
     def __init__(self, engine: AsyncEngine, threads: Engine) -> None:
         """Use `engine`, and `threads` for what runs in threads, as `connect` made them."""
         self.engine, self._threads = engine, threads
-        self._thread_reads = sessionmaker(threads, expire_on_commit=False)
+        self._lite = engine.dialect.name == "sqlite"
+        reads: dict[str, Any] = {} if self._lite else {"isolation_level": "REPEATABLE READ"}
+        self._thread_reads = sessionmaker(threads.execution_options(**reads), expire_on_commit=False)
         self._thread_writes = sessionmaker(threads.execution_options(immediate=True), expire_on_commit=False)
-        self._reads = async_sessionmaker(engine, expire_on_commit=False)
+        self._thread_adds = self._thread_writes if self._lite else sessionmaker(threads, expire_on_commit=False)
+        self._reads = async_sessionmaker(engine.execution_options(**reads), expire_on_commit=False)
         self._writes = async_sessionmaker(engine.execution_options(immediate=True), expire_on_commit=False)
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        self._turn = asyncio.Lock()
+        """Who waits for another's write holds no connection meanwhile."""
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that sees one state of the database. What is changed in it is not kept."""
         async with self._reads() as session:
+            await self._reach(session)
             yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A session that commits when the block ends; once that returned, the rows survive a power cut."""
-        async with AsyncExitStack() as stack:
-            if self._turn is not None:
-                await stack.enter_async_context(self._turn)
-            session = await stack.enter_async_context(self._writes())
-            await stack.enter_async_context(session.begin())
+        async with self._turn, self._writes() as session:
+            await self._reach(session)
             yield session
+            await session.commit()
 
     async def run_read(self, work: Callable[[Session], T]) -> T:
         """Return what `work` returns, which gets a session as `read` does, in a thread."""
 
         def run() -> T:
             with self._thread_reads() as session:
+                self._reach_now(session)
                 return work(session)
 
         return await asyncio.to_thread(run)
 
-    async def run_write(self, work: Callable[[Session], T]) -> T:
+    async def run_write(self, work: Callable[[Session], T], *, beside: bool = False) -> T:
         """Return what `work` returns, which gets a session as `write` does, in a thread; then it is committed. What is
-        cancelled meanwhile may be committed all the same."""
+        cancelled meanwhile may be committed all the same.
+
+        On PostgreSQL `work` may run again from its start, and `beside` it runs at the same time as others do: for what
+        adds rows of its own, and can stand that one of them is there already.
+        """
+        sessions = self._thread_adds if beside else self._thread_writes
 
         def run() -> T:
-            with self._thread_writes.begin() as session:
-                return work(session)
+            until = time.monotonic() + postgres.RECONNECT_S
+            while True:
+                with sessions() as session:
+                    self._reach_now(session)
+                    try:
+                        done = work(session)
+                        session.flush()
+                    except SQLAlchemyError as error:
+                        if not postgres.repeatable(error) or time.monotonic() > until:
+                            raise
+                        continue
+                    session.commit()
+                    return done
 
-        async with AsyncExitStack() as stack:
-            if self._turn is not None:
-                await stack.enter_async_context(self._turn)
+        if beside and not self._lite:
             return await asyncio.to_thread(run)
+        async with self._turn:
+            return await asyncio.to_thread(run)
+
+    async def _reach(self, session: AsyncSession) -> None:
+        """Begin, on PostgreSQL as soon as its server can be reached."""
+        until = time.monotonic() + postgres.RECONNECT_S
+        while not self._lite:
+            try:
+                await session.connection()
+                return
+            except SQLAlchemyError as error:
+                if not postgres.passes(error) or time.monotonic() > until:
+                    raise
+                await session.rollback()
+            await asyncio.sleep(postgres.RETRY_S)
+
+    def _reach_now(self, session: Session) -> None:
+        until = time.monotonic() + postgres.RECONNECT_S
+        while not self._lite:
+            try:
+                session.connection()
+                return
+            except SQLAlchemyError as error:
+                if not postgres.passes(error) or time.monotonic() > until:
+                    raise
+                session.rollback()
+            time.sleep(postgres.RETRY_S)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -144,16 +196,20 @@ def connect(url: str) -> Database:
     The file is made on first use; the tables by `central.store.migrations.migrate`.
     """
     parsed = _parse(url)
-    if parsed.drivername.startswith("sqlite"):
+    how: dict[str, Any] = {"json_serializer": _json}
+    if parsed.drivername == postgres.DRIVER:
+        try:
+            parsed, size = postgres.pool(parsed)
+        except ValueError as error:
+            raise DatabaseError(str(error)) from None
+        how |= postgres.options(parsed, size)
+    else:
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
     try:
-        ping = not parsed.drivername.startswith("sqlite")
-        how: dict[str, Any] = {"pool_pre_ping": ping, "json_serializer": _json}
         engine = create_async_engine(parsed, **how)
         threads = create_engine(parsed.set(drivername=parsed.drivername.replace("+aiosqlite", "")), **how)
     except ModuleNotFoundError as error:
-        raise DatabaseError(f"database URL: {error.name} is not installed; pip install 'psycopg[binary]'") from None
-    if engine.dialect.name == "sqlite":
-        _prepare_sqlite(engine.sync_engine)
-        _prepare_sqlite(threads)
+        raise DatabaseError(f"database URL: {error.name} is not installed; pip install 'wayside[postgres]'") from None
+    for each in (engine.sync_engine, threads):
+        (_prepare_sqlite if engine.dialect.name == "sqlite" else postgres.prepare)(each)
     return Database(engine, threads)

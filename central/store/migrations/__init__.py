@@ -10,8 +10,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from central.store import postgres
 from central.store.database import DatabaseError
 
 _FOLDER: Final = Path(__file__).parent
@@ -56,6 +58,19 @@ def build(connection: Connection, revision: str) -> None:
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Bring the database to the schema of `central.store.models`, in one transaction. Raises DatabaseError."""
-    async with engine.execution_options(immediate=True).begin() as connection:
-        await connection.run_sync(_upgrade)
+    """Bring the database to the schema of `central.store.models`, in one transaction. Raises DatabaseError.
+
+    Of several servers that start at once, one does it and the others wait.
+    """
+    try:
+        async with engine.execution_options(immediate=True).begin() as connection:
+            if engine.dialect.name == "postgresql":
+                await connection.run_sync(postgres.check, engine.url)
+            await connection.run_sync(_upgrade)
+    except DatabaseError:
+        raise
+    except (OperationalError, ProgrammingError, ValueError) as error:
+        if engine.dialect.name != "postgresql":
+            raise
+        told = postgres.explain(engine.url, error) if isinstance(error, SQLAlchemyError) else str(error)
+        raise DatabaseError(told) from None
