@@ -156,17 +156,48 @@ def _opened(folder: Path, secret: Path) -> Repository:
 class Signing:
     """Signs releases, and keeps what was signed fresh. Safe to use from several threads.
 
-    The only one that signs in folder `data` until `close`. Raises TrustError, OSError.
+    The only one that signs in folder `data` until `close`. `publish` is called, in the thread that signs, whenever
+    something was signed: nobody is told of it before that returned. A server that is given metadata but no online key
+    (`optional`) is not `able` to sign, and hands out what others signed. Raises TrustError, OSError.
     """
 
-    def __init__(self, data: Path, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, data: Path, clock: Callable[[], datetime] = utc_now, publish: Callable[[], None] = lambda: None,
+        optional: bool = False,
+    ) -> None:  # fmt: skip
         self._handle: int | None = _lock(data)
+        self._data, self._publish, self._optional = data, publish, optional
+        self._opened: Repository | None = None
+        self._packs, self._clock, self._lock = data / "packs", clock, threading.Lock()
         try:
-            self._repository = open_repository(data)
+            self.reload()
         except BaseException:
             self.close()
             raise
-        self._packs, self._clock, self._lock = data / "packs", clock, threading.Lock()
+
+    @property
+    def able(self) -> bool:
+        """Whether this server has the key that signs."""
+        return self._opened is not None
+
+    @property
+    def _repository(self) -> Repository:
+        if self._opened is None:
+            raise TrustError(f"{self._data / KEYS / ONLINE}: this server has no online key and cannot sign")
+        return self._opened
+
+    def reload(self) -> None:
+        """Go on with what lies in the folder now. Raises TrustError, OSError."""
+        with self._lock:
+            given = any((self._data / trust.FOLDER).glob("*.root.json"))
+            if self._optional and given:
+                self._opened = None
+                try:
+                    self._opened = open_repository(self._data)
+                except TrustError as error:
+                    log.warning("this server cannot sign; another one has to", reason=str(error))
+                return
+            self._opened = open_repository(self._data)
 
     def close(self) -> None:
         """Let another program sign."""
@@ -185,12 +216,15 @@ class Signing:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 length = file.tell()
             self._repository.add(release.pack, length, digest, release.number, release.name, self._clock())
+            self._publish()
         log.info("release signed", release=release.number, pack=release.pack[:12])
 
     def withdraw(self, release: Release) -> None:
         """Sign no more that the pack of `release` is that release: who has not begun refuses it. Raises OSError."""
         with self._lock:
             taken = self._repository.withdraw(release.pack, release.number, self._clock())
+            if taken:
+                self._publish()
         if taken:
             log.info("release withdrawn", release=release.number, pack=release.pack[:12])
 
@@ -206,14 +240,17 @@ class Signing:
             if kind != trust.FOLDER or not rest.endswith(".json") or "/" in rest:
                 return None
             try:
-                return (self._repository.folder / rest).read_bytes()
+                return (self._data / trust.FOLDER / rest).read_bytes()
             except OSError:
                 return None
 
     def renew(self) -> bool:
-        """Sign anew what grows old. Raises OSError."""
+        """Sign anew what grows old. Raises TrustError, OSError."""
         with self._lock:
-            return self._repository.renew(self._clock())
+            renewed = self._repository.renew(self._clock())
+            if renewed:
+                self._publish()
+            return renewed
 
     async def keep(self) -> None:
         """Renew from time to time, until cancelled."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
@@ -23,6 +25,8 @@ async def apply_update(session: AsyncSession, update: Update, now: datetime) -> 
     """Note a step of an update. The same step twice is one step; only changes of step become events."""
     node = await known_node(session, update.node, now)
     before, data = node.update or {}, msgspec.to_builtins(update)
+    if _late(before, update):
+        return
     node.update = data
     if update.step == COMMITTED:
         node.pack, node.release = update.pack, update.release
@@ -39,6 +43,13 @@ async def apply_update(session: AsyncSession, update: Update, now: datetime) -> 
     if update.step in TERMINAL:
         row.report = {name: data.get(name) for name in REPORT}
         await finish(session, now)
+
+
+def _late(before: Mapping[str, Any], update: Update) -> bool:
+    """Whether the end of the same update is known: two servers may be handed a node's messages out of order. Times say
+    nothing of it, as a node's clock may be set meanwhile."""
+    same = before.get("release") == update.release
+    return same and before.get("step") in TERMINAL and update.step not in TERMINAL
 
 
 async def apply_running(session: AsyncSession, node: Node, now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -97,7 +97,8 @@ def answer(folder: Path, fetch: Fetch, signed: Signed = lambda _name: None) -> C
 
 class Transfer:
     """Answers requests in turn, a bounded number of them waiting; `rate` is in bytes per second for each node, None for
-    as fast as it goes. A node that has had its share waits, and holds up nobody else."""
+    as fast as it goes. A node that has had its share waits, and holds up nobody else. `bring` has a file that another
+    server made here before it is read."""
 
     def __init__(
         self,
@@ -106,10 +107,11 @@ class Transfer:
         rate: int | None = None,
         signed: Signed = lambda _name: None,
         clock: Callable[[], float] = time.monotonic,
+        bring: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.counters = TransferCounters()
         self._folder, self._publisher, self._signed, self._clock = folder, publisher, signed, clock
-        self._rates = Rates(rate)
+        self._rates, self._bring = Rates(rate), bring
         self._queue: asyncio.Queue[tuple[str, Fetch]] = asyncio.Queue()
         self._waiting: dict[str, set[tuple[str, int]]] = {}
         self._total = 0
@@ -137,6 +139,8 @@ class Transfer:
             mine.discard((fetch.name, fetch.offset))
             if not mine:
                 del self._waiting[node]
+            if self._bring is not None:
+                await self._bring(fetch.name)
             chunk = await asyncio.to_thread(answer, self._folder, fetch, self._signed)
             self._send(node, chunk)
 
