@@ -157,7 +157,7 @@ async def replace(
     return True
 
 
-def _outdated(name: str, again: bool = False, every: bool = False) -> ColumnElement[bool]:
+def wanting(name: str, again: bool = False, every: bool = False) -> ColumnElement[bool]:
     """Return which frames the proposer `name` is to look at; `again`: also those that it has looked at, for a teacher;
     `every`: also those on which the node ran it, for a pack."""
     if COLON in name:
@@ -169,7 +169,7 @@ def _outdated(name: str, again: bool = False, every: bool = False) -> ColumnElem
 
 async def outdated(session: AsyncSession, pack: str, every: bool = False) -> int:
     """Return how many waiting frames have neither the proposals of `pack` nor a teacher's; `every`: nor from here."""
-    query = select(func.count()).select_from(Frame).where(_outdated(pack, every=every))
+    query = select(func.count()).select_from(Frame).where(wanting(pack, every=every))
     return int(await session.scalar(query) or 0)
 
 
@@ -190,7 +190,7 @@ async def propose(
     `every`. It ends early where `until` (of `time.monotonic`) has passed; each batch is stored, and is not done again.
     """
     async with database.read() as session:
-        query = select(Frame).where(_outdated(by.name, again, every)).order_by(Frame.value.desc()).limit(limit)
+        query = select(Frame).where(wanting(by.name, again, every)).order_by(Frame.value.desc()).limit(limit)
         frames = list(await session.scalars(query))
         worth = await curves(session)
     done = replaced = boxes = 0

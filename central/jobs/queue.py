@@ -146,7 +146,8 @@ class JobQueue:
         given = {**self._vault, **self._known.secrets.get(row.id, {})}
         missing = [name for name in row.needs if name not in given]
         if missing:
-            self._spawn(self._end(row.id, {"state": "failed", "detail": f"{missing[0]} is kept nowhere; start it anew"}))
+            why = f"{missing[0]} is kept nowhere; start it anew"
+            self._spawn(self._end(row.id, {"state": "failed", "detail": why}))
             return
         args = {**row.args, **{name: given[name] for name in row.needs}}
         request = {"function": row.function, "args": args}

@@ -63,7 +63,7 @@ async def put_back(session: AsyncSession, row: Job, server: str, now: datetime) 
     row.server, row.beat = server, row.beat + 1
     if row.place:
         row.state, row.attempts = "queued", max(0, row.attempts - 1)
-    elif row.attempts < row.max_attempts:
+    elif max(1, row.attempts) < row.max_attempts:
         row.state = "queued"
     else:
         row.state, row.detail, row.finished = "failed", INTERRUPTED, now

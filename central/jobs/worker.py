@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from sqlalchemy.exc import OperationalError
 
-from central.store.blobs import BlobError
+from central.store.blobs import BlobError, BlobMissingError
 
 PACKAGE: Final = "central."
 """Only functions of ours may be named: the name of a function comes from a database."""
@@ -77,7 +77,9 @@ def answer(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], Non
 
 def transient(error: Exception) -> bool:
     """Whether another attempt may do better: files, the network, or the database did not play their part."""
-    return isinstance(error, (OSError, EOFError, BlobError, OperationalError)) and not isinstance(error, FileNotFoundError)
+    if isinstance(error, (FileNotFoundError, BlobMissingError)):
+        return False
+    return isinstance(error, (OSError, EOFError, BlobError, OperationalError))
 
 
 def main(argv: list[str]) -> int:

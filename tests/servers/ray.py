@@ -1,0 +1,164 @@
+"""A real Ray cluster on this machine: a head and further nodes, each with its own raylet and object store.
+
+with Cluster(folder, nodes=2) as cluster:
+    cluster.address      ray://127.0.0.1:PORT
+    cluster.kill(1)      SIGKILL to everything of a node
+    cluster.start(1)     another one in its place
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+STORE_BYTES: Final = 100_000_000
+"""Of a node's object store; Ray takes no less than 75 MB."""
+START_S: Final = 120.0
+ENV: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_enable_infeasible_task_early_exit": "0",
+    "RAY_DISABLE_MEMORY_MONITOR": "1",
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now."""
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+class Cluster:
+    """Nodes of one core each; node 0 is the head. They run until the block ends."""
+
+    def __init__(self, nodes: int = 2, cpus: int = 1) -> None:
+        # Ray makes Unix sockets below it, whose paths may have 107 characters.
+        self.folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+        self._count, self._cpus = nodes, cpus
+        self._gcs, self._client, *self._ports = free_ports(2)
+        self._nodes: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def address(self) -> str:
+        """What the centre connects to."""
+        return f"ray://127.0.0.1:{self._client}"
+
+    @property
+    def gcs(self) -> str:
+        """What a node connects to."""
+        return f"127.0.0.1:{self._gcs}"
+
+    def start(self, number: int) -> None:
+        """Start node `number`; it is there a little later."""
+        words = [
+            sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", "--num-cpus",
+            str(self._cpus), "--num-gpus", "0", "--object-store-memory", str(STORE_BYTES),
+        ]  # fmt: skip
+        if number == 0:
+            words += [
+                "--head", "--node-ip-address", "127.0.0.1", "--port", str(self._gcs), "--include-dashboard", "false",
+                "--ray-client-server-port", str(self._client), "--temp-dir", str(self.folder / "s"),
+            ]  # fmt: skip
+        else:
+            words += ["--address", self.gcs, "--node-ip-address", "127.0.0.1"]
+        root = Path(__file__).parent.parent.parent
+        env = {**os.environ, **ENV, "PYTHONPATH": str(root)}
+        with (self.folder / f"node{number}.log").open("ab") as log:
+            self._nodes[number] = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+
+    def wait(self, nodes: int) -> None:
+        """Wait until `nodes` nodes are there. Raises TimeoutError with what they said."""
+        words = [sys.executable, "-c", _COUNT, self.gcs]
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            found = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **ENV}, check=False)
+            if found.stdout.strip() == str(nodes):
+                return
+            time.sleep(0.5)
+        said = "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
+        raise TimeoutError(f"no cluster of {nodes} nodes within {START_S} s:\n{said}\n{found.stdout}{found.stderr}")
+
+    def kill(self, number: int) -> None:
+        """SIGKILL everything of a node: raylet, workers, agents."""
+        node = self._nodes.pop(number)
+        for pid in _family(node.pid):
+            _kill(pid)
+        node.wait()
+
+    def __enter__(self) -> Cluster:
+        try:
+            self.start(0)
+            self.wait(1)
+            for number in range(1, self._count):
+                self.start(number)
+            self.wait(self._count)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number in sorted(self._nodes, reverse=True):
+            self.kill(number)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+_COUNT: Final = """
+import sys
+from ray._private.gcs_utils import GcsChannel
+from ray._raylet import GcsClient
+client = GcsClient(address=sys.argv[1])
+print(sum(1 for n in client.get_all_node_info().values() if n.state == 0))
+"""
+
+
+def _family(root: int) -> list[int]:
+    """Return `root` and all processes below it, now."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = path.read_text()
+        except OSError:
+            continue
+        fields = text.rpartition(")")[2].split()
+        children.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    found, todo = [], [root]
+    while todo:
+        pid = todo.pop()
+        found.append(pid)
+        todo += children.get(pid, [])
+    return found
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
