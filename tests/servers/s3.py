@@ -1,7 +1,8 @@
 """A real S3 server in a temporary folder: OpenStack Swift (Apache-2.0) with its S3 API, from its package.
 
     server = S3.start()                a free port, one bucket, ready to answer; raises MissingError where it cannot
-    url, server.options()              ``s3://BUCKET/PREFIX`` and the settings of this bucket, as WAYSIDE_* variables
+    bucket = server.create()           a fresh bucket
+    server.url(bucket)                 the URL of a store in it; its keys are in server.environment
     server.kill(), server.stop(), server.freeze(), then server.restart(): same folder, same port, same data
     server.close()                     killed, folder removed
 
@@ -30,7 +31,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from tests.servers.postgres import MissingError
@@ -117,12 +118,15 @@ class S3:
         self.ask("PUT", f"/{name}")
         return f"s3://{name}"
 
-    def options(self, key: str = KEY, secret: str = SECRET, endpoint: str | None = None) -> dict[str, str]:
-        """Return what a program needs to reach it, as variables of the environment."""
-        return {
-            "WAYSIDE_S3_ENDPOINT": endpoint or self.endpoint, "WAYSIDE_S3_REGION": REGION,
-            "WAYSIDE_S3_ACCESS_KEY": key, "WAYSIDE_S3_SECRET_KEY": secret, "WAYSIDE_S3_ALLOW_HTTP": "true",
-        }  # fmt: skip
+    def url(self, bucket: str, prefix: str = "wayside", endpoint: str | None = None) -> str:
+        """Return the URL of a store in `bucket` (a name or a URL), as it is given to the centre."""
+        name = bucket.removeprefix("s3://").split("/")[0]
+        return f"s3://{name}/{prefix}?endpoint={endpoint or self.endpoint}&region={REGION}&http=yes"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that a program needs to reach it."""
+        return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 
     def ask(self, method: str, path: str, query: str = "", body: bytes = b"") -> bytes:
         """Return the answer to a signed request; `query` is in the order of its names, escaped."""
@@ -223,8 +227,3 @@ class S3:
                 if time.monotonic() > until:
                     raise
                 time.sleep(POLL_S)
-
-
-def settings_of(server: S3) -> dict[str, Any]:
-    """Return what `central.settings.load` takes to reach `server`."""
-    return {name.removeprefix("WAYSIDE_").lower(): value for name, value in server.options().items()}
