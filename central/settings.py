@@ -12,12 +12,13 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from central.learn.rules.schedule import parse as parse_schedule
+from central.store.retention import parse as parse_retention
 from protocols import topics
 from protocols.delta.rounding import STEP
 
@@ -180,6 +181,17 @@ class Settings(BaseSettings):
         False, description="Nobody reviews: proposals above auto_confidence become machine-made labels."
     )
     auto_confidence: float = Field(0.5, ge=0.0, le=1.0, description="Score from which auto_review takes a proposal.")
+    retention: str = Field(
+        "", max_length=200,
+        description="What is kept how long where the UI says nothing, as in 'unlabelled=30 skipped=7 labelled=365 "
+        "labels=730 audit=365 size=500GB': days, and bytes of images per site. Empty: everything is kept.",
+    )  # fmt: skip
+    retention_every_h: float = Field(
+        6.0, ge=0.0, le=168.0, description="Hours between runs of the retention rules; 0: none runs by itself."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How log lines look: text for people, json (one object a line) for programs."
+    )
 
     @field_validator("data")
     @classmethod
@@ -196,6 +208,12 @@ class Settings(BaseSettings):
     def _schedule(cls, value: str) -> str:
         if value:
             parse_schedule(value)
+        return value
+
+    @field_validator("retention")
+    @classmethod
+    def _retention(cls, value: str) -> str:
+        parse_retention(value)
         return value
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ from central.store.blobs import BlobMissingError, Blobs
 from central.store.database import Database
 from central.store.models import AuditEntry, Base, Camera, Frame
 from central.store.retention import record
+from central.store.retention.away import digest, entry
 from central.store.retention.record import Item
 from central.store.search import FrameIndex
 
@@ -69,9 +70,10 @@ def _in_rows(session: Session, items: Sequence[Item], found: Found) -> None:
             found.left.append(f"frame {frame}: {table.name}.{column.name} refers to it")
     for camera in session.scalars(select(Camera).where(Camera.last_frame_id.in_(ids))):
         found.left.append(f"frame {camera.last_frame_id}: it is the picture of camera {camera.node}/{camera.name}")
-    entries = [int(item.item) for item in items if item.kind == "audit" and item.item.isdigit()]
-    for number in session.scalars(select(AuditEntry.id).where(AuditEntry.id.in_(entries))):
-        found.left.append(f"entry {number} of the audit log is there")
+    entries = {int(item.item): item.sha256 for item in items if item.kind == "audit" and item.item.isdigit()}
+    for row in session.scalars(select(AuditEntry).where(AuditEntry.id.in_(entries))):
+        if digest(entry(row)) == entries[row.id]:  # SQLite gives the highest number again
+            found.left.append(f"entry {row.id} of the audit log is there")
 
 
 async def _in_blobs(blobs: Blobs, items: Iterable[Item], found: Found) -> None:
