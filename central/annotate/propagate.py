@@ -18,7 +18,7 @@ from central.annotate.boxes import MAX_BOXES, LabelBox, mask_of, plain_mask
 from central.annotate.sources import calibrate, curves
 from central.annotate.track import Moved, TrackError, move
 from central.annotate.verdicts import SAME_OBJECT, corners, iou
-from central.store.blobs import BlobError, Blobs
+from central.store.blobs import BlobAwayError, BlobError, Blobs
 from central.store.database import Database
 from central.store.models import Annotation, Frame
 
@@ -33,9 +33,11 @@ def labels_of(frame: Frame) -> list[LabelBox]:
 
 
 async def read(blobs: Blobs, frame: Frame) -> NDArray[np.uint8] | None:
-    """Return the image of `frame`, BGR ``[H, W, 3]``; None where it cannot be read."""
+    """Return the image of `frame`, BGR ``[H, W, 3]``; None where it cannot be read, ever. Raises BlobAwayError."""
     try:
-        data = await blobs.read(frame.blob)
+        data = await blobs.read(frame.blob, frame.sha256)
+    except BlobAwayError:
+        raise
     except BlobError:
         return None
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

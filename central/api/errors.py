@@ -2,6 +2,7 @@
 
 ApiError                  what our own routes raise
 RequestValidationError    a body or query that does not fit its schema       422 invalid
+BlobError                 images that cannot be had now                      503 images_away
 HTTPException             what the framework raises (404 for a wrong path, 405 ...)
 anything else             a bug: logged with its trace, told without it      500 internal
 """
@@ -20,8 +21,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from central.api.schemas import ErrorView
+from central.store.blobs import BlobError
 
 _log = structlog.get_logger(__name__)
+AGAIN_S: Final = 5
+"""After which a browser asks once more for what was away."""
 _CODES: Final = {
     400: "bad_request",
     401: "not_logged_in",
@@ -83,6 +87,12 @@ def install(app: FastAPI) -> None:
     async def on_api(_: Request, error: ApiError) -> JSONResponse:
         return respond(error.status, error.code, error.message, error.detail, error.headers)
 
+    async def on_blob(_: Request, error: BlobError) -> JSONResponse:
+        """Say that images cannot be had now; why is for the log alone."""
+        _log.warning("an image cannot be read", reason=str(error))
+        message = "the store of the images does not answer as it should; try again in a moment"
+        return respond(503, "images_away", message, headers={"Retry-After": str(AGAIN_S)})
+
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "error")
         return respond(error.status_code, code, str(error.detail), headers=error.headers)
@@ -92,6 +102,7 @@ def install(app: FastAPI) -> None:
         return respond(500, "internal", "the centre failed at this; its log says why")
 
     app.exception_handler(ApiError)(on_api)
+    app.exception_handler(BlobError)(on_blob)
     app.exception_handler(HTTPException)(on_http)
     app.exception_handler(RequestValidationError)(_on_invalid)
     app.exception_handler(Exception)(on_bug)

@@ -17,7 +17,7 @@ from central.api.context import CentreDep
 from central.api.errors import documented, not_found
 from central.api.routes.nodes import JPEG
 from central.api.sites import FrameAnnotator
-from central.store.blobs import BlobError
+from central.store.blobs import BlobMissingError
 from central.store.models import Frame
 from protocols.messages import IDENTITY
 
@@ -54,7 +54,7 @@ async def frame(frame: FrameId, person: Viewer, centre: CentreDep) -> s.FrameVie
         return (await shown(session, [await annotate.load(session, frame)], person))[0]
 
 
-@router.get("/frames/{frame}/image", response_class=Response, responses=JPEG | documented(401, 404))
+@router.get("/frames/{frame}/image", response_class=Response, responses=JPEG | documented(401, 404, 503))
 async def image(frame: FrameId, request: Request, _: Viewer, centre: CentreDep) -> Response:
     """The image of a frame. It never changes."""
     async with centre.database.read() as session:
@@ -65,8 +65,8 @@ async def image(frame: FrameId, request: Request, _: Viewer, centre: CentreDep) 
     if headers["ETag"] in re.split(r",\s*", request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     try:
-        data = await centre.blobs.read(row.blob)
-    except BlobError:
+        data = await centre.blobs.read(row.blob, row.sha256)
+    except BlobMissingError:
         raise not_found(f"image of frame {frame}") from None
     return Response(data, media_type="image/jpeg", headers=headers)
 

@@ -31,7 +31,7 @@ async def _stored(centre: Centre, frame: str | None) -> bytes | None:
     if row is None:
         return None
     try:
-        return await centre.blobs.read(row.blob)
+        return await centre.blobs.read(row.blob, row.sha256)
     except BlobError:
         return None
 
