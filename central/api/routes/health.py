@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -36,8 +38,9 @@ async def _database(centre: Centre) -> str:
 
 @router.get("/ready", responses={503: {"model": s.HealthView}})
 async def ready(response: Response, centre: CentreDep) -> s.HealthView:
-    """The database and the broker are there; 503 while one is not."""
-    checks = {"database": await _database(centre), "broker": "; ".join(centre.fleet.problems())}
+    """The database, the broker and the store of the images are there; 503 while one is not."""
+    database, images = await asyncio.gather(_database(centre), centre.blobs.trouble())
+    checks = {"database": database, "broker": "; ".join(centre.fleet.problems()), "images": images}
     well = not any(checks.values())
     response.status_code = 200 if well else 503
     return s.HealthView(status="ok" if well else "failing", version=__version__, checks=checks)
