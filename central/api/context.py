@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from fastapi import Depends, Request
 
+from central.annotate import queue
 from central.annotate.profile import Profile
+from central.api import schemas, summary
 from central.api.thumbnails import Thumbnails
 from central.jobs import Jobs
 from central.link import BrokerAddress
 from central.notify import Notifier
 from central.settings import Settings
 from central.store.blobs import Blobs
+from central.store.counting import Lasting
 from central.store.database import Database
 from central.store.search import FrameIndex
 from protocols.messages import Reply
@@ -75,6 +79,26 @@ class Centre:
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
     index: FrameIndex = field(default_factory=FrameIndex)
     editing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @cached_property
+    def pending(self) -> Lasting[int]:
+        """How many frames wait; at most a little old where there are very many."""
+
+        async def count() -> int:
+            async with self.database.read() as session:
+                return await queue.pending(session)
+
+        return Lasting(count)
+
+    @cached_property
+    def totals(self) -> Lasting[schemas.Totals]:
+        """What is stored; at most a little old where that is very much."""
+
+        async def count() -> schemas.Totals:
+            async with self.database.read() as session:
+                return await summary.totals(session)
+
+        return Lasting(count)
 
 
 def current(request: Request) -> Centre:

@@ -72,7 +72,8 @@ async def _drifting(session: AsyncSession, now: datetime) -> list[tuple[str, str
 
 async def _labelled(session: AsyncSession, since: datetime | None) -> dict[tuple[str, str], int]:
     """Return how many frames of each camera were labelled after `since`."""
-    query = select(Frame.node, Frame.camera, func.count()).where(Frame.state == "labelled")
+    labelled = (Frame.state == "labelled", Frame.labelled_at.is_not(None))
+    query = select(Frame.node, Frame.camera, func.count()).where(*labelled)
     if since is not None:
         query = query.where(Frame.labelled_at > since)
     return {(row[0], row[1]): row[2] for row in await session.execute(query.group_by(Frame.node, Frame.camera))}

@@ -112,8 +112,8 @@ def _update(latest: s.ReleaseView | None) -> s.LoopStep:
     return s.LoopStep.model_validate({"step": "update", "state": state, "detail": detail, "at": at})
 
 
-async def overview(session: AsyncSession) -> s.Overview:
-    """Return the overview as the database has it now."""
+async def overview(session: AsyncSession, counts: s.Totals) -> s.Overview:
+    """Return the overview as the database has it now, with the `counts` of `totals`."""
     now = datetime.now(UTC)
     node_rows = await session.scalars(select(Node).order_by(Node.site, Node.name).options(selectinload(Node.cameras)))
     nodes = [views.node(row) for row in node_rows]
@@ -122,8 +122,7 @@ async def overview(session: AsyncSession) -> s.Overview:
     round_row = await session.scalar(select(Round).order_by(Round.created.desc(), Round.id.desc()).limit(1))
     release = views.release(release_row) if release_row else None
     latest = views.round_(round_row) if round_row else None
-    counts = await totals(session)
-    answered = await session.scalar(select(func.max(Frame.labelled_at)))
+    answered = await session.scalar(select(func.max(Frame.labelled_at)).where(Frame.labelled_at.is_not(None)))
     loop = [
         _watch(nodes),
         _send(nodes, counts, now),

@@ -100,7 +100,8 @@ async def quality(session: AsyncSession, labels: Sequence[str]) -> NDArray[np.fl
 async def pool(session: AsyncSession, waiting: Sequence[Waiting], labels: Sequence[str]) -> Pool:
     """Return what a strategy chooses from."""
     points, size = vectors([one.frame for one in waiting])
-    query = select(Frame).where(Frame.state == "labelled").order_by(Frame.labelled_at.desc()).limit(LABELLED)
+    answered = (Frame.state == "labelled", Frame.labelled_at.is_not(None))
+    query = select(Frame).where(*answered).order_by(Frame.labelled_at.desc()).limit(LABELLED)
     past = list(await session.scalars(query))
     known, _ = vectors(past, size)
     return Pool(
@@ -227,7 +228,8 @@ async def costs_now(session: AsyncSession) -> Costs:
 async def mark(session: AsyncSession) -> str:
     """Return a text that changes when frames arrived, labels changed, or single questions were answered."""
     columns = (Frame.received_at, Frame.labelled_at, QuestionAnswer.id)
-    return " ".join([str(await session.scalar(select(func.max(column)))) for column in columns])
+    newest = (select(func.max(column)).where(column.is_not(None)) for column in columns)
+    return " ".join([str(await session.scalar(query)) for query in newest])
 
 
 def run(

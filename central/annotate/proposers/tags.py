@@ -78,7 +78,7 @@ async def _counts(session: AsyncSession) -> dict[str, int]:
 async def _site(session: AsyncSession, site: str, tags: Sequence[str]) -> dict[int, Site]:
     """Return the labelled frames of `site` by the dimension of their embeddings."""
     query = select(Frame.embedding, Frame.tags).where(
-        Frame.site == site, Frame.state == "labelled", Frame.embedding.is_not(None)
+        Frame.site == site, Frame.state == "labelled", Frame.labelled_at.is_not(None), Frame.embedding.is_not(None)
     )
     groups = defaultdict(list)
     for embedding, said in await session.execute(query.order_by(Frame.labelled_at.desc()).limit(LABELLED)):

@@ -14,7 +14,7 @@ from central.api import schemas as s
 from central.api.access import whoever
 from central.api.context import Centre, CentreDep
 from central.api.errors import ApiError, documented
-from central.api.summary import camera_rows, totals
+from central.api.summary import camera_rows
 from central.settings import is_loopback
 from edge import __version__
 
@@ -52,8 +52,9 @@ async def _metrics(centre: Centre) -> bytes:
     def gauge(name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"wayside_{name}", text, labels, registry=registry)
 
+    counts = await centre.totals()
     async with centre.database.read() as session:
-        counts, cameras = await totals(session), await camera_rows(session)
+        cameras = await camera_rows(session)
     stored = gauge("frames_stored", "Frames by state.", "state")
     stored.labels("pending").set(counts.pending)
     stored.labels("labelled").set(counts.labelled)

@@ -16,5 +16,6 @@ router = APIRouter(tags=["overview"])
 @router.get("/overview", responses=documented(401))
 async def overview(_: Viewer, centre: CentreDep) -> s.Overview:
     """Nodes, totals, and where each step of the loop stands."""
+    counts = await centre.totals()
     async with centre.database.read() as session:
-        return await summary.overview(session)
+        return await summary.overview(session, counts)

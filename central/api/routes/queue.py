@@ -25,8 +25,8 @@ router = APIRouter(tags=["queue"])
 async def queue(person: Viewer, centre: CentreDep, limit: Limit = 20) -> s.QueueView:
     """Frames that wait for a person, most valuable first."""
     async with centre.database.read() as session:
-        rows, count = await annotate.waiting(session, limit), await annotate.pending(session)
-        return s.QueueView(items=await shown(session, rows, person), pending=count)
+        items = await shown(session, await annotate.waiting(session, limit), person)
+    return s.QueueView(items=items, pending=await centre.pending())
 
 
 def _sites(person: Person) -> annotate.Sites:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar, get_args
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, MetaData
+from sqlalchemy import JSON, CheckConstraint, DateTime, MetaData, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
@@ -61,3 +61,9 @@ def one_of(column: str, values: Any) -> CheckConstraint:
     """Return the check that `column` holds one of a literal type's `values`."""
     names = ", ".join(f"'{value}'" for value in get_args(values))
     return CheckConstraint(f"{column} IN ({names})", name=column)
+
+
+def where(condition: str) -> dict[str, Any]:
+    """Return what makes an index one of only the rows for which `condition` holds. A query uses it where its own
+    conditions imply that one."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from central.store.models.base import DIGEST, IDENTITY, Base
+from central.store.models.base import DIGEST, IDENTITY, Base, where
 from central.store.models.frames import Frame
 from protocols.messages import utc_now
 
 Index("ix_frame_received", Frame.received_at)
-Index("ix_frame_labelled", Frame.labelled_at)
+Index("ix_frame_labelled", Frame.labelled_at, Frame.state, Frame.node, Frame.camera, **where("labelled_at IS NOT NULL"))
 Index("ix_frame_name", Frame.name)
 
 

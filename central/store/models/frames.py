@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, one_of
+from central.store.models.base import DIGEST, FRAME_ID, IDENTITY, Base, one_of, where
 from protocols.messages import utc_now
 
 FrameState = Literal["pending", "labelled", "skipped"]
@@ -23,7 +23,7 @@ class Frame(Base):
         Index("ix_frame_queue", "state", "value", "id"),
         Index("ix_frame_camera", "node", "camera", "id"),
         Index("ix_frame_timeline", "node", "camera", "captured_at"),
-        Index("ix_frame_opinion", "opinion", "value"),
+        Index("ix_frame_opinion", "opinion", "value", **where("opinion IS NOT NULL")),
         one_of("state", FrameState),
     )
 
@@ -83,6 +83,7 @@ class Annotation(Base):
     """A box on a frame: a proposal while unconfirmed, a label once a person confirmed it."""
 
     __tablename__ = "annotation"
+    __table_args__ = (Index("ix_annotation_confirmed", "confirmed", "label"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     frame: Mapped[str] = mapped_column(ForeignKey("frame.id", ondelete="CASCADE"), index=True)
@@ -90,7 +91,7 @@ class Annotation(Base):
     y1: Mapped[float]
     x2: Mapped[float]
     y2: Mapped[float]
-    label: Mapped[str] = mapped_column(String(64), index=True)
+    label: Mapped[str] = mapped_column(String(64))
     source: Mapped[str] = mapped_column(String(64))
     """``node``, ``pack``, ``track``, ``person``, or a teacher's name."""
     score: Mapped[float | None] = mapped_column(default=None)
