@@ -10,7 +10,6 @@ from pathlib import Path
 import structlog
 from sqlalchemy import select, update
 
-from central.servers.turns import turn
 from central.store.database import Database
 from central.store.models import Pack as PackRow
 from protocols import delta, files
@@ -73,7 +72,6 @@ async def register(
     kept, size = await asyncio.to_thread(_keep, pack, folder)
     manifest = kept.manifest
     async with database.write() as session:
-        await turn(session, "packs")
         if await session.get(PackRow, kept.address) is None:
             session.add(
                 PackRow(

@@ -47,6 +47,11 @@ class Shelf:
         self.folder, self._blobs = folder, blobs
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
+    @property
+    def shared(self) -> bool:
+        """Whether other servers see the packs."""
+        return self._blobs is not None
+
     async def keep(self, pack: Pack) -> None:
         """Have the registered `pack` in the blob store, and the delta from its parent. Raises PackError, OSError."""
         if self._blobs is None:

@@ -19,7 +19,6 @@ import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from central.servers.turns import turn
 from central.store.database import Database
 from central.store.models import TrustFile
 from protocols import files
@@ -91,7 +90,6 @@ class TrustFiles:
         async with self._lock:
             here = await asyncio.to_thread(_read, self._folder)
             async with self._database.write() as session:
-                await turn(session, "trust")
                 await confirm(session)
                 rows = {row.name: row for row in await session.scalars(select(TrustFile))}
                 self._check(here, {name: row.data for name, row in rows.items()})

@@ -10,6 +10,7 @@ one read of six rows per second, and a page learns of a change at another server
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, get_args
 
 import structlog
@@ -17,7 +18,6 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from central.notify import Kind, Notifier
-from central.servers.turns import turn
 from central.store.database import Database
 from central.store.models import ChangeCount
 
@@ -33,10 +33,28 @@ class Changes:
 
     def __init__(self, database: Database, notifier: Notifier) -> None:
         self._database, self._notifier = database, notifier
-        self._mine: set[Kind] = set()
+        self._mine: set[str] = set()
+        self._heeded: dict[str, Callable[[], None]] = {}
         self._numbers: dict[str, int] = {}
         self._ours = False
         """Whether what is emitted now came from another server."""
+
+    def heed(self, wish: str, work: Callable[[], None]) -> None:
+        """Call `work` whenever another server asks for `wish`; to be said before the start, and at every server."""
+        self._heeded[wish] = work
+
+    async def ask(self, wish: str) -> None:
+        """Ask the other servers for `wish`, now. Raises SQLAlchemyError."""
+        await self._tell({wish})
+
+    async def flush(self) -> None:
+        """Tell the others what changed here, before the end. Never raises for a database that is away."""
+        mine, self._mine = self._mine, set()
+        if mine:
+            try:
+                await self._tell(mine)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("the last changes could not be shared", reason=str(error)[:300])
 
     def _note(self, kind: Kind) -> None:
         if not self._ours:
@@ -45,10 +63,9 @@ class Changes:
     async def start(self) -> None:
         """Begin with the counts as they are. Raises SQLAlchemyError."""
         async with self._database.write() as session:
-            await turn(session, "changes")
             known = {row.kind: row.number for row in await session.scalars(select(ChangeCount))}
-            session.add_all(ChangeCount(kind=kind, number=0) for kind in KINDS if kind not in known)
-        self._numbers = {kind: known.get(kind, 0) for kind in KINDS}
+            session.add_all(ChangeCount(kind=k, number=0) for k in (*KINDS, *self._heeded) if k not in known)
+        self._numbers = {kind: known.get(kind, 0) for kind in (*KINDS, *self._heeded)}
 
     async def tick(self) -> set[Kind]:
         """Tell the others what changed here, and the listeners here what changed there; return that. Raises
@@ -63,7 +80,10 @@ class Changes:
             self._mine |= mine
             raise
         found = {kind for kind in KINDS if rows.get(kind, 0) != self._numbers.get(kind, 0)}
+        wished = [w for w in self._heeded if rows.get(w, 0) != self._numbers.get(w, 0)]
         self._numbers |= rows
+        for wish in wished:
+            self._heeded[wish]()
         self._ours = True
         try:
             for kind in KINDS:
@@ -73,10 +93,9 @@ class Changes:
             self._ours = False
         return found
 
-    async def _tell(self, kinds: set[Kind]) -> None:
+    async def _tell(self, kinds: set[str]) -> None:
         """Count `kinds` up by one; that one is no news here."""
         async with self._database.write() as session:
-            await turn(session, "changes")  # two that count up several rows at a time would wait for each other
             change = update(ChangeCount).where(ChangeCount.kind.in_(sorted(kinds)))
             await session.execute(
                 change.values(number=ChangeCount.number + 1).execution_options(synchronize_session=False)

@@ -23,9 +23,9 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from central.servers.members import TAKE_S, Members, Seen
-from central.servers.turns import turn
 from central.store.database import Database
 from central.store.models import Duty, Server
 from protocols.messages import utc_now
@@ -90,6 +90,7 @@ class Duties:
         self._known: dict[str, _Known] = {}
         self._alive = monotonic()
         self._draining = False
+        self._entered: set[str] = set()
         self._look = asyncio.Event()
         self.seen: dict[str, Seen] = {}
         """Every server as of the last beat."""
@@ -132,40 +133,45 @@ class Duties:
             self._settle(able)
             return
         began = self._monotonic()
-        async with self._database.write() as session:
-            if not await self.members.beat(session, "draining" if self._draining else "serving"):
-                await self.members.join(session)
-            self.seen = await self.members.look(session)
-            mine = await self._take(session)
-        self._alive = began
-        self._settle(mine)
+        if set(self._known) - self._entered:
+            await self._database.run_write(self._enter)
+        mine = await self._database.run_write(self._beat, beside=True)
+        if self._monotonic() - began < self._hold_s:  # else it was stored too late to count
+            self._alive = began
+            self._settle(mine)
 
-    async def _take(self, session: AsyncSession) -> dict[str, int]:
+    def _enter(self, session: Session) -> None:
+        """Have a row for each duty, in a transaction that no other writer comes between."""
+        names = set(self._known)
+        there = set(session.scalars(select(Duty.name)))
+        session.add_all(Duty(name=name) for name in sorted(names - there))
+        self._entered = names
+
+    def _beat(self, session: Session) -> dict[str, int]:
+        """Show that this server lives, and return what it has once the write transaction is committed."""
+        assert self.members is not None
+        if not self.members.beat(session, "draining" if self._draining else "serving"):
+            self.members.join(session)
+        self.seen = self.members.look(session)
+        return self._take(session)
+
+    def _take(self, session: Session) -> dict[str, int]:
         """Return the duties that this server has once the open write transaction is committed, with their fences."""
         assert self.members is not None
         me, mine = self.members.me.id, {}
-        rows = {row.name: row for row in await session.scalars(select(Duty).order_by(Duty.name))}
-        missing = [name for name in self._known if name not in rows]
-        if missing and not self._draining:
-            await turn(session, "duties")
-            rows |= {row.name: row for row in await session.scalars(select(Duty).where(Duty.name.in_(missing)))}
-            for name in missing:
-                if name not in rows:
-                    rows[name] = Duty(name=name)
-                    session.add(rows[name])
-            await session.flush()
+        rows = {row.name: row for row in session.scalars(select(Duty).order_by(Duty.name))}
         for name, known in sorted(self._known.items()):  # all in one order, so that no two wait for each other
             row = rows.get(name)
             if row is None:
                 continue
             if row.holder == me and known.fence == row.fence:
                 mine[name] = row.fence
-            elif not self._draining and known.able() and (fence := await self._seize(session, row)) is not None:
+            elif not self._draining and known.able() and (fence := self._seize(session, row)) is not None:
                 mine[name] = fence
-        await self.members.forget(session, list(self.seen.values()), {row.holder for row in rows.values()})
+        self.members.forget(session, list(self.seen.values()), {row.holder for row in rows.values()})
         return mine
 
-    async def _seize(self, session: AsyncSession, row: Duty) -> int | None:
+    def _seize(self, session: Session, row: Duty) -> int | None:
         """Take the duty of `row` where it is free, this server's from an earlier start, or its holder's who is dead;
         return its fence, None where it is not to be had."""
         assert self.members is not None
@@ -181,7 +187,7 @@ class Duties:
         change = update(Duty).where(*conditions).values(
             holder=self.members.me.id, fence=Duty.fence + 1, since=utc_now()
         )  # fmt: skip
-        done = await session.execute(change.returning(Duty.fence).execution_options(synchronize_session=False))
+        done = session.execute(change.returning(Duty.fence).execution_options(synchronize_session=False))
         return done.scalar()
 
     def _settle(self, mine: dict[str, int]) -> None:
@@ -247,12 +253,16 @@ class Duties:
             await asyncio.wait(tasks, timeout=END_S)
         if self.members is None:
             return
+        me = self.members.me.id
+
+        def give_back(session: Session) -> None:
+            for name, fence in sorted(held.items()):
+                mine = (Duty.name == name, Duty.holder == me, Duty.fence == fence)
+                session.execute(update(Duty).where(*mine).values(holder="", since=utc_now()))
+
         try:
-            async with self._database.write() as session:
-                await self.members.beat(session, "draining")
-                for name, fence in held.items():
-                    mine = (Duty.name == name, Duty.holder == self.members.me.id, Duty.fence == fence)
-                    await session.execute(update(Duty).where(*mine).values(holder="", since=utc_now()))
+            await self._database.run_write(self._beat, beside=True)
+            await self._database.run_write(give_back, beside=True)
         except (SQLAlchemyError, OSError) as error:
             log.warning("the duties could not be given back; they will be taken over", reason=str(error)[:300])
 
@@ -260,7 +270,6 @@ class Duties:
         """Take this server out of the list. Never raises for a database that is away."""
         if self.members is not None:
             try:
-                async with self._database.write() as session:
-                    await self.members.leave(session)
+                await self._database.run_write(self.members.leave, beside=True)
             except (SQLAlchemyError, OSError) as error:
                 log.warning("this server stays in the list for a while", reason=str(error)[:300])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from central.store.models import Server
 from edge import __version__
@@ -92,28 +92,28 @@ class Members:
         self._watched: dict[str, tuple[str, int, float]] = {}
         """By id: run and beat as last seen, and when that was new."""
 
-    async def join(self, session: AsyncSession) -> None:
+    def join(self, session: Session) -> None:
         """Enter this server, in the open write transaction."""
         now = utc_now()
-        await session.merge(
+        session.merge(
             Server(
                 id=self.me.id, run=self.me.run, name=self.me.name, version=__version__, started=now, seen=now, beat=0,
                 state="serving",
             )
         )  # fmt: skip
-        await session.flush()
+        session.flush()
 
-    async def beat(self, session: AsyncSession, state: State = "serving") -> bool:
+    def beat(self, session: Session, state: State = "serving") -> bool:
         """Show that this server lives, in the open write transaction; False where another run took its place."""
         mine = (Server.id == self.me.id, Server.run == self.me.run)
         query = update(Server).where(*mine).values(beat=Server.beat + 1, seen=utc_now(), state=state)
-        done = await session.execute(query.returning(Server.beat).execution_options(synchronize_session=False))
+        done = session.execute(query.returning(Server.beat).execution_options(synchronize_session=False))
         return done.first() is not None
 
-    async def look(self, session: AsyncSession) -> dict[str, Seen]:
+    def look(self, session: Session) -> dict[str, Seen]:
         """Return every server that has a row, by id, as this one sees it now."""
         query = select(Server).order_by(Server.started, Server.id).execution_options(populate_existing=True)
-        rows = list(await session.scalars(query))
+        rows = list(session.scalars(query))
         now, seen = self._monotonic(), {}
         for row in rows:
             run, beat, since = self._watched.get(row.id, ("", -1, now))
@@ -125,13 +125,13 @@ class Members:
             del self._watched[gone]
         return seen
 
-    async def forget(self, session: AsyncSession, seen: Collection[Seen], holders: Collection[str]) -> None:
+    def forget(self, session: Session, seen: Collection[Seen], holders: Collection[str]) -> None:
         """Remove the rows of servers that died long ago and hold nothing, in the open write transaction."""
         for each in seen:
             if each.silent_s >= FORGET_S and each.row.id not in holders:
                 same = (Server.id == each.row.id, Server.run == each.row.run, Server.beat == each.row.beat)
-                await session.execute(delete(Server).where(*same))
+                session.execute(delete(Server).where(*same))
 
-    async def leave(self, session: AsyncSession) -> None:
+    def leave(self, session: Session) -> None:
         """Take this server's row out, in the open write transaction."""
-        await session.execute(delete(Server).where(Server.id == self.me.id, Server.run == self.me.run))
+        session.execute(delete(Server).where(Server.id == self.me.id, Server.run == self.me.run))
