@@ -254,7 +254,7 @@ async def start(settings: ServiceSettings) -> Service:
         database = database_store.connect(url)
         undo.push_async_callback(database.close)
         await migrate(database.engine)
-        blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")
+        blobs = await blob_store.opened(settings.blob_url, settings.data / "blobs")
         async with database.read() as session:
             out = await nodes.shut_out(session)
         broker = await start_broker(settings, out)
