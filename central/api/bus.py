@@ -19,16 +19,24 @@ class Subscriber:
     def __init__(self) -> None:
         self._waiting: dict[str, None] = {}
         self._ready = asyncio.Event()
+        self.ended = False
+        """Whether nothing will come any more."""
 
     def add(self, kind: str) -> None:
         """Note that something of `kind` changed."""
         self._waiting[kind] = None
         self._ready.set()
 
+    def end(self) -> None:
+        """Note that nothing will come any more."""
+        self.ended = True
+        self._ready.set()
+
     async def take(self) -> list[str]:
-        """Wait for changes and return their kinds, oldest first."""
+        """Wait for changes and return their kinds, oldest first; none where it `ended`."""
         await self._ready.wait()
-        self._ready.clear()
+        if not self.ended:
+            self._ready.clear()
         kinds, self._waiting = list(self._waiting), {}
         return kinds
 
@@ -37,7 +45,7 @@ class Subscriber:
 def subscribe(notifier: Notifier) -> Iterator[Subscriber]:
     """Listen while the block lasts."""
     subscriber = Subscriber()
-    stop = notifier.listen(subscriber.add)
+    stop = notifier.listen(subscriber.add, subscriber.end)
     try:
         yield subscriber
     finally:

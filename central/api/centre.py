@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Final
 
 import structlog
 
 from central import service as services
-from central.annotate import auto, profile
+from central.annotate import auto, editing, profile
 from central.api import passwords
 from central.api.access import LoginGate
 from central.api.chores import Chores
 from central.api.context import Centre
 from central.api.fleet import ServiceFleet
+from central.api.ledger import Ledger
 from central.api.watch import Watch
 from central.api.webhooks import Hooks
 from central.jobs import rounds
@@ -27,6 +29,12 @@ from edge.runtime import packs
 from protocols.pack import PackError
 
 log = structlog.get_logger("central.centre")
+LEARNING: Final = "learning"
+"""The duty of whoever starts rounds, proposes and orders by itself."""
+RESUME_S: Final = 15.0
+"""Between looks for rounds whose server died."""
+PROFILE_S: Final = 2.0
+"""Between looks at whether the profile was edited at another server."""
 
 
 async def _know_base(service: Service) -> None:
@@ -38,19 +46,52 @@ async def _know_base(service: Service) -> None:
 
 
 async def _assemble(settings: Settings, service: Service, project: profile.Profile) -> tuple[Centre, ProcessJobs]:
-    jobs = ProcessJobs(service.database, settings.data / "jobs")
+    jobs = ProcessJobs(service.database, settings.data / "jobs", server=service.identity.id)
     await jobs.recover()
     fleet = ServiceFleet(service, settings.snapshot_timeout_s)
-    gate = LoginGate()
-    return Centre(settings, service.database, service.blobs, project, jobs, fleet, gate, service.notify), jobs
+    gate, ledger = LoginGate(), Ledger(service.database) if service.shared else None
+    made = Centre(
+        settings, service.database, service.blobs, project, jobs, fleet, gate, service.notify, ledger, service.duties
+    )  # fmt: skip
+    return made, jobs
 
 
-async def _go_on(centre: Centre) -> None:
-    """Go on with the round that an earlier server left running."""
+async def _go_on(centre: Centre, interrupted: bool = False) -> None:
+    """Go on with the round that an earlier server left running, or one that died."""
     left = rounds.Rounds(centre.database, centre.jobs, centre.notifier, centre.settings.data, centre.fleet.register)
-    found = await left.resume(rounds.settings_of(centre.settings))
+    found = await left.resume(rounds.settings_of(centre.settings), interrupted)
     if found is not None:
         log.info("a round goes on where it was ended", round=found)
+
+
+async def _go_on_for_all(centre: Centre) -> None:
+    """Go on with rounds of servers that ended or died, until cancelled."""
+    await _go_on(centre)
+    while True:
+        await asyncio.sleep(RESUME_S)
+        await _go_on(centre, interrupted=True)
+
+
+async def _follow_profile(centre: Centre) -> None:
+    """Have the profile here as it was edited at another server, until cancelled."""
+    while True:
+        await follow_profile(centre)
+        await asyncio.sleep(PROFILE_S)
+
+
+async def follow_profile(centre: Centre) -> bool:
+    """Take the profile as it was edited last, where this server has another one; return whether it had."""
+    row = await centre.database.run_read(editing.latest)
+    if row is None:
+        return False
+    newest = profile.Profile.model_validate(row.profile)
+    if newest == centre.profile or newest.base != centre.settings.profile:
+        return False
+    async with centre.editing:
+        await asyncio.to_thread(profile.save, newest, centre.settings.data)
+        centre.profile = newest
+    log.info("the profile was edited at another server", version=row.version)
+    return True
 
 
 def _engine(service: Service) -> Engine:
@@ -76,18 +117,32 @@ async def open_centre(
         centre, jobs = await _assemble(settings, service, project)
         stack.push_async_callback(jobs.close)
         await _know_base(service)
-        await _go_on(centre)
+        if service.shared:
+            await follow_profile(centre)
+        else:
+            await _go_on(centre)
         password = await passwords.first_admin(service.database)
         if password is not None:
             on_first_password(password)
-        chores = Chores(centre, service.offers.tell_all)
-        service.spawn(chores.run, "chores")
-        service.spawn(Watch(centre).run, "watch")
-        service.spawn(partial(chores.rollouts, _engine(service)), "rollouts")
-        service.spawn(partial(Hooks(service.database, settings.webhook_hosts).run, service.notify), "webhooks")
-        if settings.auto_review:
-            review = partial(
-                auto.run, service.database, service.notify, lambda: centre.profile.label_names, settings.auto_confidence
-            )
-            service.spawn(review, "review by nobody")
+        _set_to_work(centre, service)
         yield centre
+
+
+def _set_to_work(centre: Centre, service: Service) -> None:
+    """Start what a centre does by itself; of several servers, each of it at one."""
+    settings, duties = centre.settings, service.duties
+    chores = Chores(centre, service.offers.tell_all, service.shelf.fetch)
+    service.lead(chores.watch_releases, "releases")
+    service.lead(lambda: chores.rollouts(_engine(service)), "rollouts")
+    duties.add(LEARNING, chores.run, "chores")
+    duties.add(LEARNING, Watch(centre).run, "watch")
+    if service.shared:
+        duties.add(LEARNING, lambda: _go_on_for_all(centre), "resume")
+        service.spawn(lambda: _follow_profile(centre), "profile")
+    hooks = Hooks(service.database, settings.webhook_hosts)
+    duties.add("webhooks", lambda: hooks.run(service.notify))
+    if settings.auto_review:
+        review = partial(
+            auto.run, service.database, service.notify, lambda: centre.profile.label_names, settings.auto_confidence
+        )
+        duties.add("review", review)

@@ -1,6 +1,6 @@
 """What the centre does by itself while it serves.
 
-releases    notices releases that another process made (a command beside the server) and tells the nodes
+releases    notices releases that another process made (a command, another server) and tells the nodes
 rollouts    takes releases through the fleet in waves (`central.releases.rollout`)
 proposals   has every source of the profile propose for what is new to it
 order       has the queue put in order, and what to ask thought over, when frames came or labels changed
@@ -38,6 +38,10 @@ ORDER_S: Final = 60.0
 place that its node's value gives it, and what is answered its next question at once."""
 
 
+RECENT: Final = 4
+"""Jobs that may still run: one of each kind, and as many that are just ending."""
+
+
 class Rollouts(Protocol):
     """What advances rollouts (`central.releases.rollout.advance.Engine`)."""
 
@@ -49,9 +53,17 @@ class Rollouts(Protocol):
 class Chores:
     """The state of what is done again and again. `tell_all` publishes the newest release to every node."""
 
-    def __init__(self, centre: Centre, tell_all: Callable[[], Awaitable[None]]) -> None:
-        self._centre, self._tell_all = centre, tell_all
+    def __init__(
+        self,
+        centre: Centre,
+        tell_all: Callable[[], Awaitable[None]],
+        fetch: Callable[[str], Awaitable[object]] | None = None,
+    ) -> None:
+        """`fetch` has a pack that another server registered here."""
+        self._centre, self._tell_all, self._fetch = centre, tell_all, fetch
         self._number: int | None = None
+        self._begun: list[str] = []
+        """Jobs of late; most are over."""
         self._proposing = self._ordering = False
         self._ordered = self._proposed = ""
 
@@ -72,6 +84,8 @@ class Chores:
         Where nothing changed since a job that was through with everything, there is nothing new.
         """
         centre, project = self._centre, self._centre.profile
+        if pack is not None and self._fetch is not None:
+            await self._fetch(pack)
         folder = None if pack is None else centre.settings.packs / pack
         if folder is None or not folder.is_dir():
             pack = folder = None
@@ -95,7 +109,7 @@ class Chores:
         }
         self._proposing = True
         try:
-            await centre.jobs.submit(job.FUNCTION, args, self._heard, secrets)
+            self._begun.append(await centre.jobs.submit(job.FUNCTION, args, self._heard, secrets))
         except JobError:
             self._proposing = False
             raise
@@ -116,7 +130,8 @@ class Chores:
         }  # fmt: skip
         self._ordering, self._ordered = True, now
         try:
-            await centre.jobs.submit(order.FUNCTION, args, self._arranged, {"database_url": centre.settings.database})
+            secrets = {"database_url": centre.settings.database}
+            self._begun.append(await centre.jobs.submit(order.FUNCTION, args, self._arranged, secrets))
         except JobError:
             self._ordering = False
             raise
@@ -149,17 +164,40 @@ class Chores:
                 _log.warning("rollouts were not looked at; trying again", error=str(error)[:300])
             await asyncio.sleep(max(LOOK_S, (time.monotonic() - began) / ROLLOUT_SHARE))
 
+    async def watch_releases(self) -> None:
+        """Tell the nodes of releases that somebody else made, for ever."""
+        while True:
+            try:
+                await self.releases()
+            except (SQLAlchemyError, OSError) as error:
+                _log.warning("releases were not looked at; trying again", error=str(error)[:300])
+            await asyncio.sleep(LOOK_S)
+
+    async def _released(self) -> str | None:
+        async with self._centre.database.read() as session:
+            release = await newest(session)
+        return None if release is None else release.pack
+
     async def run(self) -> None:
-        """Do what there is to do, for ever."""
+        """Have the queue put in order and proposals made, for ever; what runs then ends with it."""
+        self._proposing = self._ordering = False
+        self._ordered = self._proposed = ""
+        try:
+            await self._run()
+        finally:
+            begun, self._begun = self._begun, []
+            await asyncio.gather(*map(self._centre.jobs.cancel, begun), return_exceptions=True)
+
+    async def _run(self) -> None:
         since, ordered = PROPOSE_S, ORDER_S
         while True:
             try:
                 if ordered >= ORDER_S:
                     ordered = 0.0 if await self.order() else ordered
-                pack = await self.releases()
                 if since >= PROPOSE_S and self._centre.settings.propose:
-                    since = 0.0 if await self.proposals(pack) else since
+                    since = 0.0 if await self.proposals(await self._released()) else since
             except (SQLAlchemyError, JobError, OSError) as error:
                 _log.warning("a chore failed; trying again", error=str(error)[:300])
+            self._begun = self._begun[-RECENT:]
             await asyncio.sleep(LOOK_S)
             since, ordered = since + LOOK_S, ordered + LOOK_S

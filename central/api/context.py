@@ -17,6 +17,7 @@ from central.api.thumbnails import Thumbnails
 from central.jobs import Jobs
 from central.link import BrokerAddress
 from central.notify import Notifier
+from central.servers.duties import Duties
 from central.settings import Settings
 from central.store.blobs import Blobs
 from central.store.counting import Lasting
@@ -27,6 +28,7 @@ from protocols.pack import Pack
 
 if TYPE_CHECKING:
     from central.api.access import LoginGate
+    from central.api.ledger import Ledger
 
 
 Action = Literal["snapshot", "pause", "resume", "restart"]
@@ -59,6 +61,10 @@ class Fleet(Protocol):
         """Return the broker's address with the login of `node`. Raises TopicError."""
         ...
 
+    async def drain(self) -> None:
+        """Hand over to the other servers: duties, and what nodes send."""
+        ...
+
     def problems(self) -> Sequence[str]:
         """Return what is wrong with the connection, in words; empty where nothing is."""
         ...
@@ -76,6 +82,12 @@ class Centre:
     fleet: Fleet
     gate: LoginGate
     notifier: Notifier
+    ledger: Ledger | None = None
+    """Counts wrong passwords for all servers, where there may be several."""
+    duties: Duties | None = None
+    """What this server does for all; it also knows the other servers."""
+    draining: bool = False
+    """Whether this server ends, and takes nothing new."""
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
     index: FrameIndex = field(default_factory=FrameIndex)
     editing: asyncio.Lock = field(default_factory=asyncio.Lock)

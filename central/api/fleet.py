@@ -38,12 +38,15 @@ class ServiceFleet:
 
     async def tell(self) -> None:
         """Tell every node what counts for it now."""
-        self._service.offers.forget()
-        await self._service.offers.tell_all()
+        await self._service.tell_nodes()
 
     def node_login(self, node: str) -> BrokerAddress:
         """Return the broker's address with the login of `node`, drawn on first use. Raises TopicError."""
         return self._service.broker.node(node)
+
+    async def drain(self) -> None:
+        """Hand over to the other servers: duties, and what nodes send."""
+        await self._service.drain()
 
     def problems(self) -> Sequence[str]:
         """Say that there is no connection, where there is none."""

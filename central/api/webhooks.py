@@ -149,6 +149,8 @@ class Hooks:
         with subscribe(notifier) as changes:
             while True:
                 kinds = set(await changes.take())
+                if changes.ended:
+                    return
                 await asyncio.sleep(GATHER_S)
                 await self.tell(kinds)
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from central.broker import Broker
 from central.ingest.worker import Task
 
 log = structlog.get_logger("central.ingest.workers")
@@ -21,6 +22,36 @@ AGAIN_S: Final = 2.0
 """Before a worker that died is started again."""
 STOP_S: Final = 5.0
 """For a worker to end by itself."""
+MAX_WORKERS: Final = 4
+"""Processes that take frames in, where nobody says how many: one database takes what they commit."""
+
+
+def automatic(broker: Broker) -> int:
+    """Return how many processes are worth it: one needs a core, and so do the broker and the rest of the centre."""
+    if broker.kind != "mosquitto":
+        return 1  # whether another one can share is only known once it is asked
+    return max(1, min(MAX_WORKERS, (os.cpu_count() or 1) // 2))
+
+
+def of_settings(settings: Any, url: str, broker: Broker, stored: Callable[[], None]) -> Workers | None:
+    """Return the workers that the centre's `settings` ask for, on the database at `url`; None where there are none or
+    the broker cannot share. `stored` is called when one of them stored something."""
+    count = getattr(settings, "ingest_workers", 1) or automatic(broker)
+    if count == 1:
+        return None
+    if broker.kind == "embedded":
+        log.warning("the embedded broker cannot share frames out; install mosquitto for several workers")
+        return None
+
+    def task(number: int) -> Task:
+        at = broker.worker(number)
+        files = (str(p) if p else None for p in (at.ca, at.certificate, at.key))
+        folder = str(settings.data / "blobs")
+        return Task(
+            url, settings.blob_url, folder, settings.prefix, at.host, at.port, at.username, at.password, at.tls, *files
+        )
+
+    return Workers(count - 1, task, stored)
 
 
 class Workers:

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate import profile as profiles
 from central.jobs import JobError, Jobs
+from central.jobs.rows import INTERRUPTED
 from central.notify import Notifier
 from central.settings import Settings
 from central.store.database import Database
@@ -136,16 +137,23 @@ class Rounds:
         await self._submit(round_id, options)
         return round_id
 
-    async def resume(self, given: Mapping[str, Any]) -> str | None:
+    async def resume(self, given: Mapping[str, Any], interrupted: bool = False) -> str | None:
         """Go on with the round that an earlier server left running, and return its id; None where there is none.
 
-        `given`: the settings of now. One that another process works on stays with it; one that was begun MAX_STARTS
-        times is given up.
+        `given`: the settings of now. One that another process works on, here or at another server, stays with it; one
+        that was begun MAX_STARTS times is given up. `interrupted`: only one whose job is known to have been cut short;
+        else also one that has no job yet, or whose end nobody was told.
         """
         async with self.database.read() as session:
             rows = await session.scalars(select(Round).where(Round.state.not_in(OVER)).order_by(Round.created))
             left = [(row.id, row.starts, dict(row.options)) for row in rows]
+            jobs = await _newest_jobs(session) if left else {}
         for round_id, starts, options in left:
+            job = jobs.get(round_id)
+            if job is not None and job.state in ("queued", "running"):
+                continue
+            if interrupted and (job is None or (job.state, job.detail) != ("failed", INTERRUPTED)):
+                continue
             if not await asyncio.to_thread(idle, self.data / "rounds" / round_id):
                 continue
             if await self._again(round_id, starts, {**given, **options}):
@@ -186,6 +194,12 @@ class Rounds:
         async with self.database.write() as session:
             await session.execute(update(Round).where(Round.id == round_id).values(**values))
         self.notifier.emit("round")
+
+
+async def _newest_jobs(session: AsyncSession) -> dict[str, Job]:
+    """Return the last job of each round, by its id."""
+    rows = await session.scalars(select(Job).where(Job.function == FUNCTION).order_by(Job.created, Job.id))
+    return {row.args.get("round_id", ""): row for row in rows}
 
 
 async def start(

@@ -42,6 +42,8 @@ async def stream(
             except TimeoutError:
                 yield ": here\n\n"
             else:
+                if subscriber.ended:
+                    return
                 yield "".join(f"data: {json.dumps({'kind': kind})}\n\n" for kind in kinds)
                 await asyncio.sleep(MIN_GAP_S)
             if clock() - checked >= CHECK_S:

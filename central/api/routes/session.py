@@ -16,12 +16,21 @@ from central.store.models import Session, User
 router = APIRouter(prefix="/session", tags=["session"])
 
 
-def _admit(centre: Centre, name: str, address: str) -> None:
-    wait = math.ceil(centre.gate.attempt(name, address))
+async def _admit(centre: Centre, name: str, address: str) -> None:
+    held = centre.gate.attempt(name, address)
+    if held <= 0 and centre.ledger is not None:
+        held = await centre.ledger.attempt(name, address)
+    wait = math.ceil(held)
     if wait > 0:
         raise ApiError(
             429, "too_many", f"too many wrong passwords; try again in {wait} s", headers={"Retry-After": str(wait)}
         )
+
+
+async def _passed(centre: Centre, name: str, address: str) -> None:
+    centre.gate.passed(name, address)
+    if centre.ledger is not None:
+        await centre.ledger.passed(name, address)
 
 
 @router.post("", responses=documented(401, 422, 429))
@@ -29,12 +38,12 @@ async def log_in(body: s.Login, request: Request, response: Response, centre: Ce
     """Start a session: sets the cookie `wayside_session` and returns the same token for `Authorization: Bearer`."""
     address = request.client.host if request.client else ""
     request.state.person = body.name
-    _admit(centre, body.name, address)
+    await _admit(centre, body.name, address)
     async with centre.database.read() as reading:
         user = await reading.get(User, body.name)
     if not await passwords.matches(user, body.password.get_secret_value()) or user is None:
         raise ApiError(401, "wrong_password", "name or password is wrong")
-    centre.gate.passed(body.name, address)
+    await _passed(centre, body.name, address)
     hours = centre.settings.session_hours
     async with centre.database.write() as session:
         token = await open_session(session, user.name, hours)
@@ -70,12 +79,12 @@ async def log_out(person: Viewer, response: Response, centre: CentreDep) -> None
 async def change_password(body: s.PasswordChange, request: Request, person: Viewer, centre: CentreDep) -> None:
     """Choose a new password; every other session of this person ends."""
     address = request.client.host if request.client else ""
-    _admit(centre, person.name, address)
+    await _admit(centre, person.name, address)
     async with centre.database.read() as reading:
         user = await reading.get(User, person.name)
     if not await passwords.matches(user, body.old.get_secret_value()):
         raise ApiError(403, "wrong_password", "the old password is wrong")
-    centre.gate.passed(person.name, address)
+    await _passed(centre, person.name, address)
     try:
         new = passwords.check_password(body.new.get_secret_value(), person.name)
     except passwords.UserError as error:

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from central import broker as broker_module
 from central import service as service_module
 from central.broker import find_mosquitto
+from central.ingest import workers
 from central.link import SHARE, BrokerAddress, Link, LinkError
 from central.service import Service
 from central.store.models import Frame
@@ -140,4 +141,4 @@ def test_workers__as_many_as_the_machine_has_room_for(
     monkeypatch: pytest.MonkeyPatch, kind: str, cores: int | None, expected: int
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    assert service_module._automatic(SimpleNamespace(kind=kind)) == expected  # type: ignore[arg-type]
+    assert workers.automatic(SimpleNamespace(kind=kind)) == expected  # type: ignore[arg-type]
