@@ -25,6 +25,7 @@ from central.commands import (
     packs,
     programs,
     queue,
+    retention,
     rollouts,
     users,
     webhooks,
@@ -128,6 +129,8 @@ app.command("drift")(drift.drift_)
 app.command("release")(fleet.release)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
+app.command("storage")(retention.storage)
+app.add_typer(retention.app, name="retention")
 app.add_typer(data.app, name="data")
 app.add_typer(learn.train, name="train")
 app.add_typer(queue.app, name="queue")

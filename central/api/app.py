@@ -29,11 +29,14 @@ from central.api.routes import (
     profile,
     queue,
     releases,
+    retention,
     rollouts,
     rounds,
     rules,
     search,
+    servers,
     session,
+    storage,
     timeline,
     tokens,
     users,
@@ -45,7 +48,8 @@ from edge import __version__
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (
     session, overview, nodes, timeline, queue, frames, workbench, search, profile, datasets, rounds, rules, packs,
-    releases, rollouts, accuracy, drift, policies, events, health, users, tokens, audit, webhooks,
+    releases, rollouts, accuracy, drift, policies, events, health, servers, users, tokens, audit, webhooks, storage,
+    retention,
 )  # fmt: skip
 OpenCentre = Callable[[], AbstractAsyncContextManager[Centre]]
 

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +23,10 @@ from central.store.backup import BackupError, Manifest, bring
 from central.store.backup.bring import Restored
 from central.store.backup.save import DATABASE, Saved, Told, save
 from central.store.backup.vault import Vault
-from central.store.blobs import BlobError
+from central.store.blobs import BlobError, Blobs
+from central.store.database import Database
+from central.store.models import Deletion
+from central.store.retention import RetentionError, again, record
 from protocols.messages import utc_now
 from protocols.trust import TrustError
 
@@ -97,8 +100,34 @@ def _list(vault: Vault, as_json: bool) -> None:
     result({"backups": rows}, as_json, "\n".join(lines) or f"{vault.folder}: no backup in it")
 
 
-async def _fill(settings: Settings, vault: Vault, manifest: Manifest, scratch: Path, told: Told) -> Restored:
-    """Write everything: files to `scratch`, rows to the database, which lies there too unless it is elsewhere."""
+def _deleted_since(vault: Vault, manifest: Manifest) -> int:
+    """Return how many records of `manifest` or after it the rules deleted since, as the newest backup says."""
+
+    def tombstones(found: Manifest) -> int:
+        return sum(table.rows for table in found.tables if table.name == Deletion.__tablename__)
+
+    return tombstones(vault.read()) - tombstones(manifest)
+
+
+@dataclass(frozen=True)
+class _Log:
+    """A record of deletions to apply, and keys to trust besides the centre's own."""
+
+    file: Path
+    keys: tuple[str, ...]
+
+
+async def _forget(log: _Log, database: Database, blobs: Blobs, data: Path) -> again.Again:
+    own = data / "keys" / record.KEY
+    trusted = [*log.keys, *([record.public(record.signer(data))] if own.exists() else [])]
+    return await again.apply(database, blobs, data, log.file, trusted)
+
+
+async def _fill(
+    settings: Settings, vault: Vault, manifest: Manifest, scratch: Path, told: Told, log: _Log | None
+) -> tuple[Restored, again.Again | None]:
+    """Write everything: files to `scratch`, rows to the database, which lies there too unless it is elsewhere; then
+    delete again what `log` lists."""
     blobs = blob_store.connect(settings.blob_url, scratch / "blobs")
     bring.files(vault, manifest, scratch, blobs.root, told)
     await bring.blobs(vault, manifest, blobs, told)
@@ -109,27 +138,33 @@ async def _fill(settings: Settings, vault: Vault, manifest: Manifest, scratch: P
         rows = await bring.database(vault, manifest, database, told)
         async with database.write() as session:
             await offers.leap(session)
+        gone = None if log is None else await _forget(log, database, blobs, scratch)
     finally:
         await database.close()
     files = len(manifest.files) + len(manifest.blobs)
-    return Restored(manifest.at, rows, files, _size(manifest), manifest.missing)
+    return Restored(manifest.at, rows, files, _size(manifest), manifest.missing), gone
 
 
 def restore(
     folder: Annotated[Path, typer.Argument(help="Folder that 'backup' wrote to.")],
     name: Annotated[str | None, typer.Option("--backup", help="Which one; the newest, if not given.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Say what backups there are, and end.")] = False,
+    deletions: Annotated[
+        Path | None, typer.Option(help="Record of 'retention export': what it lists is deleted again.")
+    ] = None,
+    key: Annotated[list[str] | None, typer.Option(help="Public key to trust for it; may be repeated.")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Bring a backup back into an empty data folder (and an empty database, where that is elsewhere).
 
     Rows go into any database: set WAYSIDE_DATABASE_URL, and what was in SQLite is in PostgreSQL afterwards. Nobody is
-    logged in. Nodes trust what is signed from now on, and take the next release.
+    logged in. Nodes trust what is signed from now on, and take the next release. What the retention rules deleted
+    since the backup is back, too, unless its record is given with --deletions.
 
     Example: wayside-central restore /mnt/backup --data /var/lib/wayside
     """
-    with plain_errors(BackupError, BlobError, TrustError):
+    with plain_errors(BackupError, BlobError, TrustError, RetentionError):
         vault = Vault(folder)
         if list_:
             _list(vault, as_json)
@@ -141,8 +176,15 @@ def restore(
         if need > free:
             raise CommandError(f"{where}: {free / MIB:.0f} MiB are free, the backup needs {need / MIB:.0f}")
         with bring.beside(settings.data) as scratch, _bar("restoring", need) as told:
-            done = asyncio.run(_fill(settings, vault, manifest, scratch, told))
+            log = None if deletions is None else _Log(deletions, tuple(key or ()))
+            done, gone = asyncio.run(_fill(settings, vault, manifest, scratch, told, log))
+        since = _deleted_since(vault, manifest)
     if done.missing:
         say(f"{done.missing} images that rows name were not in the backup")
+    if gone is not None:
+        say(again.told(gone))
+    elif since:
+        say(f"{since} records were deleted by rules since this backup, and may be back; 'retention apply' with their")
+        say("record ('retention export') deletes them again")
     text = f"restored {done.name}: {done.rows} rows, {done.files} files, {done.size / MIB:.1f} MiB in {settings.data}"
-    result(asdict(done), as_json, text)
+    result({**asdict(done), "deleted_since": since, "deleted_again": gone and asdict(gone)}, as_json, text)

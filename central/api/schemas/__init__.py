@@ -14,11 +14,13 @@ from central.api.schemas.drift import *  # noqa: F403
 from central.api.schemas.frames import *  # noqa: F403
 from central.api.schemas.learning import *  # noqa: F403
 from central.api.schemas.nodes import *  # noqa: F403
+from central.api.schemas.operating import *  # noqa: F403
 from central.api.schemas.overview import *  # noqa: F403
 from central.api.schemas.people import *  # noqa: F403
 from central.api.schemas.project import *  # noqa: F403
 from central.api.schemas.releases import *  # noqa: F403
 from central.api.schemas.rollouts import *  # noqa: F403
+from central.api.schemas.servers import *  # noqa: F403
 from central.api.schemas.session import *  # noqa: F403
 from central.api.schemas.timeline import *  # noqa: F403
 from central.api.schemas.together import *  # noqa: F403

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from central.store.blobs import Blobs
@@ -154,6 +154,9 @@ def _tombstone(run: Run, item: Item) -> Deletion:
     )  # fmt: skip
 
 
-def count(session: Session) -> int:
-    """Return how many tombstones there are."""
-    return int(session.scalar(select(func.count()).select_from(Deletion)) or 0)
+def told(done: Again) -> str:
+    """Return what was done, in words."""
+    return (
+        f"deleted again: {done.frames} frames, labels of {done.labels}, {done.audit} entries of the audit log; "
+        f"{done.runs} runs were not known here"
+    )

@@ -148,8 +148,13 @@ def _count(found: Preview, row: Row[Any], reason: str | None, kind: str) -> None
     part.by[kind] = part.by.get(kind, 0) + 1
 
 
-def preview(session: Session, rules: Rules, now: datetime, only: Sequence[str] | None = None) -> Preview:
-    """Return what a run would delete now, at the sites `only` where they are given. Deletes nothing."""
+def preview(
+    session: Session, rules: Rules, now: datetime, only: Sequence[str] | None = None, audit: bool = True
+) -> Preview:
+    """Return what a run would delete now, at the sites `only` where they are given, and of the audit log where `audit`.
+
+    Deletes nothing.
+    """
     holds, found = Holds(), Preview()
     holds.read(session)
     for site in sites(session) if only is None else only:
@@ -171,7 +176,7 @@ def preview(session: Session, rules: Rules, now: datetime, only: Sequence[str] |
         for row in answered(session, site, rule, now):
             if row.id not in gone and holds.why(row) is None:
                 found.cameras.setdefault((row.site, row.node, row.camera), CameraPart()).labels += 1
-    old_entries = entries(rules.every, now)
+    old_entries = entries(rules.every, now) if audit else None
     if old_entries is not None:
         found.audit = int(session.scalar(select(func.count()).select_from(AuditEntry).where(old_entries)) or 0)
     return found

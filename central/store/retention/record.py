@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -164,7 +164,7 @@ def seal(session: Session, number: int, key: CryptoSigner, now: datetime) -> Del
     return row
 
 
-def export(session: Session, file: BinaryIO, since: int = 1) -> int:
+def export(session: Session, file: IO[bytes], since: int = 1) -> int:
     """Write the sealed runs from `since` on; return how many."""
     rows = session.scalars(
         select(DeletionRun).where(DeletionRun.hash != "", DeletionRun.number >= since).order_by(DeletionRun.number)

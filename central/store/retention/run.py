@@ -200,7 +200,8 @@ class Runner:
         key = await asyncio.to_thread(record.signer, self._data)
 
         def work(session: Session) -> DeletionRun | None:
-            number = session.scalar(select(DeletionRun.number).where(DeletionRun.hash == "").limit(1))
+            unsealed = select(DeletionRun.number).where(DeletionRun.hash == "").limit(1)
+            number = session.scalar(unsealed.with_for_update())
             if number is None:
                 return None
             row = session.get_one(DeletionRun, number)
@@ -247,7 +248,7 @@ def _still(frame: Frame, go: dict[str, str], holds: Holds) -> bool:
 
 def _open(session: Session, rules: Rules, by: str, now: datetime) -> int:
     """Return the number of the run that is not sealed; it is made where there is none."""
-    held = session.scalar(select(DeletionRun.number).where(DeletionRun.hash == "").limit(1))
+    held = session.scalar(select(DeletionRun.number).where(DeletionRun.hash == "").limit(1).with_for_update())
     if held is not None:
         return int(held)
     number = int(session.scalar(select(func.max(DeletionRun.number))) or 0) + 1

@@ -37,6 +37,9 @@ NEEDS: Final = {
     "rollouts_pause_rollout": "engineer", "rollouts_resume_rollout": "engineer", "rollouts_abort_rollout": "engineer",
     "rollouts_rollback_rollout": "engineer", "policies_set_policy": "engineer",
     "people_users": "admin", "people_add_user": "admin", "people_change_user": "admin", "people_audit": "admin",
+    "retention_kept": "admin", "retention_preview": "admin", "retention_set_rule": "admin",
+    "retention_drop_rule": "admin", "retention_holds": "admin", "retention_hold": "admin",
+    "retention_release": "admin", "retention_runs": "admin", "retention_exported": "admin",
     "people_webhooks": "admin", "people_add_webhook": "admin", "people_delete_webhook": "admin",
 }  # fmt: skip
 """The least role; what reads and is not here needs ``viewer``."""
