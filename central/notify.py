@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-Kind = Literal["node", "frame", "round", "release", "update", "label"]
+Kind = Literal["node", "frame", "round", "release", "update", "label", "job"]
 Listener = Callable[[Kind], None]
 
 

@@ -81,7 +81,7 @@ class _Follower:
     def follow(self, ray: Any) -> Message | None:
         """Follow the job to its end over this connection; None where it was asked to stop."""
         actor = self._actor(ray)
-        begun = actor.begin.remote({name: self._request[name] for name in ("function", "args")})
+        begun = actor.begin.remote({name: self._request.get(name, {}) for name in ("function", "args", "env")})
         told = False
         while not ray.wait([begun], timeout=POLL_S)[0]:
             if self.stopping.is_set():

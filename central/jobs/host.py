@@ -80,6 +80,7 @@ class Host:
 
     def _run(self, request: Mapping[str, Any]) -> None:
         sys.stdout = sys.stderr = self._tape
+        os.environ.update(request.get("env") or {})
         ended = answer(request, self.report)
         with self._lock:
             self._answer = ended

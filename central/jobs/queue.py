@@ -74,17 +74,23 @@ class JobQueue:
         server: str = "",
         vault: Mapping[str, Any] = MappingProxyType({}),
         changed: Callable[[], None] = lambda: None,
+        cpus: int = 1,
     ) -> None:
         """`cluster`: address of a Ray cluster, ``ray://HOST:PORT``; empty: processes of this machine. `server`: which
         one of several this is. `vault`: arguments that are written nowhere and known to every server, by name.
-        `changed` is called when there is something new to show."""
+        `changed` is called when there is something new to show; `cpus`: cores of a cluster that a round takes."""
         self._database, self._folder, self._cluster, self._server = database, folder, cluster, server
-        self._vault, self._changed = vault, changed
+        self._vault, self._changed, self._cpus = vault, changed, cpus
         self._limits = CLUSTER_LIMITS if cluster else LIMITS
         self._known, self._running = _Known(), dict[str, _Running]()
         self._turn, self._soon = asyncio.Lock(), set[asyncio.Task[None]]()
         self._closed = False
         self.followers: dict[str, Follower] = {}
+
+    def _env(self) -> dict[str, str]:
+        """Return the settings that a job finds in its environment on another machine: where everything is kept."""
+        named = {"WAYSIDE_DATABASE_URL": "database_url", "WAYSIDE_BLOB_URL": "blob_url"}
+        return {variable: str(self._vault[name]) for variable, name in named.items() if self._vault.get(name)}
 
     @property
     def cluster(self) -> str:
@@ -150,9 +156,9 @@ class JobQueue:
             self._spawn(self._end(row.id, {"state": "failed", "detail": why}))
             return
         args = {**row.args, **{name: given[name] for name in row.needs}}
-        request = {"function": row.function, "args": args}
+        request: dict[str, Any] = {"function": row.function, "args": args}
         if row.place:
-            request |= {"cluster": row.place, "job": row.id, "kind": row.kind}
+            request |= {"cluster": row.place, "job": row.id, "kind": row.kind, "cpus": self._cpus, "env": self._env()}
         try:
             started = await child.start(self._folder / f"{row.id}.log", request)
         except OSError as error:

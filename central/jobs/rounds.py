@@ -21,7 +21,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate import profile as profiles
-from central.jobs import JobError, Jobs
+from central.jobs import BACKGROUND, PERSON, JobError, Jobs, Listener, Ticket
 from central.jobs.rows import INTERRUPTED
 from central.notify import Notifier
 from central.settings import Settings
@@ -172,7 +172,24 @@ class Rounds:
             return False
         return True
 
-    async def _submit(self, round_id: str, options: Mapping[str, Any]) -> None:
+    async def retry(self, round_id: str, given: Mapping[str, Any]) -> None:
+        """Go on with a round that failed, where it was. `given`: the settings of now. Raises RoundBusyError, JobError."""
+        async with self.database.write() as session:
+            busy = await session.scalar(select(Round.id).where(Round.state.not_in(OVER)))
+            if busy is not None:
+                raise RoundBusyError(busy)
+            row = await session.get(Round, round_id)
+            if row is None or row.state != "failed":
+                raise JobError(f"round {round_id} did not fail")
+            row.state, row.starts, row.finished = "queued", row.starts + 1, None
+            row.detail, options = "going on where it was ended", {**given, **row.options}
+        await self._submit(round_id, options)
+
+    def follower(self, _job: str, args: Mapping[str, Any]) -> Listener:
+        """Return what listens to a job that was submitted by an earlier server, or by another one."""
+        return self._listener(args["round_id"], args["options"])
+
+    def _listener(self, round_id: str, options: Mapping[str, Any]) -> Listener:
         async def listen(kind: Literal["report", "end"], step: Mapping[str, Any]) -> None:
             if kind == "end" and step.get("killed"):
                 async with self.database.read() as session:
@@ -183,9 +200,15 @@ class Rounds:
             if values:
                 await self._change(round_id, **values)
 
+        return listen
+
+    async def _submit(self, round_id: str, options: Mapping[str, Any]) -> None:
+        async with self.database.read() as session:
+            row = await session.get_one(Round, round_id)
+        ticket = Ticket("round", f"Round {round_id}", row.by, BACKGROUND if row.reason else PERSON)
         try:
             args = {"data": str(self.data), "round_id": round_id, "options": dict(options)}
-            await self.jobs.submit(FUNCTION, args, listener=listen)
+            await self.jobs.submit(FUNCTION, args, listener=self._listener(round_id, options), ticket=ticket)
         except Exception as error:
             await self._change(round_id, state="failed", detail=str(error)[:MAX_TEXT], finished=utc_now())
             raise
@@ -217,9 +240,10 @@ async def start(
 
 
 async def cancel(database: Database, jobs: Jobs, round_id: str) -> bool:
-    """Stop a running round; False where it runs no more."""
+    """Stop a round that waits or runs; False where it is over."""
     async with database.read() as session:
-        rows = await session.scalars(select(Job).where(Job.function == FUNCTION, Job.state == "running"))
+        query = select(Job).where(Job.function == FUNCTION, Job.state.in_(("queued", "running")))
+        rows = await session.scalars(query)
         found = next((job.id for job in rows if job.args.get("round_id") == round_id), None)
     return found is not None and await jobs.cancel(found)
 

@@ -83,7 +83,9 @@ class FakeJobs:
         self.listener: Any = None
         self.args: Any = None
 
-    async def submit(self, function: str, args: Any, listener: Any = None, secrets: Any = None) -> str:
+    async def submit(
+        self, function: str, args: Any, listener: Any = None, secrets: Any = None, ticket: Any = None
+    ) -> str:
         self.args, self.listener = args, listener
         return "j1"
 

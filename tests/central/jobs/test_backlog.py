@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,6 @@ from central.store.database import Database
 from central.store.models import Annotation, Frame, Node
 from edge.runtime import packs
 from protocols.pack import Pack, archive
-
-LABELS = ("person", "car")
 
 
 def ident(number: int) -> str:
@@ -99,7 +97,8 @@ async def once_each(db: Database) -> bool:
 
 
 async def off(db: Database, base: Pack, stream: backlog.Stream, **given: Any) -> Tally:
-    return await work_off(db, base, LABELS, Sight(b"", None, ""), stream, lambda step: None, **given)
+    names = base.manifest.labels
+    return await work_off(db, base, names, Sight(b"", None, ""), stream, lambda step: None, **given)
 
 
 @pytest.mark.parametrize(("stream", "passes"), [(plain, 1), (twice, 1), (lossy, 3)])
@@ -159,17 +158,14 @@ async def test_run__in_this_process(db: Database, base: Pack, tmp_path: Path, cl
     store = blob_store.connect(None, tmp_path / "blobs")
     await store.put([("b.jpg", cv2.imencode(".jpg", image)[1].tobytes())])
     steps: list[Any] = []
-    import asyncio
-
     found = await asyncio.to_thread(
-        backlog.run, list(LABELS), str(base.folder), f"sqlite:///{tmp_path / 'central.db'}", None, str(tmp_path / "blobs"),
-        steps.append, closely=closely,
+        backlog.run, list(base.manifest.labels), str(base.folder), f"sqlite:///{tmp_path / 'central.db'}", None,
+        str(tmp_path / "blobs"), steps.append, closely=closely,
     )  # fmt: skip
     assert (found["changed"], found["frames"], found["where"]) == (3, 3, "this machine")
     assert steps[-1]["progress"] == 1.0
-    assert sqlite3.connect(tmp_path / "central.db").execute(
-        "select count(*) from frame where proposed_by is null"
-    ).fetchone() == (0,)
+    async with db.read() as session:
+        assert await session.scalar(select(func.count()).where(Frame.proposed_by.is_(None))) == 0
 
 
 def test_scorer__says_what_it_cannot_read(base: Pack, tmp_path: Path) -> None:
