@@ -116,6 +116,8 @@ class Broker:
         self.tls = tls
         self.out = ShutOut()
         """Who is not let in."""
+        self.server = 0
+        """Number of this server among those that show certificates."""
         self._folder, self._prefix = folder, prefix
         self._users: dict[str, str] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -165,9 +167,10 @@ class Broker:
             self._process.send_signal(signal.SIGHUP)
 
     def worker(self, number: int) -> BrokerAddress:
-        """Return the address with the login of the centre's worker `number` (from 1): by certificate each connection
+        """Return the address with the login of this server's worker `number` (from 1): by certificate each connection
         needs a name of its own. Raises AuthorityError, OSError."""
         if self.kind == "given" and self.centre.certificate is not None:
+            number += self.server * mosquitto.PER_SERVER
             certificate, key = open_authority(self.centre.certificate.parents[1]).centre(number)
             return replace(self.centre, certificate=certificate, key=key)
         return self.centre
@@ -289,15 +292,17 @@ def given(settings: BrokerSettings) -> Broker:
     """Return the broker that `settings` name. By TLS and without a user name in the URL, the centre shows the
     certificate of its own authority, and trusts only that one. Raises LinkError, BrokerError."""
     text = settings.broker_url if isinstance(settings.broker_url, str) else settings.broker_url.get_secret_value()
-    address = parse_url(text)
+    address, server = parse_url(text), getattr(settings, "server_number", 0)
     if address.tls and not address.username:
         try:
             authority = open_authority(settings.data)
-            certificate, key = authority.centre()
+            certificate, key = authority.centre(server * mosquitto.PER_SERVER)
         except (AuthorityError, OSError) as error:
             raise BrokerError(f"broker: {error}") from None
         address = replace(address, ca=authority.folder / CA, certificate=certificate, key=key)
-    return Broker("given", address, None, settings.prefix)
+    found = Broker("given", address, None, settings.prefix)
+    found.server = server
+    return found
 
 
 async def start_broker(settings: BrokerSettings, out: ShutOut = NOBODY) -> Broker:

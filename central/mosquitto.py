@@ -46,8 +46,11 @@ MAX_INFLIGHT: Final = 256
 MAX_QUEUED: Final = 1000
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 """What waits for one client that is slow; beyond it messages are dropped, and nodes send theirs again."""
-WORKERS: Final = 8
-"""Connections of one centre that may share the frames."""
+PER_SERVER: Final = 8
+"""Connections of one server that may share the frames."""
+SERVERS: Final = 8
+WORKERS: Final = PER_SERVER * SERVERS
+"""Connections of one centre, each with a name of its own."""
 WATCHERS: Final = 8
 """Connections that only look on; each needs a name of its own, as a name is a client id."""
 

@@ -11,6 +11,7 @@ import difflib
 import ipaddress
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -85,6 +86,20 @@ class Settings(BaseSettings):
         "127.0.0.1", min_length=1, max_length=255, description="Address that the UI and the API listen on."
     )
     port: Port = Field(8080, description="Port that the UI and the API listen on.")
+    server_name: str = Field(
+        "", max_length=200,
+        description="Of several servers: what this one is called in lists; host and port where empty.",
+    )  # fmt: skip
+    server_number: int = Field(
+        0, ge=0, le=7,
+        description="Of several servers that show the broker certificates: each has a number of its own, as each needs "
+        "a name of its own there.",
+    )  # fmt: skip
+    drain_s: float = Field(
+        0.0, ge=0.0, le=300.0,
+        description="Of several servers: seconds for which one that was told to end says so at /ready and still "
+        "answers, until the balancer in front noticed.",
+    )  # fmt: skip
     behind_tls: bool = Field(
         False,
         description="A proxy in front speaks TLS: cookies become Secure, and a host other than loopback is allowed.",
@@ -150,6 +165,12 @@ class Settings(BaseSettings):
         ge=65536,
         description="Most bytes per second that one node is sent of packs and what is signed; no limit where absent.",
     )
+    jobs: str = Field(
+        "", pattern=r"^(ray://[^/@\s]{1,255}:[0-9]{1,5})?$",
+        description="Where rounds, training and backlogs run: ray://HOST:PORT, a Ray cluster; empty: processes of this "
+        "machine.",
+    )  # fmt: skip
+    jobs_cpus: int = Field(1, ge=1, le=256, description="Cores of the Ray cluster that a round takes.")
     webhook_hosts: str = Field(
         "", max_length=2000,
         description="Hosts that may be told of changes, with commas, each with its port where it is not the usual one; "
@@ -208,6 +229,13 @@ class Settings(BaseSettings):
     def _schedule(cls, value: str) -> str:
         if value:
             parse_schedule(value)
+        return value
+
+    @field_validator("jobs")
+    @classmethod
+    def _cluster(cls, value: str) -> str:
+        if value and find_spec("ray") is None:
+            raise ValueError("a cluster needs Ray; pip install 'wayside[ray]'")
         return value
 
     @field_validator("retention")

@@ -21,7 +21,7 @@ from central.api.ledger import Ledger
 from central.api.watch import Watch
 from central.api.webhooks import Hooks
 from central.jobs import rounds
-from central.jobs.process import ProcessJobs
+from central.jobs.queue import JobQueue
 from central.releases.rollout.advance import Engine
 from central.service import Service
 from central.settings import Settings
@@ -45,21 +45,31 @@ async def _know_base(service: Service) -> None:
         log.warning("the base pack is not in the registry", reason=str(error))
 
 
-async def _assemble(settings: Settings, service: Service, project: profile.Profile) -> tuple[Centre, ProcessJobs]:
-    jobs = ProcessJobs(service.database, settings.data / "jobs", server=service.identity.id)
+async def _assemble(settings: Settings, service: Service, project: profile.Profile) -> tuple[Centre, JobQueue]:
+    vault = {
+        "database_url": settings.database, "blob_url": settings.blob_url, "blob_folder": str(settings.data / "blobs"),
+    }  # fmt: skip
+    jobs = JobQueue(
+        service.database, settings.data / "jobs", settings.jobs, service.identity.id, vault,
+        lambda: service.notify.emit("job"), settings.jobs_cpus,
+    )  # fmt: skip
     await jobs.recover()
     fleet = ServiceFleet(service, settings.snapshot_timeout_s)
     gate, ledger = LoginGate(), Ledger(service.database) if service.shared else None
     made = Centre(
-        settings, service.database, service.blobs, project, jobs, fleet, gate, service.notify, ledger, service.duties
+        settings, service.database, service.blobs, project, jobs, fleet, gate, service.notify, ledger, service.duties,
+        service.drain, service.shelf.fetch,
     )  # fmt: skip
     return made, jobs
 
 
+def _rounds(centre: Centre) -> rounds.Rounds:
+    return rounds.Rounds(centre.database, centre.jobs, centre.notifier, centre.settings.data, centre.fleet.register)
+
+
 async def _go_on(centre: Centre, interrupted: bool = False) -> None:
     """Go on with the round that an earlier server left running, or one that died."""
-    left = rounds.Rounds(centre.database, centre.jobs, centre.notifier, centre.settings.data, centre.fleet.register)
-    found = await left.resume(rounds.settings_of(centre.settings), interrupted)
+    found = await _rounds(centre).resume(rounds.settings_of(centre.settings), interrupted)
     if found is not None:
         log.info("a round goes on where it was ended", round=found)
 
@@ -116,6 +126,7 @@ async def open_centre(
         stack.push_async_callback(service.stop)
         centre, jobs = await _assemble(settings, service, project)
         stack.push_async_callback(jobs.close)
+        jobs.followers[rounds.FUNCTION] = _rounds(centre).follower
         await _know_base(service)
         if service.shared:
             await follow_profile(centre)
@@ -124,6 +135,7 @@ async def open_centre(
         password = await passwords.first_admin(service.database)
         if password is not None:
             on_first_password(password)
+        service.spawn(jobs.run, "jobs")
         _set_to_work(centre, service)
         yield centre
 

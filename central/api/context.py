@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
@@ -61,10 +61,6 @@ class Fleet(Protocol):
         """Return the broker's address with the login of `node`. Raises TopicError."""
         ...
 
-    async def drain(self) -> None:
-        """Hand over to the other servers: duties, and what nodes send."""
-        ...
-
     def problems(self) -> Sequence[str]:
         """Return what is wrong with the connection, in words; empty where nothing is."""
         ...
@@ -86,6 +82,10 @@ class Centre:
     """Counts wrong passwords for all servers, where there may be several."""
     duties: Duties | None = None
     """What this server does for all; it also knows the other servers."""
+    hand_over: Callable[[], Awaitable[None]] | None = None
+    """Gives the other servers the duties of this one, and what nodes send."""
+    fetch_pack: Callable[[str], Awaitable[object]] | None = None
+    """Has a pack that another server registered here."""
     draining: bool = False
     """Whether this server ends, and takes nothing new."""
     thumbnails: Thumbnails = field(default_factory=Thumbnails)

@@ -44,10 +44,6 @@ class ServiceFleet:
         """Return the broker's address with the login of `node`, drawn on first use. Raises TopicError."""
         return self._service.broker.node(node)
 
-    async def drain(self) -> None:
-        """Hand over to the other servers: duties, and what nodes send."""
-        await self._service.drain()
-
     def problems(self) -> Sequence[str]:
         """Say that there is no connection, where there is none."""
         return () if self._service.link.connected else ("no connection to the broker; trying again",)

@@ -11,7 +11,9 @@ import typer
 from central.commands.common import Data, Json, load, plain_errors, result, store
 from central.releases import held, offers, registry
 from central.releases.offers import ReleaseError
+from central.releases.shelf import share
 from central.settings import Settings
+from central.store.blobs import BlobError
 from central.store.database import Database
 from edge.runtime import packs
 from protocols.pack import PackError
@@ -24,7 +26,9 @@ async def address(database: Database, settings: Settings, text: str) -> str:
         return known
     settings.packs.mkdir(parents=True, exist_ok=True)
     opened = await asyncio.to_thread(packs.find, text, settings.packs)
-    return (await registry.register(database, settings.packs, opened)).address
+    kept = await registry.register(database, settings.packs, opened)
+    await share(settings.blob_url, settings.packs, kept)
+    return kept.address
 
 
 def release(
@@ -49,6 +53,6 @@ def release(
             made = await offers.create(database, known, getpass.getuser()[:64], notes)
         return {"number": made.number, "pack": made.pack, "name": made.name, "at": made.at.isoformat()}
 
-    with plain_errors(PackError, ReleaseError, held.HeldError):
+    with plain_errors(PackError, ReleaseError, BlobError, held.HeldError):
         done = asyncio.run(work(load(data=data)))
     result(done, as_json, f"release {done['number']}: {done['name']} ({done['pack'][:12]})")

@@ -24,10 +24,13 @@ from central.api.context import Centre
 from central.commands.common import CommandError
 from central.settings import Settings
 
+log = structlog.get_logger("central.serve")
 BACKLOG: Final = 512
 """Connections that wait to be accepted."""
-GRACE_S: Final = 2
-"""Seconds that open event streams get to end."""
+GRACE_S: Final = 10
+"""Seconds that requests get to end. Event streams are ended before."""
+HAND_OVER_S: Final = 20.0
+"""Seconds for the other servers to be given what this one does; then it ends all the same, and they take it."""
 
 
 def set_up_logs() -> None:
@@ -95,11 +98,34 @@ async def serve(settings: Settings, on_password: Callable[[str], None], on_ready
     with contextlib.closing(listen(settings)) as sock:
         async with open_centre(settings, on_password) as centre:
             server = make_server(centre)
-            loop = asyncio.get_running_loop()
+            loop, ending = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+
+            def asked() -> None:
+                if ending:
+                    server.should_exit = True  # asked twice: at once
+                else:
+                    ending.add(asyncio.create_task(end(centre, server), name="end"))
+
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, setattr, server, "should_exit", True)
+                loop.add_signal_handler(number, asked)
             on_ready()
             await server.serve(sockets=[sock])
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+
+
+async def end(centre: Centre, server: uvicorn.Server) -> None:
+    """End in order: not ready any more, duties and traffic to the other servers, and only then the requests."""
+    centre.draining = True
+    if centre.hand_over is not None:
+        try:
+            await asyncio.wait_for(centre.hand_over(), HAND_OVER_S)
+        except TimeoutError:
+            log.warning("not everything could be handed over in time; other servers will take it")
+    await asyncio.sleep(centre.settings.drain_s)
+    centre.notifier.end()
+    server.should_exit = True
 
 
 def announce(settings: Settings, password: str | None) -> None:

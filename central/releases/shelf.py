@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import select
 
 from central.releases.registry import archive_path, delta_path
-from central.store.blobs import BlobError, BlobMissingError, Blobs
+from central.store.blobs import BlobError, BlobMissingError, Blobs, connect
 from central.store.database import Database
 from central.store.models import Pack as PackRow
 from protocols import delta, files
@@ -34,6 +34,17 @@ MIRRORED: Final = 30
 """The newest packs are fetched ahead; older ones when somebody asks for them."""
 _NAME: Final = re.compile(r"^packs/([0-9a-f]{64})\Z")
 _DELTA: Final = re.compile(r"^deltas/[0-9a-f]{32}\.[0-9a-f]{64}\Z")
+
+
+async def share(url: str | None, folder: Path, pack: Pack) -> None:
+    """Have `pack`, just registered in `folder` by a program beside the servers, in the blob store at `url`; None: there
+    is none. Raises BlobError, PackError, OSError."""
+    if url is not None:
+        blobs = connect(url, folder)
+        try:
+            await Shelf(folder, blobs).keep(pack)
+        finally:
+            blobs.close()
 
 
 def _key(address: str) -> str:

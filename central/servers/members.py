@@ -38,7 +38,7 @@ class ServerError(Exception):
     """A server that cannot run here. The text says why, and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Identity:
     """A server: `id` of its data folder, `run` of this start, `name` for people. `handle` holds the lock."""
 
@@ -49,8 +49,9 @@ class Identity:
 
     def close(self) -> None:
         """Let another server run on the data folder."""
-        if self.handle >= 0:
-            os.close(self.handle)
+        handle, self.handle = self.handle, -1
+        if handle >= 0:
+            os.close(handle)
 
 
 def identity(data: Path, name: str = "") -> Identity:

@@ -38,9 +38,12 @@ async def _database(centre: Centre) -> str:
 
 @router.get("/ready", responses={503: {"model": s.HealthView}})
 async def ready(response: Response, centre: CentreDep) -> s.HealthView:
-    """The database, the broker and the store of the images are there; 503 while one is not."""
+    """The database, the broker and the store of the images are there, and this server is not about to end; 503 while
+    that is not so."""
     database, images = await asyncio.gather(_database(centre), centre.blobs.trouble())
     checks = {"database": database, "broker": "; ".join(centre.fleet.problems()), "images": images}
+    if centre.draining:
+        checks["server"] = "it ends; ask another one"
     well = not any(checks.values())
     response.status_code = 200 if well else 503
     return s.HealthView(status="ok" if well else "failing", version=__version__, checks=checks)

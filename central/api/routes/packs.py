@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -66,4 +67,6 @@ async def pack_diff(
         before, after = await session.get(Pack, address), await session.get(Pack, to)
     if before is None or after is None:
         raise not_found(f"pack {(to if before is not None else address)[:12]}")
+    if centre.fetch_pack is not None:
+        await asyncio.gather(centre.fetch_pack(address), centre.fetch_pack(to))
     return rollouts.difference(await compare(centre.database, centre.settings.packs, before, after))

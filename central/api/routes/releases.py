@@ -53,6 +53,8 @@ async def release(body: s.ReleaseBody, person: Engineer, centre: CentreDep) -> s
     _check(known)
     try:
         # Every file is read and hashed again: what is offered to a city must be whole.
+        if centre.fetch_pack is not None:
+            await centre.fetch_pack(known.address)
         await asyncio.to_thread(open_folder, centre.settings.packs / known.address)
         number = await centre.fleet.release(known.address, person.name, body.notes)
     except PackError as error:

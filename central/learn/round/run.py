@@ -26,6 +26,7 @@ from central.learn.round.report import render
 from central.learn.round.report_mistakes import errors
 from central.releases.compare import camera_metrics
 from central.releases.registry import hold, register
+from central.releases.shelf import share
 from central.store import database as databases
 from central.store.database import Database
 from protocols import files
@@ -156,6 +157,7 @@ async def _registered(
     figures |= camera_metrics(*cameras)
     reason = None if found.offered else found.sentence
     kept = await register(database, settled.packs, pack, figures, held=reason)
+    await share(settled.blob_url, settled.packs, kept)
     await hold(database, kept.address, reason)
     return kept
 
