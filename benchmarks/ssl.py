@@ -24,6 +24,7 @@ import torch
 from benchmarks import ssl_checks as checks
 from benchmarks.common import DATA, main, opened, parser, say
 from benchmarks.ssl_data import (
+    CLOSE,
     LABELS,
     RECIPES,
     Parts,
@@ -91,7 +92,8 @@ class Bench:
         wanted = tuple(self.a.boxes.split(","))
         config = SslConfig(
             model=self.where.model, pretexts=weights, boxes=wanted, steps=self.a.steps, batch=self.a.batch,
-            rate=self.a.rate, seed=seed, workers=self.a.workers, probe_every=0, save_every=200,
+            rate=self.a.rate, close=CLOSE.get(name, 0.0), seed=seed, workers=self.a.workers, probe_every=0,
+            save_every=200,
         )  # fmt: skip
         found = boxes_of(self.stock, wanted, self.where.work)
         return Run(config, self.stock, found, self.where.run(name, seed))

@@ -30,8 +30,12 @@ from protocols import files
 LABELS: Final = ("person", "two_wheeler", "car", "bus", "truck")
 KEPT_BACK: Final = 5
 """Every so-many-th frame of each camera is never learned from: what seen cameras show later."""
-RECIPES: Final[dict[str, dict[str, float]]] = {"io": {"byol": 1.0, "objects": 1.0}}
+RECIPES: Final[dict[str, dict[str, float]]] = {
+    "io": {"byol": 1.0, "objects": 1.0}, "near": {"byol": 1.0, "objects": 1.0},
+}  # fmt: skip
 """Names of combinations; any other name is a pretext alone."""
+CLOSE: Final = {"near": 0.5}
+"""Recipes some of whose views show one object."""
 
 
 @dataclass(frozen=True)

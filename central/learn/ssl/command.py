@@ -172,6 +172,9 @@ def train_ssl(
         str, typer.Option("--boxes", help="motion, detector, proposals, or several: the first that finds any.")
     ] = ",".join(boxes.DEFAULT),
     detector: Annotated[str, typer.Option(help="Pack that --boxes detector asks.")] = "base",
+    close: Annotated[
+        float, typer.Option(help="0 to 1: share of the views that show one object, with --boxes; the others: scenes.")
+    ] = 0.0,
     teacher: Annotated[
         str | None, typer.Option(help="Vision backbone of Transformers (folder or hub name) to distil from, too.")
     ] = None,
@@ -210,7 +213,7 @@ def train_ssl(
         model = ModelConfig(size=size, labels=names, height=height, width=width, embedding=embedding)
         config = SslConfig(
             model=model, pretexts=weights, options=options, steps=steps, batch=batch, rate=rate, seed=seed,
-            workers=workers, detector=detector,
+            workers=workers, detector=detector, close=close,
         )  # fmt: skip
         config = msgspec.convert(msgspec.to_builtins(config), SslConfig)  # bounds
         if Learner(config).needs().boxes:

@@ -26,6 +26,8 @@ class SslConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Sources of boxes, the first that finds any; none where no pretext wants them."""
     detector: str = "base"
     """Pack that the source ``detector`` asks."""
+    close: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Share of the views that show one object, where boxes are known, in place of the scene."""
     steps: Annotated[int, Meta(ge=1)] = 6000
     batch: Annotated[int, Meta(ge=2, le=65536)] = 24
     rate: Annotated[float, Meta(gt=0, le=1)] = 1e-3

@@ -23,7 +23,9 @@ from central.learn.ssl.material import MaterialError, Stock
 from central.learn.ssl.views import (
     BLURRED,
     MOST_BOXES,
+    Crop,
     affine,
+    close_crop,
     cut,
     place,
     recoloured,
@@ -38,6 +40,10 @@ CACHE_BYTES: Final = 1_500_000_000
 """Decoded frames that all processes together keep; beyond it, the oldest are decoded again when needed."""
 ENOUGH: Final = 2.0
 """A frame is kept with its shorter side so many times a view's: a crop of a third of it still fills a view."""
+CLOSE_ENOUGH: Final = 4.0
+"""The same where some views show one object: the small ones must not be lost."""
+LEAST_OBJECT: Final = 16.0
+"""Pixels of the longer side of a box, as the frame is kept, that a view may show alone."""
 EVENNESS: Final = 0.5
 """How far cameras of few frames are drawn more often: 0 not at all, 1 until all are seen equally often."""
 TEMPORAL: Final = 0.5
@@ -61,12 +67,16 @@ class Moment(NamedTuple):
 
 
 class Stream(Dataset[Sample]):
-    """`length` samples of `stock` for views of `size` (height, width), with the parts that `needs` names."""
+    """`length` samples of `stock` for views of `size` (height, width), with the parts that `needs` names.
+
+    A share `close` of the views is of one object, where boxes are wanted and known; the others are of the scene.
+    """
 
     def __init__(
         self, stock: Stock, boxes: Boxes | None, needs: Needs, size: tuple[int, int], length: int, seed: int,
-        start: int = 0, workers: int = 0,
+        start: int = 0, workers: int = 0, close: float = 0.0,
     ) -> None:  # fmt: skip
+        self.close = close if boxes is not None and needs.boxes else 0.0
         self.stock, self.boxes, self.needs = stock, boxes, needs
         self.size, self.length, self.seed, self.start = size, length, seed, start
         self.frames = self._eligible()
@@ -96,7 +106,7 @@ class Stream(Dataset[Sample]):
         return np.array(frames, np.int64)
 
     def _shrunk(self, image: Pixels) -> Pixels:
-        scale = ENOUGH * max(self.size) / min(image.shape[:2])
+        scale = (CLOSE_ENOUGH if self.close else ENOUGH) * max(self.size) / min(image.shape[:2])
         if scale >= 1:
             return image
         size = round(image.shape[1] * scale), round(image.shape[0] * scale)
@@ -170,8 +180,9 @@ class Stream(Dataset[Sample]):
     def _views(self, index: int, image: Pixels, random: Generator) -> Sample:
         height, width = self.size
         pair = self._moments(index, image, random)
+        object_ = self._object(pair, random) if self.close and random.random() < self.close else None
         for _ in range(PAIRS):
-            crops = two_crops(image.shape[1] / image.shape[0], width / height, random)
+            crops = self._crops(pair, object_, random)
             crops = tuple(snapped(c, *m.image.shape[:2]) for c, m in zip(crops, pair, strict=True))  # type: ignore[assignment]
             maps = [affine(crop, height, width) for crop in crops]
             placed = [place(m.boxes, matrix) for m, matrix in zip(pair, maps, strict=True)]
@@ -190,6 +201,25 @@ class Stream(Dataset[Sample]):
         if self.needs.boxes:
             sample |= self._boxed(placed, both, random)
         return sample
+
+    def _object(self, pair: tuple[Moment, Moment], random: Generator) -> int | None:
+        """Return the number of a box that both moments show large enough, None where there is none."""
+        longer = [
+            ((m.boxes[:, 2:] - m.boxes[:, :2]) * (m.image.shape[1], m.image.shape[0])).max(axis=1, initial=0.0)
+            for m in pair
+        ]
+        large = np.flatnonzero(np.minimum(*longer) >= LEAST_OBJECT)
+        return int(random.choice(large)) if len(large) else None
+
+    def _crops(self, pair: tuple[Moment, Moment], object_: int | None, random: Generator) -> tuple[Crop, Crop]:
+        height, width = self.size
+        frames = [m.image.shape[1] / m.image.shape[0] for m in pair]
+        if object_ is None:
+            return two_crops(frames[0], width / height, random)
+        first, second = (
+            close_crop(m.boxes[object_], frame, width / height, random) for m, frame in zip(pair, frames, strict=True)
+        )
+        return first, second
 
     def _boxed(
         self, placed: list[NDArray[np.float32]], both: NDArray[np.int64], random: Generator

@@ -159,7 +159,7 @@ class Run:
         config = self.config
         stream = Stream(
             self.stock, self.boxes, self.student.needs(), (config.model.height, config.model.width),
-            config.steps * config.batch, config.seed, self.step * config.batch, config.workers,
+            config.steps * config.batch, config.seed, self.step * config.batch, config.workers, config.close,
         )  # fmt: skip
         return loader(stream, self.group.batches(len(stream), config.batch), config.workers, collate, self.device)
 

@@ -31,6 +31,10 @@ BLURRED: Final = (0.5, 0.1)
 """Probability of blur in the first and the second view."""
 SIGMA: Final = (0.1, 1.5)
 """Pixels of the view."""
+AROUND: Final = (1.1, 2.2)
+"""Side of a crop around one object, over the longer side of its box: the object fills a fifth of it or more."""
+AWAY: Final = 0.2
+"""How far its middle is from that of the box, share of the longer side."""
 VISIBLE: Final = 0.6
 """Share of a box that a crop must show."""
 LEAST_SIDE: Final = 6.0
@@ -100,6 +104,22 @@ def two_crops(frame: float, view: float, random: Generator) -> tuple[Crop, Crop]
         if iou(first, second) >= OVERLAP:
             return first, second
     return first, first._replace(flipped=bool(random.random() < 0.5))
+
+
+def close_crop(box: NDArray[np.float32], frame: float, view: float, random: Generator) -> Crop:
+    """Return a crop around `box` ``[4]`` (xyxy, shares of the frame), as `random_crop` for `frame` and `view`.
+
+    Objects are small in frames of streets: what a crop of the scene shows of them says where they are, not what.
+    """
+    sides = np.array([(box[2] - box[0]) * frame, box[3] - box[1]])  # in heights of the frame
+    side = float(sides.max()) * random.uniform(*AROUND)
+    stretch = math.sqrt(view) * math.exp(random.uniform(-math.log(ASPECT), math.log(ASPECT)) / 2)
+    width, height = min(1.0, side * stretch / frame), min(1.0, side / stretch)
+    shift = random.uniform(-AWAY, AWAY, 2) * sides.max() / np.array([frame, 1.0])
+    middle = (box[:2] + box[2:]) / 2 + shift
+    left = float(np.clip(middle[0] - width / 2, 0.0, 1 - width))
+    top = float(np.clip(middle[1] - height / 2, 0.0, 1 - height))
+    return Crop(left, top, left + width, top + height, bool(random.random() < 0.5))
 
 
 def snapped(crop: Crop, height: int, width: int) -> Crop:

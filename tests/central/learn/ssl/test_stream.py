@@ -55,6 +55,16 @@ def test_boxes__are_the_same_thing_in_both_views(stock: Stock, monkeypatch: pyte
     assert any(gaps) and all(g == 0 or 0.5 <= abs(g) <= 2 for g in gaps)
 
 
+@pytest.mark.parametrize(("close", "share"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
+def test_close__such_a_share_of_the_views_shows_one_object(stock: Stock, close: float, share: float) -> None:
+    stream = Stream(stock, streets.boxed(stock), Needs(views=True, boxes=True), (64, 64), 120, 3, close=close)
+    parts = []
+    for i in range(120):
+        matrix = stream[i]["first_map"]
+        parts.append(64 * 64 / abs(float(matrix[0, 0] * matrix[1, 1])))
+    assert np.mean(np.array(parts) < 0.3) == pytest.approx(share, abs=0.12)
+
+
 def test_stream__same_sample_with_any_number_of_workers(stock: Stock) -> None:
     def batches(workers: int, start: int = 0) -> list[torch.Tensor]:
         stream = Stream(stock, None, Needs(views=True), (64, 64), 8, 7, start, workers)

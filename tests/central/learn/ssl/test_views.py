@@ -60,3 +60,16 @@ def test_recoloured__sometimes_grey_and_never_blurred_when_clean() -> None:
     many = [views.recoloured(image, RANDOM(i), 0.0) for i in range(200)]
     grey = np.mean([np.ptp(m.astype(int), axis=2).max() <= 2 for m in many])
     assert 0.1 < grey < 0.3
+
+
+def test_close_crop__holds_the_object_and_not_much_more() -> None:
+    random = np.random.default_rng(4)
+    for _ in range(200):
+        left, top = random.uniform(0.1, 0.7, 2)
+        box = np.array([left, top, left + random.uniform(0.02, 0.2), top + random.uniform(0.02, 0.2)], np.float32)
+        crop = views.close_crop(box, 16 / 9, 1.0, random)
+        assert 0 <= crop.left < crop.right <= 1 and 0 <= crop.top < crop.bottom <= 1
+        matrix = views.affine(crop, 96, 96)
+        x1, y1, x2, y2 = views.place(box[None], matrix)[0]
+        assert 96 / 3 <= max(x2 - x1, y2 - y1) <= 96 * 1.2, "it fills a third of the view or more"
+        assert 0 <= (x1 + x2) / 2 <= 96 and 0 <= (y1 + y2) / 2 <= 96
