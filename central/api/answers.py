@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate import drafts, queue, second
+from central.annotate.asking.click import points
 from central.annotate.asking.store import questions
 from central.annotate.boxes import LabelError
 from central.annotate.leases import LeasedError
@@ -30,10 +31,14 @@ async def shown(session: AsyncSession, rows: Sequence[Frame], person: Person) ->
     marks = await drafts.marks(session, [row.id for row in rows], person.name)
     waiting = [row.id for row in rows if row.state == "pending"]
     asked, tags = await questions(session, waiting), await said(session, waiting)
+    clicked = await points(session, [row.id for row in rows])
     return [
-        views.frame(row, marks[row.id], not visible(row, person), asked.get(row.id), tags.get(row.id, ()))
+        views.frame(
+            row, marks[row.id], not visible(row, person), asked.get(row.id), tags.get(row.id, ()),
+            clicked.get(row.id, ()),
+        )
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 @asynccontextmanager

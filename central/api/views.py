@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
+from central.annotate.asking.click import Point
 from central.annotate.drafts import Marks
 from central.annotate.profile import Profile
 from central.api import schemas as s
@@ -62,10 +63,18 @@ def _marks(marks: Marks) -> dict[str, Any]:
 def question(row: m.FrameQuestion) -> s.QuestionView:
     """Return the view of a question."""
     one = row.boxes[0] if row.kind == "box" and row.boxes else None
+    label = row.labels[0] if row.kind == "click" else one and one["label"]
     return s.QuestionView(
-        kind=cast(m.QuestionKind, row.kind), label=one and one["label"], labels=list(row.labels), tag=row.tag,
+        kind=cast(m.QuestionKind, row.kind), label=label, labels=list(row.labels), tag=row.tag,
         box=one and one["box"], boxes=[] if one else [s.AskedBox.model_validate(b) for b in row.boxes], pair=row.pair,
         seconds=row.seconds, gain=row.gain, reason=row.reason, strategy=row.strategy,
+    )  # fmt: skip
+
+
+def point(clicked: Point) -> s.PointView:
+    """Return the view of a click."""
+    return s.PointView(
+        label=clicked.label, at=clicked.at, by=clicked.by, time=clicked.when, seconds=clicked.seconds
     )  # fmt: skip
 
 
@@ -75,6 +84,7 @@ def frame(
     hidden: bool = False,
     asked: m.FrameQuestion | None = None,
     tags: Sequence[m.TagProposal] = (),
+    points: Sequence[Point] = (),
 ) -> s.FrameView:
     """Return the view of a frame whose annotations are loaded; `hidden`: without what people said of it so far."""
     selection = row.selection
@@ -101,6 +111,7 @@ def frame(
         revision=row.revision,
         boxes=_seen(row) if hidden else [box(a) for a in row.annotations],
         complete_for=[] if hidden else list(row.complete_for),
+        points=[] if hidden else [point(p) for p in points],
         tags={} if hidden else row.tags,
         tag_proposals=row.tag_proposals,
         tag_sources=[
@@ -112,10 +123,11 @@ def frame(
     )
 
 
-def change(row: m.LabelRevision) -> s.AnswerView:
-    """Return the view of one answer."""
+def change(row: m.LabelRevision, points: Sequence[Point] = ()) -> s.AnswerView:
+    """Return the view of one answer; `points` are those of its frame."""
     return s.AnswerView(
         revision=row.revision, at=row.at, by=row.author, state=row.state, boxes=answered(row.boxes),
+        points=[point(p) for p in points if p.revision == row.revision],
         tags=row.tags or {}, complete_for=list(row.complete_for),
     )  # fmt: skip
 

@@ -4,6 +4,7 @@
     medians of measured seconds, or the literature's -> Costs              costs
     frames that wait -> a strategy of `central.learn.acquire` -> order     order (a job)
     an answer to a single question -> a partial label                      answer
+    a click on an object -> the proposal that fits it                      click
 
 A whole review is one of the questions; the others ask for less, cost less, and leave the frame in the queue with what
 was answered kept.
@@ -34,6 +35,8 @@ class Costs:
     """To look a frame through for what no box covers."""
     tag: float = 1.0
     pair: float = 3.0
+    click: float = 2.5
+    """To click the middle of an object (Papadopoulos et al., CVPR 2017: 1.9 s for the click, and finding it)."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@
     present, absent     the tag is known
     nothing is missing  the boxes shown are labels, and the frame is complete for the classes that were looked for
     something is        the frame has to be reviewed whole
+    a click             a point on the frame: the proposal that fits it is surer, its rivals less
+    there is none       the frame is complete for the class that was to be clicked
     can't tell          nobody is asked this again
 
 A frame that is complete for every class of the project waits no more. Like a whole review, an answer names the revision
@@ -13,7 +15,7 @@ that it was given for, is kept as a revision of its own, and counts once however
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from sqlalchemy import delete, select, update
@@ -22,18 +24,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from central.annotate import drafts, leases, queue, tag_proposals
 from central.annotate.asking import Costs
 from central.annotate.asking.choose import Known, options, told
+from central.annotate.asking.click import Spot, weighed
 from central.annotate.asking.store import renew
 from central.annotate.boxes import MAX_BOXES, LabelBox, LabelError, check, check_labels, check_tags
 from central.annotate.verdicts import SAME_OBJECT, UNMOVED, corners, iou
 from central.store.models import Annotation, Frame, LabelRevision, QuestionAnswer, Verdict
 from protocols.messages import Box, utc_now
 
-Kind = Literal["box", "missing", "tag"]
-Said = Literal["yes", "no", "nothing", "something", "present", "absent", "cant_tell"]
+Kind = Literal["box", "missing", "tag", "click"]
+Said = Literal["yes", "no", "nothing", "something", "present", "absent", "point", "none", "cant_tell"]
 ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "box": ("yes", "no", "cant_tell"),
     "missing": ("nothing", "something", "cant_tell"),
     "tag": ("present", "absent", "cant_tell"),
+    "click": ("point", "none", "cant_tell"),
 }
 STATE: Final = "answered"
 """Of the revision that an answer makes."""
@@ -52,12 +56,20 @@ class Reply:
     tag: str | None = None
     boxes: Sequence[LabelBox] = ()
     seconds: float | None = None
+    point: Spot | None = None
+    """Of a click: where, in pixels of the frame."""
+
+    @property
+    def looked(self) -> bool:
+        """Whether the frame was looked through for `labels`, and has no more of them than `boxes`."""
+        return self.answer in ("nothing", "none")
 
     @property
     def asked(self) -> dict[str, Any]:
         """The question, as it is stored."""
         boxes = [told(box.box, box.label) for box in self.boxes]
-        known = {"labels": list(self.labels), "tag": self.tag, "boxes": boxes}
+        point = None if self.point is None else [round(v, 2) for v in self.point]
+        known = {"labels": list(self.labels), "tag": self.tag, "boxes": boxes, "point": point}
         return {name: value for name, value in known.items() if value}
 
 
@@ -75,10 +87,11 @@ def _check(reply: Reply, project: Project, frame: Frame) -> list[LabelBox]:
     if reply.answer not in ALLOWED[reply.kind]:
         allowed = ", ".join(ALLOWED[reply.kind])
         raise LabelError("wrong_answer", f"a question of kind {reply.kind} is answered by one of {allowed}")
-    if (reply.kind == "tag") != (reply.tag is not None) or (reply.kind == "missing") != bool(reply.labels):
+    if (reply.kind == "tag") != (reply.tag is not None) or (reply.kind in ("missing", "click")) != bool(reply.labels):
         raise LabelError("wrong_question", "give a tag with kind tag, labels with kind missing, and one box with box")
-    if (reply.kind == "box" and len(reply.boxes) != 1) or (reply.kind == "tag" and reply.boxes):
-        raise LabelError("wrong_question", "a question of kind box has exactly one box, one of kind tag none")
+    if (reply.kind == "box" and len(reply.boxes) != 1) or (reply.kind in ("tag", "click") and reply.boxes):
+        raise LabelError("wrong_question", "a question of kind box has exactly one box, one of kind tag or click none")
+    _check_point(reply, frame)
     if reply.tag is not None:
         check_tags({reply.tag: "present"}, project.tags)
     check_labels(reply.labels, project.labels)
@@ -86,6 +99,16 @@ def _check(reply: Reply, project: Project, frame: Frame) -> list[LabelBox]:
         if reply.kind == "missing" and given.label not in reply.labels:
             raise LabelError("wrong_question", f"a box of {given.label!r}, which is not among those looked for")
     return check(reply.boxes, frame.width, frame.height, project.labels)
+
+
+def _check_point(reply: Reply, frame: Frame) -> None:
+    if reply.kind == "click" and len(reply.labels) != 1:
+        raise LabelError("wrong_question", "a question of kind click has exactly one label")
+    if (reply.point is not None) != (reply.answer == "point"):
+        raise LabelError("wrong_answer", "give a point with answer point, and with no other")
+    if reply.point is not None and not (0 <= reply.point[0] <= frame.width and 0 <= reply.point[1] <= frame.height):
+        where = f"outside the {frame.width} x {frame.height} frame; give x, y in pixels of the frame"
+        raise LabelError("bad_point", f"the point {reply.point} is {where}")
 
 
 async def _again(session: AsyncSession, reply: Reply) -> bool:
@@ -112,6 +135,8 @@ class _Change:
     add: list[Annotation]
     gone: list[int]
     verdicts: list[Verdict]
+    surer: dict[int, float] = field(default_factory=dict)
+    """New confidence of proposals, by id."""
 
 
 def _change(reply: Reply, boxes: Sequence[LabelBox], frame: Frame) -> _Change:
@@ -137,7 +162,9 @@ def _change(reply: Reply, boxes: Sequence[LabelBox], frame: Frame) -> _Change:
         known = any(a.label == given.label and iou(corners(a), given.box) >= UNMOVED for a in labels)
         if reply.answer != "no" and not known:
             done.add.append(_label(reply, given, origin))
-    if reply.answer == "nothing":
+    if reply.point is not None:
+        done.surer = weighed(proposals, reply.labels[0], reply.point)
+    if reply.looked:
         for proposal in [p for p in proposals if p.label in reply.labels]:
             judge(proposal, "deleted")
     return done
@@ -163,10 +190,19 @@ def _left(frame: Frame, reply: Reply, project: Project) -> float:
     return 1.0 if whole <= 0 or reply.answer == "something" else max(0.0, 1.0 - mine / whole)
 
 
+def _tags_of(reply: Reply, project: Project) -> dict[str, str]:
+    """Return the tags that are known from `reply`; a click says that its class is there, where that is a tag, too."""
+    if reply.tag is not None:
+        return {} if reply.answer == "cant_tell" else {reply.tag: reply.answer}
+    if reply.kind == "click" and reply.answer != "cant_tell" and reply.labels[0] in project.tags:
+        return {reply.labels[0]: "absent" if reply.looked else "present"}
+    return {}
+
+
 async def _turn(session: AsyncSession, reply: Reply, frame: Frame, project: Project) -> None:
     """Move the frame to its next revision, with what was said of it. Raises ConflictError."""
-    complete = set(frame.complete_for) | (set(reply.labels) if reply.answer == "nothing" else set())
-    tags = frame.tags | ({reply.tag: reply.answer} if reply.tag and reply.answer != "cant_tell" else {})
+    complete = set(frame.complete_for) | (set(reply.labels) if reply.looked else set())
+    tags = frame.tags | _tags_of(reply, project)
     values: dict[str, Any] = {
         "revision": reply.revision + 1, "complete_for": sorted(complete), "tags": tags,
         "value": frame.value * _left(frame, reply, project),
@@ -200,6 +236,8 @@ async def answer(session: AsyncSession, reply: Reply, project: Project) -> Frame
     await _turn(session, reply, frame, project)
     session.expunge_all()
     await session.execute(delete(Annotation).where(Annotation.id.in_(change.gone)))
+    for name, confidence in change.surer.items():
+        await session.execute(update(Annotation).where(Annotation.id == name).values(confidence=confidence))
     session.add_all([*change.add, *change.verdicts])
     session.add(
         QuestionAnswer(

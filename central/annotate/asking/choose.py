@@ -7,6 +7,7 @@ min(p, 1 - p). What no proposal covers is counted by `expected_misses`.
     missing   mends all of it, if the sure proposals are right and nothing else is there; draws nothing
     box       a yes mends one doubtful box; a no only takes it away, and is counted as nothing
     tag       settles one tag that is unknown; a tag says less than a box
+    click     finds an object that a tag speaks of, or tells a part from the whole; says where, not how large
     pair      tells which of two objects is sharper
 """
 
@@ -20,14 +21,13 @@ from typing import Any, Final
 import numpy as np
 
 from central.annotate.asking import Costs, Question
+from central.annotate.asking.click import CLICK_WORTH, centred, probability
 from central.annotate.verdicts import SAME_OBJECT, corners, iou
 from central.learn.acquire import Candidate
 from central.learn.acquire.questions import DOUBT, SURE, expected_misses
 from central.store.models import Annotation, Frame
 from protocols.messages import AUDIT_REASON, Box
 
-EVEN: Final = 0.5
-"""Of a proposal without a score."""
 REDRAWN: Final = 0.3
 """Share of the doubtful proposals that somebody draws anew."""
 UNSEEN: Final = 0.3
@@ -37,14 +37,21 @@ MOST_BOXES: Final = 5
 TAG_WORTH: Final = 0.25
 """Of a settled tag, in boxes: it says less."""
 PAIR_WORTH: Final = 0.2
+LIKELY: Final = 0.5
+"""Probability of a tag, as machines have it, from which an object of that class is asked for."""
+RIVAL: Final = 0.3
+"""Of a doubtful proposal around the same object, in boxes, that a click rules out: one mistake less."""
 EVIDENCE: Final = ("inconsistency", "unexplained_motion", "novelty", "blur")
+
+
+Done = Sequence[tuple[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Known:
     """What the project has, beside the frame: its labels and tags, what answers cost, and the pair that is open.
 
-    `done` are questions about this frame that were answered: kind and `Question.asked`.
+    `done` are questions about this frame that were answered: kind, and `Question.asked` with the `answer`.
     """
 
     labels: Sequence[str]
@@ -52,15 +59,7 @@ class Known:
     costs: Costs = field(default_factory=Costs)
     pair: tuple[int, float] | None = None
     """Its number and value 0..1."""
-    done: Sequence[tuple[str, Mapping[str, Any]]] = ()
-
-
-def probability(proposal: Annotation) -> float:
-    """Return how probably `proposal` is right: as measured, else by its score."""
-    for value in (proposal.confidence, proposal.score):
-        if value is not None:
-            return min(1.0, max(0.0, value))
-    return EVEN
+    done: Done = ()
 
 
 def candidate(
@@ -97,20 +96,31 @@ def is_audit(frame: Frame) -> bool:
 def options(frame: Frame, proposals: Sequence[Annotation], known: Known) -> list[Question]:
     """Return what can be asked about `frame` with unconfirmed `proposals`, the most mended per second first."""
     seen = candidate(frame, proposals, known.labels)
-    whole = _whole(seen, known.costs, unboxed(frame, proposals, known.labels))
+    whole = _whole(seen, known.costs, unboxed(frame, proposals, known.labels, known.done))
     if is_audit(frame):
         return [whole]
     found = [whole, *_missing(frame, proposals, seen, whole.gain, known), *_single(proposals, known)]
-    found += [*_tags(frame, known), *_pair(known)]
+    found += [*_tags(frame, known), *_pair(known), *_clicks(frame, proposals, known)]
     fresh = [q for q in found if q.kind in ("boxes", "pair") or not _asked(q, known.done)]
     return sorted(fresh, key=lambda q: -q.rate)
 
 
-def unboxed(frame: Frame, proposals: Sequence[Annotation], labels: Sequence[str]) -> int:
+def unboxed(frame: Frame, proposals: Sequence[Annotation], labels: Sequence[str], done: Done = ()) -> int:
     """Return how many of `labels` a person said are on `frame`, and no box shows: discovery has missed them."""
-    shown = {p.label for p in proposals if probability(p) >= DOUBT}
-    said = frame.tags or {}
-    return sum(said.get(name) == "present" and name not in shown | set(frame.complete_for) for name in labels)
+    shown = {p.label for p in proposals if probability(p) >= DOUBT} | boxed(done) | set(frame.complete_for)
+    return len({name for name in labels if is_said(frame, name, done)} - shown)
+
+
+def boxed(done: Done) -> set[str]:
+    """Return the labels of which a person confirmed a box, among questions that were answered."""
+    return {str(box["label"]) for kind, asked in done if kind == "box" and asked.get("answer") == "yes"
+            for box in asked.get("boxes", ())}  # fmt: skip
+
+
+def is_said(frame: Frame, label: str, done: Done) -> bool:
+    """Return whether a person said that an object of `label` is on `frame`: by a tag, or by a click."""
+    clicked = (kind == "click" and asked.get("answer") == "point" and label in asked["labels"] for kind, asked in done)
+    return (frame.tags or {}).get(label) == "present" or any(clicked)
 
 
 def _whole(seen: Candidate, costs: Costs, absent: int = 0) -> Question:
@@ -133,7 +143,7 @@ def _missing(
     shown = [p for p in proposals if p.label in open_labels and probability(p) >= SURE]
     if not open_labels or any(DOUBT < probability(p) < SURE for p in proposals):
         return
-    if unboxed(frame, proposals, known.labels):
+    if unboxed(frame, proposals, known.labels, known.done):
         return  # something is missing, as a person said already
     chance = math.exp(-UNSEEN - expected_misses(seen)) * math.prod(probability(p) for p in shown)
     seconds = known.costs.look + known.costs.missing + known.costs.confirm * len(shown)
@@ -152,6 +162,30 @@ def _single(proposals: Sequence[Annotation], known: Known) -> Iterator[Question]
         p = probability(one)
         reason = f"is this a {one.label.replace('_', ' ')}? {p:.0%} sure"
         yield Question("box", known.costs.look + known.costs.confirm, mends(one), reason, boxes=(_plain(one),))
+
+
+def _clicks(frame: Frame, proposals: Sequence[Annotation], known: Known) -> Iterator[Question]:
+    settled = set(frame.complete_for) | boxed(known.done)
+    for label in known.labels:
+        own = [p for p in proposals if p.label == label]
+        best = max(own, key=probability, default=None)
+        sure = 0.0 if best is None else probability(best)
+        tagged = 1.0 if is_said(frame, label, known.done) else float(frame.tag_proposals.get(label, 0.0))
+        here = max(sure, min(1.0, tagged))
+        said = (frame.tags or {}).get(label)
+        if label in settled or said == "absent" or here < LIKELY or sure >= SURE:
+            continue
+        rivals = [] if best is None else [p for p in own if p is not best and centred(corners(p), _middle(best)) > 0]
+        ruled = sum(min(q, 1 - q) for q in map(probability, rivals))
+        gain = CLICK_WORTH * here * (1 - sure) + RIVAL * ruled
+        name = label.replace("_", " ")
+        why = f"{len(rivals) + 1} boxes around one {name}: which?" if rivals else f"a {name} is here, but where?"
+        yield Question("click", known.costs.look + known.costs.click, gain, why, (label,))
+
+
+def _middle(one: Annotation) -> tuple[float, float]:
+    x1, y1, x2, y2 = corners(one)
+    return (x1 + x2) / 2, (y1 + y2) / 2
 
 
 def _tags(frame: Frame, known: Known) -> Iterator[Question]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import func, select
@@ -25,7 +26,7 @@ SHORTEST: Final = 0.2
 async def _medians(session: AsyncSession) -> dict[str, float]:
     """Return the median seconds of each kind of single question that was answered often enough."""
     found: dict[str, float] = {}
-    for kind in ("box", "missing", "tag"):
+    for kind in ("box", "missing", "tag", "click"):
         query = select(QuestionAnswer.seconds).where(
             QuestionAnswer.kind == kind, QuestionAnswer.seconds > 0, QuestionAnswer.seconds < IDLE_S
         )
@@ -77,7 +78,7 @@ async def measured(session: AsyncSession, stated: Costs | None = None) -> Costs:
 
     costs = Costs(
         known.look, alone("box", known.confirm), known.box, alone("missing", known.missing), alone("tag", known.tag),
-        medians.get("pair", known.pair),
+        medians.get("pair", known.pair), alone("click", known.click),
     )  # fmt: skip
     box = await _drawing(session, costs)
-    return costs if box is None else Costs(costs.look, costs.confirm, box, costs.missing, costs.tag, costs.pair)
+    return costs if box is None else replace(costs, box=box)

@@ -14,7 +14,7 @@ from central.annotate.asking.choose import Known, options
 from central.store.models import BlurPair, Frame, FrameQuestion, QuestionAnswer
 
 Done = Mapping[str, Sequence[tuple[str, dict[str, Any]]]]
-"""Questions that were answered, by frame: kind and what was asked."""
+"""Questions that were answered, by frame: kind, and what was asked with its `answer`."""
 
 
 async def questions(session: AsyncSession, frames: Sequence[str]) -> dict[str, FrameQuestion]:
@@ -26,9 +26,9 @@ async def questions(session: AsyncSession, frames: Sequence[str]) -> dict[str, F
 async def done(session: AsyncSession, frames: Sequence[str]) -> Done:
     """Return what was answered about each of `frames`."""
     found: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
-    query = select(QuestionAnswer.frame, QuestionAnswer.kind, QuestionAnswer.question)
-    for frame, kind, asked in await session.execute(query.where(QuestionAnswer.frame.in_(frames))):
-        found[frame].append((kind, asked))
+    query = select(QuestionAnswer.frame, QuestionAnswer.kind, QuestionAnswer.question, QuestionAnswer.answer)
+    for frame, kind, asked, answer in await session.execute(query.where(QuestionAnswer.frame.in_(frames))):
+        found[frame].append((kind, asked | {"answer": answer}))
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from central.annotate import queue as annotate
+from central.annotate.asking.click import points
 from central.annotate.boxes import LabelBox, mask_of
 from central.api import schemas as s
 from central.api import views
@@ -77,7 +78,8 @@ async def history(frame: FrameId, person: Viewer, centre: CentreDep) -> s.Histor
     async with answering(centre, person), centre.database.read() as session:
         row = await annotate.load(session, frame)
         rows = await annotate.history(session, frame) if visible(row, person) else []
-        return s.HistoryView(items=[views.change(row) for row in rows])
+        clicked = (await points(session, [frame])).get(frame, ()) if rows else ()
+        return s.HistoryView(items=[views.change(row, clicked) for row in rows])
 
 
 @router.get("/frames/{frame}/previous", responses=documented(401, 404))

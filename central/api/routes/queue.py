@@ -50,8 +50,11 @@ def _reply(frame: str, body: s.ReplyBody, author: str) -> asking.Reply:
     boxes = [LabelBox(b.box, b.label) for b in asked.boxes]
     if asked.box is not None and asked.label is not None:
         boxes.append(LabelBox(asked.box, asked.label))
+    labels = asked.labels
+    if asked.kind == "click" and asked.label is not None:
+        boxes, labels = [], [asked.label]
     return asking.Reply(
-        frame, body.revision, author, asked.kind, body.answer, asked.labels, asked.tag, boxes, body.seconds
+        frame, body.revision, author, asked.kind, body.answer, labels, asked.tag, boxes, body.seconds, body.point
     )
 
 

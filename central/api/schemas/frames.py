@@ -101,15 +101,25 @@ class TagProposalView(View):
     confidence: float | None = Field(default=None, description="The same as measured from what people answered.")
 
 
+class PointView(View):
+    """A click on the middle of an object: it says where one is, and makes no label."""
+
+    label: str
+    at: tuple[float, float] = Field(description="x, y, pixels of the frame.")
+    by: str
+    time: datetime
+    seconds: float | None = Field(default=None, description="How long it took.")
+
+
 class QuestionView(View):
     """What to ask about a frame: its answer is expected to be worth most per second of a person's time.
 
-    `boxes`: review it whole (PUT labels). `pair`: say which of two is sharper (POST /pairs/{pair}). `box`, `missing`
-    and `tag` are answered by POST /frames/{id}/answer.
+    `boxes`: review it whole (PUT labels). `pair`: say which of two is sharper (POST /pairs/{pair}). `box`, `missing`,
+    `tag` and `click` are answered by POST /frames/{id}/answer.
     """
 
-    kind: Literal["boxes", "box", "missing", "tag", "pair"]
-    label: str | None = Field(default=None, description="Of `box`: what it is taken for.")
+    kind: Literal["boxes", "box", "missing", "tag", "pair", "click"]
+    label: str | None = Field(default=None, description="Of `box`: what it is taken for; of `click`: what to click.")
     labels: list[str] = Field(default=[], description="Of `missing`: what to look for.")
     tag: str | None = None
     box: tuple[float, float, float, float] | None = Field(default=None, description="Of `box`: the one asked about.")
@@ -144,6 +154,7 @@ class FrameView(View):
     revision: int = Field(description="Send it back with labels; it grows with every change.")
     boxes: list[BoxView]
     complete_for: list[str] = Field(description="Labels that the frame was fully looked through for.")
+    points: list[PointView] = Field(default=[], description="What people clicked, oldest first.")
     tags: dict[str, TagState] = Field(default={}, description="What is not listed is unknown.")
     tag_proposals: dict[str, float] = Field(default={}, description="Probability 0..1 of each tag, as machines said.")
     tag_sources: list[TagProposalView] = Field(
@@ -237,8 +248,8 @@ class AskedBoxBody(Body):
 class AskedBody(Body):
     """The question that is answered, as the frame carried it."""
 
-    kind: Literal["box", "missing", "tag"]
-    label: LabelName | None = Field(default=None, description="With kind `box`.")
+    kind: Literal["box", "missing", "tag", "click"]
+    label: LabelName | None = Field(default=None, description="With kind `box` or `click`.")
     box: BoxPixels | None = Field(default=None, description="With kind `box`.")
     labels: Annotated[list[LabelName], Field(max_length=1000)] = Field(default=[], description="With kind `missing`.")
     boxes: Annotated[list[AskedBoxBody], Field(max_length=MAX_BOXES)] = Field(
@@ -267,8 +278,12 @@ class ReplyBody(Body):
 
     revision: Annotated[int, Field(ge=0)]
     question: AskedBody
-    answer: Literal["yes", "no", "nothing", "something", "present", "absent", "cant_tell"] = Field(
-        description="yes or no to a box, nothing or something to missing, present or absent to a tag, or cant_tell."
+    answer: Literal["yes", "no", "nothing", "something", "present", "absent", "point", "none", "cant_tell"] = Field(
+        description="yes or no to a box, nothing or something to missing, present or absent to a tag, point or none "
+        "to a click, or cant_tell."
+    )
+    point: tuple[Pixel, Pixel] | None = Field(
+        default=None, description="With answer `point`: x, y of the middle of the object, pixels of the frame."
     )
     seconds: Seconds | None = Field(default=None, description="How long it took.")
 
@@ -288,6 +303,7 @@ class AnswerView(View):
     by: str
     state: str = Field(examples=["labelled", "skipped", "cant_tell", "adjudicated"])
     boxes: list[BoxBody]
+    points: list[PointView] = Field(default=[], description="What was clicked with this answer.")
     tags: dict[str, TagState]
     complete_for: list[str]
 

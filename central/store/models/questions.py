@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from central.store.models.base import IDENTITY, Base, one_of
 from protocols.messages import utc_now
 
-QuestionKind = Literal["boxes", "box", "missing", "tag", "pair"]
+QuestionKind = Literal["boxes", "box", "missing", "tag", "pair", "click"]
 
 
 class FrameQuestion(Base):
@@ -23,7 +23,7 @@ class FrameQuestion(Base):
     frame: Mapped[str] = mapped_column(ForeignKey("frame.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
     labels: Mapped[list[str]] = mapped_column(default=list)
-    """Of ``missing``: those to look for."""
+    """Of ``missing``: those to look for; of ``click``: the one to click."""
     tag: Mapped[str | None] = mapped_column(String(64), default=None)
     boxes: Mapped[list[Any]] = mapped_column(default=list)
     """``[{"box": [x1, y1, x2, y2], "label": str}]``: the one asked about, or those that ``missing`` takes for right."""
@@ -51,9 +51,11 @@ class QuestionAnswer(Base):
     """Of the frame, after it."""
     kind: Mapped[str] = mapped_column(String(16), index=True)
     question: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """``{labels, tag, boxes}`` as it was asked; what does not apply is left out."""
+    """``{labels, tag, boxes}`` as it was asked; what does not apply is left out. With a click its ``point``
+    ``[x, y]``."""
     answer: Mapped[str] = mapped_column(String(16))
-    """``yes``, ``no``, ``nothing``, ``something``, ``present``, ``absent`` or ``cant_tell``."""
+    """``yes``, ``no``, ``nothing``, ``something``, ``present``, ``absent``, ``point``, ``none`` or
+    ``cant_tell``."""
     seconds: Mapped[float | None] = mapped_column(default=None)
     author: Mapped[str] = mapped_column(String(IDENTITY))
     at: Mapped[datetime] = mapped_column(default=utc_now)

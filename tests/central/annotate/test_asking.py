@@ -12,7 +12,8 @@ from sqlalchemy import select
 from central.annotate import auto, queue
 from central.annotate.asking import Costs, Question
 from central.annotate.asking import answer as replies
-from central.annotate.asking.choose import Known, options
+from central.annotate.asking.choose import Known, options, unboxed
+from central.annotate.asking.click import weighed
 from central.annotate.asking.costs import ENOUGH, measured
 from central.annotate.asking.order import NONE, arrange, costs_now, deal, mark, order
 from central.annotate.boxes import LabelBox
@@ -75,6 +76,56 @@ def test_options__a_tag_that_no_box_shows_is_a_missed_object() -> None:
     assert whole[1] == pytest.approx(whole[0] + 1)
     shown = options(frame(tags={"bus": "present"}), [proposal(0.95), proposal(0.9, "bus", 50)], Known(LABELS))
     assert "missing" in kinds(shown)
+
+
+def test_options__a_tag_that_no_box_shows_is_clicked() -> None:
+    found = options(frame(tags={"bus": "present"}), [proposal(0.95)], Known(LABELS))
+    assert [(q.labels, q.seconds) for q in found if q.kind == "click"] == [(("bus",), Costs().look + Costs().click)]
+    assert found[0].kind == "click"
+
+
+@pytest.mark.parametrize(
+    ("columns", "proposals", "done"),
+    [
+        ({}, [], []),
+        ({"tags": {"car": "absent"}}, [proposal(0.5)], []),
+        ({"tags": {"car": "present"}, "complete_for": ["car"]}, [], []),
+        ({"tags": {"car": "present"}}, [proposal(0.9)], []),
+        ({"tag_proposals": {"car": 0.4}}, [], []),
+        ({"tags": {"car": "present"}}, [], [("click", {"labels": ["car"], "answer": "cant_tell"})]),
+        ({"tags": {"car": "present"}}, [], [("box", {"boxes": [{"box": [0, 0, 9, 9], "label": "car"}],
+                                                     "answer": "yes"})]),
+    ],
+    ids=["nothing speaks for one", "absent", "looked through", "sure", "hardly likely", "asked before", "confirmed"],
+)  # fmt: skip
+def test_options__no_click_where_it_brings_nothing(columns: Any, proposals: Any, done: Any) -> None:
+    assert "click" not in kinds(options(frame(**columns), proposals, Known(LABELS, done=done)))
+
+
+def test_options__boxes_around_one_object_are_worth_a_click() -> None:
+    one = options(frame(), [proposal(0.55)], Known(LABELS))
+    part = Annotation(x1=1.0, y1=1.0, x2=9.0, y2=9.0, label="car", source="pack", score=0.5)
+    several = options(frame(), [proposal(0.55), part], Known(LABELS))
+    gains = [next(q.gain for q in found if q.kind == "click") for found in (one, several)]
+    assert gains[1] == pytest.approx(gains[0] + 0.15)
+
+
+def test_unboxed__what_was_clicked_and_not_what_was_confirmed() -> None:
+    clicked: list[Any] = [("click", {"labels": ["car"], "point": [1, 2], "answer": "point"})]
+    boxed: list[Any] = [("box", {"boxes": [{"box": [0, 0, 9, 9], "label": "car"}], "answer": "yes"})]
+    assert unboxed(frame(), [], LABELS, clicked) == 1
+    assert unboxed(frame(), [], LABELS, clicked + boxed) == 0
+    assert unboxed(frame(tags={"car": "present"}), [], LABELS, boxed) == 0
+
+
+def test_weighed__the_box_with_the_click_in_its_middle() -> None:
+    whole, part, apart = proposal(0.5), proposal(0.6), proposal(0.9, x=200)
+    whole.id, part.id, apart.id = 1, 2, 3
+    part.x2 = part.y2 = 5.0
+    found = weighed([whole, part, apart], "car", (5.0, 5.0))
+    assert set(found) == {1, 2} and found[1] == pytest.approx(0.8) and found[2] < 0.1
+    assert weighed([whole, part, apart], "car", (2.5, 2.5))[2] > 0.6
+    assert weighed([whole], "bus", (5.0, 5.0)) == weighed([whole], "car", (50.0, 5.0)) == {}
 
 
 def test_options__a_pair_that_is_open() -> None:

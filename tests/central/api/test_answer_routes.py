@@ -96,6 +96,65 @@ async def test_tag__is_known_then(world: World) -> None:
     )
 
 
+CLICK = {"revision": 0, "question": {"kind": "click", "label": "car"}, "answer": "point", "point": [15.0, 20.0],
+         "seconds": 2.5}  # fmt: skip
+
+
+async def test_click__is_a_point_and_makes_its_proposal_surer(world: World) -> None:
+    frame = await world.add_frame()
+    view = (await post(world, frame, CLICK)).json()
+    assert [(p["label"], p["at"], p["by"], p["seconds"]) for p in view["points"]] == [
+        ("car", [15.0, 20.0], "annotator", 2.5)
+    ]
+    assert [(b["label"], b["confirmed"]) for b in view["boxes"]] == [("car", False)]
+    assert view["boxes"][0]["confidence"] > view["boxes"][0]["score"]
+    assert (view["state"], view["revision"]) == ("pending", 1)
+    assert view["question"]["kind"] != "click"
+    async with world.client("annotator") as client:
+        history = (await client.get(f"/frames/{frame}/history")).json()["items"]
+    assert [[p["at"] for p in item["points"]] for item in history] == [[[15.0, 20.0]]]
+
+
+async def test_click__there_is_none(world: World) -> None:
+    frame = await world.add_frame()
+    body = CLICK | {"answer": "none", "point": None}
+    view = (await post(world, frame, body)).json()
+    assert (view["points"], view["boxes"], view["complete_for"]) == ([], [], ["car"])
+
+
+async def test_click__twice_is_once_and_elsewhere_is_another(world: World) -> None:
+    frame = await world.add_frame()
+    one, two = await post(world, frame, CLICK), await post(world, frame, CLICK)
+    other = await post(world, frame, CLICK | {"point": [1.0, 1.0]})
+    assert [a.status_code for a in (one, two, other)] == [200, 200, 409]
+    assert len(two.json()["points"]) == 1
+
+
+async def test_click__is_asked_where_a_tag_speaks_of_what_no_box_shows(world: World) -> None:
+    frame = await world.add_frame(tag_proposals={"bus": 0.95})
+    await ask(world, frame)
+    async with world.client("annotator") as client:
+        question = (await client.get(f"/frames/{frame}")).json()["question"]
+    assert (question["kind"], question["label"], question["box"]) == ("click", "bus", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"point": None}, "wrong_answer"),
+        ({"answer": "none"}, "wrong_answer"),
+        ({"answer": "yes", "point": None}, "wrong_answer"),
+        ({"point": [-1.0, 5.0]}, "bad_point"),
+        ({"question": {"kind": "click"}}, "wrong_question"),
+        ({"question": {"kind": "click", "label": "hovercraft"}}, "unknown_label"),
+        ({"question": {"kind": "click", "labels": ["car", "bus"]}}, "wrong_question"),
+    ],
+)
+async def test_click__wrong(world: World, change: Any, code: str) -> None:
+    answer = await post(world, await world.add_frame(), CLICK | change)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, code)
+
+
 async def test_answer__twice_is_once(world: World) -> None:
     frame = await world.add_frame()
     one, two = await post(world, frame, YES), await post(world, frame, YES)

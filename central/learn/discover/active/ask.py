@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from central.annotate.asking import Costs
+from central.annotate.asking.click import CLICK_WORTH
 
-CLICK_S: Final = 2.5
-"""To click the middle of an object (Papadopoulos et al., CVPR 2017: 1.9 s for the click, and finding it)."""
-CLICK_WORTH: Final = 0.5
-"""Of a click, in boxes: it settles where, not how far."""
 NO_WORTH: Final = 0.3
 """Of a refused box, in boxes: it is one mistake less, and the object is still to be found."""
 MISSING: Final = 0.3
@@ -56,7 +53,7 @@ def queries(best: dict[int, tuple[int, float]], present: frozenset[int], costs: 
             found.append(Query("confirm", label, place, cost.confirm, gain))
         else:
             found.append(Query("missing", label, None, cost.missing, wrong * NO_WORTH))
-        found.append(Query("click", label, place, CLICK_S, CLICK_WORTH * wrong))
+        found.append(Query("click", label, place, cost.click, CLICK_WORTH * wrong))
         found.append(Query("box", label, place, cost.box, wrong))
     return sorted(found, key=lambda q: -q.rate)
 
