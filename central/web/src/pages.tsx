@@ -3,6 +3,7 @@ import {
   IconArrowsDiff,
   IconBlur,
   IconCamera,
+  IconDatabase,
   IconPackage,
   IconPhotoSearch,
   IconRefresh,
@@ -25,6 +26,7 @@ import { CameraPage } from './pages/camera/page';
 import { ProfilePage } from './pages/profile/page';
 import { RolloutsPage } from './pages/rollouts/page';
 import { RoundsPage } from './pages/rounds';
+import { StoragePage } from './pages/storage/page';
 
 // The canvas library is only needed here.
 const ReviewPage = lazy(async () => ({ default: (await import('./pages/review/page')).ReviewPage }));
@@ -52,6 +54,7 @@ export const PAGES: readonly Page[] = [
   { paths: ['/pairs'], page: PairsPage, text: 'Pairs', icon: IconBlur },
   { paths: ['/agreement'], page: AgreementPage, text: 'Agreement', icon: IconScale },
   { paths: ['/data'], page: DataPage, text: 'Data', icon: IconPhotoSearch },
+  { paths: ['/storage'], page: StoragePage, text: 'Storage', icon: IconDatabase },
   { paths: ['/rounds'], page: RoundsPage, text: 'Rounds', icon: IconRefresh, note: training },
   { paths: ['/packs'], page: PacksPage, text: 'Packs', icon: IconPackage },
   { paths: ['/packs/compare'], page: ComparePage, icon: IconArrowsDiff },

@@ -1280,7 +1280,8 @@ export interface paths {
         };
         /**
          * Ready
-         * @description The database and the broker are there; 503 while one is not.
+         * @description The database, the broker and the store of the images are there, and this server is not about to end; 503 while
+         *     that is not so.
          */
         get: operations["health_ready"];
         put?: never;
@@ -1303,6 +1304,27 @@ export interface paths {
          * @description Prometheus metrics: from this machine, or with a login.
          */
         get: operations["health_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Servers
+         * @description The servers of this centre, since when they run, and which one has which duty. Empty where there is only one, as
+         *     its database is a file of its own.
+         */
+        get: operations["servers_servers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1466,6 +1488,174 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Storage
+         * @description Frames and bytes of each camera, by state and by age; what was counted a minute ago counts as now.
+         */
+        get: operations["storage_storage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Kept
+         * @description The rules that count, and what came of the last run. Without any, everything is kept.
+         */
+        get: operations["retention_kept"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/rules/{site}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview
+         * @description What the next run would delete if this were the rule of the site: frames and bytes of each camera.
+         */
+        post: operations["retention_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/rules/{site}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Rule
+         * @description Set the rule of a site, or of `every-site`. Look at the preview first: what a run deleted is gone.
+         */
+        put: operations["retention_set_rule"];
+        post?: never;
+        /**
+         * Drop Rule
+         * @description Take the rule of a site back: then that of every site counts, or that of the settings.
+         */
+        delete: operations["retention_drop_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Holds
+         * @description What is kept whatever the rules say.
+         */
+        get: operations["retention_holds"];
+        put?: never;
+        /**
+         * Hold
+         * @description Keep a frame, or all frames of a camera, until the hold is taken back.
+         */
+        post: operations["retention_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/holds/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Release
+         * @description Take a hold back: the next run deletes what the rules say.
+         */
+        delete: operations["retention_release"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Runs
+         * @description The runs that deleted something, newest first.
+         */
+        get: operations["retention_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Exported
+         * @description The signed record of what was deleted, from a run on: check it with `wayside-central retention verify`.
+         */
+        get: operations["retention_exported"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1564,6 +1754,12 @@ export interface components {
             state: string;
             /** Boxes */
             boxes: components["schemas"]["BoxBody"][];
+            /**
+             * Points
+             * @description What was clicked with this answer.
+             * @default []
+             */
+            points: components["schemas"]["PointView"][];
             /** Tags */
             tags: {
                 [key: string]: "present" | "absent";
@@ -1580,10 +1776,10 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "box" | "missing" | "tag";
+            kind: "box" | "missing" | "tag" | "click";
             /**
              * Label
-             * @description With kind `box`.
+             * @description With kind `box` or `click`.
              */
             label?: string | null;
             /**
@@ -2056,6 +2252,38 @@ export interface components {
             frames_relabelled: number | null;
         };
         /**
+         * DeletionRunView
+         * @description A sealed run: a link of the chain.
+         */
+        DeletionRunView: {
+            /** Number */
+            number: number;
+            /**
+             * Started
+             * Format: date-time
+             */
+            started: string;
+            /** Finished */
+            finished: string | null;
+            /** By */
+            by: string;
+            /** Items */
+            items: number;
+            /** Bytes */
+            bytes: number;
+            /** Kept */
+            kept: {
+                [key: string]: number;
+            };
+            /** Hash */
+            hash: string;
+            /**
+             * Key
+             * @description Public key that it is signed with, hexadecimal.
+             */
+            key: string;
+        };
+        /**
          * DifferenceView
          * @description What the second snapshot has that the first has not. Boxes by class and by camera (`node/camera`).
          */
@@ -2306,6 +2534,24 @@ export interface components {
             items: components["schemas"]["DriftLookView"][];
         };
         /**
+         * DutyView
+         * @description Background work that one server does for all.
+         */
+        DutyView: {
+            /** Name */
+            name: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Fence
+             * @description How often it changed hands.
+             */
+            fence: number;
+        };
+        /**
          * EffectView
          * @description What a wave, or a rollout, changed.
          */
@@ -2444,6 +2690,12 @@ export interface components {
              */
             complete_for: string[];
             /**
+             * Points
+             * @description What people clicked, oldest first.
+             * @default []
+             */
+            points: components["schemas"]["PointView"][];
+            /**
              * Tags
              * @description What is not listed is unknown.
              * @default {}
@@ -2511,6 +2763,43 @@ export interface components {
         HistoryView: {
             /** Items */
             items: components["schemas"]["AnswerView"][];
+        };
+        /**
+         * HoldBody
+         * @description A frame, or all frames of a camera (with its node), to be kept whatever the rules say.
+         */
+        HoldBody: {
+            /** Frame */
+            frame?: string | null;
+            /** Node */
+            node?: string | null;
+            /** Camera */
+            camera?: string | null;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * HoldView
+         * @description What is kept whatever the rules say.
+         */
+        HoldView: {
+            /** Id */
+            id: number;
+            /** Frame */
+            frame: string | null;
+            /** Node */
+            node: string | null;
+            /** Camera */
+            camera: string | null;
+            /** Reason */
+            reason: string;
+            /** By */
+            by: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
         };
         /**
          * IntervalView
@@ -2924,6 +3213,16 @@ export interface components {
             answered: number;
         };
         /**
+         * PartView
+         * @description Frames, and bytes of their images.
+         */
+        PartView: {
+            /** Frames */
+            frames: number;
+            /** Bytes */
+            bytes: number;
+        };
+        /**
          * PasswordChange
          * @description The password so far, and the one from now on.
          */
@@ -2996,6 +3295,34 @@ export interface components {
             total: number;
         };
         /**
+         * PointView
+         * @description A click on the middle of an object: it says where one is, and makes no label.
+         */
+        PointView: {
+            /** Label */
+            label: string;
+            /**
+             * At
+             * @description x, y, pixels of the frame.
+             */
+            at: [
+                number,
+                number
+            ];
+            /** By */
+            by: string;
+            /**
+             * Time
+             * Format: date-time
+             */
+            time: string;
+            /**
+             * Seconds
+             * @description How long it took.
+             */
+            seconds: number | null;
+        };
+        /**
          * PolicyBody
          * @description What to select. Quotas hold for each camera, in any hour and any 24 hours.
          */
@@ -3064,6 +3391,54 @@ export interface components {
             updated: string;
             /** By */
             by: string;
+        };
+        /**
+         * PreviewCamera
+         * @description What a rule would delete of one camera.
+         */
+        PreviewCamera: {
+            /** Site */
+            site: string;
+            /** Node */
+            node: string;
+            /** Camera */
+            camera: string;
+            /** Frames */
+            frames: number;
+            /** Bytes */
+            bytes: number;
+            /**
+             * Labels
+             * @description Frames that stay, without what was answered about them.
+             */
+            labels: number;
+            /**
+             * By
+             * @description Frames by what makes them go: unlabelled, labelled, skipped, size.
+             */
+            by: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * PreviewView
+         * @description What the next run would delete with a rule; nothing was changed.
+         */
+        PreviewView: {
+            /** Frames */
+            frames: number;
+            /** Bytes */
+            bytes: number;
+            /** Audit */
+            audit: number;
+            /** Kept */
+            kept: {
+                [key: string]: number;
+            };
+            /** Kept Bytes */
+            kept_bytes: number;
+            /** Cameras */
+            cameras: components["schemas"]["PreviewCamera"][];
         };
         /**
          * Profile
@@ -3337,18 +3712,18 @@ export interface components {
          * QuestionView
          * @description What to ask about a frame: its answer is expected to be worth most per second of a person's time.
          *
-         *     `boxes`: review it whole (PUT labels). `pair`: say which of two is sharper (POST /pairs/{pair}). `box`, `missing`
-         *     and `tag` are answered by POST /frames/{id}/answer.
+         *     `boxes`: review it whole (PUT labels). `pair`: say which of two is sharper (POST /pairs/{pair}). `box`, `missing`,
+         *     `tag` and `click` are answered by POST /frames/{id}/answer.
          */
         QuestionView: {
             /**
              * Kind
              * @enum {string}
              */
-            kind: "boxes" | "box" | "missing" | "tag" | "pair";
+            kind: "boxes" | "box" | "missing" | "tag" | "pair" | "click";
             /**
              * Label
-             * @description Of `box`: what it is taken for.
+             * @description Of `box`: what it is taken for; of `click`: what to click.
              */
             label: string | null;
             /**
@@ -3526,15 +3901,80 @@ export interface components {
             question: components["schemas"]["AskedBody"];
             /**
              * Answer
-             * @description yes or no to a box, nothing or something to missing, present or absent to a tag, or cant_tell.
+             * @description yes or no to a box, nothing or something to missing, present or absent to a tag, point or none to a click, or cant_tell.
              * @enum {string}
              */
-            answer: "yes" | "no" | "nothing" | "something" | "present" | "absent" | "cant_tell";
+            answer: "yes" | "no" | "nothing" | "something" | "present" | "absent" | "point" | "none" | "cant_tell";
+            /**
+             * Point
+             * @description With answer `point`: x, y of the middle of the object, pixels of the frame.
+             */
+            point?: [
+                number,
+                number
+            ] | null;
             /**
              * Seconds
              * @description How long it took.
              */
             seconds?: number | null;
+        };
+        /**
+         * RetentionLast
+         * @description What came of the last run.
+         */
+        RetentionLast: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Run
+             * @description Its number; null where there was nothing to delete.
+             */
+            run: number | null;
+            /** Frames */
+            frames: number;
+            /** Labels */
+            labels: number;
+            /** Audit */
+            audit: number;
+            /** Bytes */
+            bytes: number;
+            /**
+             * Kept
+             * @description Frames that stayed in spite of the rules, by reason.
+             */
+            kept: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * RetentionView
+         * @description Which rules count, and what came of them.
+         */
+        RetentionView: {
+            /** Rules */
+            rules: components["schemas"]["RuleOfSite"][];
+            /**
+             * Sites
+             * @description Sites that have frames.
+             */
+            sites: string[];
+            /**
+             * Every H
+             * @description Hours between runs; 0: none runs by itself.
+             */
+            every_h: number;
+            last: components["schemas"]["RetentionLast"] | null;
+            /**
+             * Reasons
+             * @description Why frames stay in spite of a rule, in words.
+             */
+            reasons: {
+                [key: string]: string;
+            };
         };
         /**
          * RolloutBody
@@ -4001,6 +4441,54 @@ export interface components {
             starts: number;
         };
         /**
+         * RuleBody
+         * @description How many days a site keeps what, and how many bytes of images it may have; null: for ever, without limit.
+         */
+        RuleBody: {
+            /** Unlabelled Days */
+            unlabelled_days?: number | null;
+            /** Labelled Days */
+            labelled_days?: number | null;
+            /** Skipped Days */
+            skipped_days?: number | null;
+            /** Labels Days */
+            labels_days?: number | null;
+            /**
+             * Audit Days
+             * @description Of the audit log; only in the rule of every site.
+             */
+            audit_days?: number | null;
+            /** Size Bytes */
+            size_bytes?: number | null;
+        };
+        /**
+         * RuleOfSite
+         * @description The rule of a site, or of `every-site`.
+         */
+        RuleOfSite: {
+            /** Site */
+            site: string;
+            /** Unlabelled Days */
+            unlabelled_days: number | null;
+            /** Labelled Days */
+            labelled_days: number | null;
+            /** Skipped Days */
+            skipped_days: number | null;
+            /** Labels Days */
+            labels_days: number | null;
+            /** Audit Days */
+            audit_days: number | null;
+            /** Size Bytes */
+            size_bytes: number | null;
+            /**
+             * By
+             * @description Who set it; empty: it comes from the settings.
+             */
+            by: string;
+            /** Updated */
+            updated: string | null;
+        };
+        /**
          * RuleView
          * @description A rule that starts rounds.
          */
@@ -4099,6 +4587,59 @@ export interface components {
             total: number;
             /** Next */
             next: string | null;
+        };
+        /**
+         * ServerView
+         * @description One server, as the one that was asked sees it.
+         */
+        ServerView: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "serving" | "draining" | "gone";
+            /**
+             * Started
+             * Format: date-time
+             */
+            started: string;
+            /**
+             * Seen
+             * Format: date-time
+             * @description When it last showed that it lives, by its own clock.
+             */
+            seen: string;
+            /**
+             * Asked
+             * @description Whether it is the one that answers now.
+             */
+            asked: boolean;
+            /** Duties */
+            duties: components["schemas"]["DutyView"][];
+        };
+        /**
+         * ServersView
+         * @description Every server of this centre.
+         */
+        ServersView: {
+            /**
+             * Several
+             * @description Whether there may be others: the database was given by URL.
+             */
+            several: boolean;
+            /** Items */
+            items: components["schemas"]["ServerView"][];
+            /**
+             * Free
+             * @description Duties that nobody has at this moment.
+             */
+            free: string[];
         };
         /**
          * SessionToken
@@ -4256,6 +4797,74 @@ export interface components {
         SourcesView: {
             /** Items */
             items: components["schemas"]["SourceView"][];
+        };
+        /**
+         * StorageCamera
+         * @description What one camera takes. `states` and `ages` each add up to `frames` and `bytes`.
+         */
+        StorageCamera: {
+            /** Site */
+            site: string;
+            /** Node */
+            node: string;
+            /** Camera */
+            camera: string;
+            /** Frames */
+            frames: number;
+            /** Bytes */
+            bytes: number;
+            /**
+             * States
+             * @description By state: pending, labelled, skipped.
+             */
+            states: {
+                [key: string]: components["schemas"]["PartView"];
+            };
+            /**
+             * Ages
+             * @description Since received: day, week, month, quarter, year, older.
+             */
+            ages: {
+                [key: string]: components["schemas"]["PartView"];
+            };
+            /**
+             * Labels
+             * @description Boxes that count.
+             */
+            labels: number;
+            /** Proposals */
+            proposals: number;
+            /** Answers */
+            answers: number;
+            /**
+             * Rows Bytes
+             * @description Estimate of what its rows take in the database.
+             */
+            rows_bytes: number;
+            /** First */
+            first: string | null;
+            /** Last */
+            last: string | null;
+        };
+        /**
+         * StorageView
+         * @description What everything takes; cameras that take most first.
+         */
+        StorageView: {
+            /**
+             * At
+             * Format: date-time
+             * @description When it was counted; it is counted once a minute at most.
+             */
+            at: string;
+            /** Frames */
+            frames: number;
+            /** Bytes */
+            bytes: number;
+            /** Rows Bytes */
+            rows_bytes: number;
+            /** Cameras */
+            cameras: components["schemas"]["StorageCamera"][];
         };
         /**
          * TagCount
@@ -4873,6 +5482,7 @@ export type CommandBody = components['schemas']['CommandBody'];
 export type CommandResult = components['schemas']['CommandResult'];
 export type CropView = components['schemas']['CropView'];
 export type DataDiff = components['schemas']['DataDiff'];
+export type DeletionRunView = components['schemas']['DeletionRunView'];
 export type DifferenceView = components['schemas']['DifferenceView'];
 export type DisputeView = components['schemas']['DisputeView'];
 export type DisputesView = components['schemas']['DisputesView'];
@@ -4882,6 +5492,7 @@ export type DriftCameraView = components['schemas']['DriftCameraView'];
 export type DriftLookView = components['schemas']['DriftLookView'];
 export type DriftMeasureView = components['schemas']['DriftMeasureView'];
 export type DriftView = components['schemas']['DriftView'];
+export type DutyView = components['schemas']['DutyView'];
 export type EffectView = components['schemas']['EffectView'];
 export type ErrorInfo = components['schemas']['ErrorInfo'];
 export type ErrorView = components['schemas']['ErrorView'];
@@ -4892,6 +5503,8 @@ export type FrameView = components['schemas']['FrameView'];
 export type HttpValidationError = components['schemas']['HTTPValidationError'];
 export type HealthView = components['schemas']['HealthView'];
 export type HistoryView = components['schemas']['HistoryView'];
+export type HoldBody = components['schemas']['HoldBody'];
+export type HoldView = components['schemas']['HoldView'];
 export type IntervalView = components['schemas']['IntervalView'];
 export type LabelCount = components['schemas']['LabelCount'];
 export type LabelView = components['schemas']['LabelView'];
@@ -4915,11 +5528,15 @@ export type PairAnswered = components['schemas']['PairAnswered'];
 export type PairBody = components['schemas']['PairBody'];
 export type PairView = components['schemas']['PairView'];
 export type PairsView = components['schemas']['PairsView'];
+export type PartView = components['schemas']['PartView'];
 export type PasswordChange = components['schemas']['PasswordChange'];
 export type PlanPreviewBody = components['schemas']['PlanPreviewBody'];
 export type PlanWaveView = components['schemas']['PlanWaveView'];
+export type PointView = components['schemas']['PointView'];
 export type PolicyBody = components['schemas']['PolicyBody'];
 export type PolicyView = components['schemas']['PolicyView'];
+export type PreviewCamera = components['schemas']['PreviewCamera'];
+export type PreviewView = components['schemas']['PreviewView'];
 export type Profile = components['schemas']['Profile'];
 export type ProfileBody = components['schemas']['ProfileBody'];
 export type ProfileLabel = components['schemas']['ProfileLabel'];
@@ -4938,6 +5555,8 @@ export type ReleaseBody = components['schemas']['ReleaseBody'];
 export type ReleaseNodeView = components['schemas']['ReleaseNodeView'];
 export type ReleaseView = components['schemas']['ReleaseView'];
 export type ReplyBody = components['schemas']['ReplyBody'];
+export type RetentionLast = components['schemas']['RetentionLast'];
+export type RetentionView = components['schemas']['RetentionView'];
 export type RolloutBody = components['schemas']['RolloutBody'];
 export type RolloutChangeBody = components['schemas']['RolloutChangeBody'];
 export type RolloutEventView = components['schemas']['RolloutEventView'];
@@ -4948,11 +5567,15 @@ export type RolloutWaveView = components['schemas']['RolloutWaveView'];
 export type RoundBody = components['schemas']['RoundBody'];
 export type RoundGateView = components['schemas']['RoundGateView'];
 export type RoundView = components['schemas']['RoundView'];
+export type RuleBody = components['schemas']['RuleBody'];
+export type RuleOfSite = components['schemas']['RuleOfSite'];
 export type RuleView = components['schemas']['RuleView'];
 export type RulesView = components['schemas']['RulesView'];
 export type SearchFacets = components['schemas']['SearchFacets'];
 export type SearchItem = components['schemas']['SearchItem'];
 export type SearchPage = components['schemas']['SearchPage'];
+export type ServerView = components['schemas']['ServerView'];
+export type ServersView = components['schemas']['ServersView'];
 export type SessionToken = components['schemas']['SessionToken'];
 export type SessionView = components['schemas']['SessionView'];
 export type SkipBody = components['schemas']['SkipBody'];
@@ -4962,6 +5585,8 @@ export type SnapshotPage = components['schemas']['SnapshotPage'];
 export type SnapshotView = components['schemas']['SnapshotView'];
 export type SourceView = components['schemas']['SourceView'];
 export type SourcesView = components['schemas']['SourcesView'];
+export type StorageCamera = components['schemas']['StorageCamera'];
+export type StorageView = components['schemas']['StorageView'];
 export type TagCount = components['schemas']['TagCount'];
 export type TagProposalView = components['schemas']['TagProposalView'];
 export type TagView = components['schemas']['TagView'];
@@ -6042,6 +6667,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
                 };
             };
         };
@@ -8730,6 +9364,35 @@ export interface operations {
             };
         };
     };
+    servers_servers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServersView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     people_users: {
         parameters: {
             query?: never;
@@ -9232,6 +9895,487 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    storage_storage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StorageView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    retention_kept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    retention_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                site: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    retention_set_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                site: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleOfSite"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    retention_drop_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                site: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    retention_holds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    retention_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    retention_release: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    retention_runs: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletionRunView"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    retention_exported: {
+        parameters: {
+            query?: {
+                since?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
