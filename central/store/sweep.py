@@ -5,6 +5,8 @@
 
     old and unlocked segments -> the places that rows name in them -> cut off, punched out, or deleted whole
 
+    on S3: old bundles -> the names that rows give -> deleted whole
+
 What is safe: a segment is only looked at a day after it was last written, and when nobody holds its lock, so every key
 of it was settled or its writer is dead (see `segments`); a name is never written to again. Only then rows are read, so
 no row can come later for what is given back. And nothing is given back in a folder that another database fills: folder
@@ -22,19 +24,22 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import obstore
 import structlog
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from central.store import segments
-from central.store.blobs import Blobs
+from central.store import bundles, segments
+from central.store.blobs import BlobAwayError, BlobMissingError, Blobs
 from central.store.database import Database
 from central.store.models import Frame, Setting
-from protocols.files import write_atomic
 from protocols.messages import utc_now
 
 log = structlog.get_logger("central.store")
@@ -42,6 +47,8 @@ log = structlog.get_logger("central.store")
 AGE_S: Final = 24 * 3600.0
 """Since a segment was last written; far beyond any commit, and any usual step of a clock."""
 EVERY_S: Final = 24 * 3600.0
+AWAY_S: Final = 30.0
+"""Before a store that is away is asked again whose it is."""
 FIRST_S: Final = 120.0
 """After the start, when all nodes have come back."""
 PAGE: Final = 5000
@@ -52,6 +59,10 @@ BLOCK: Final = 4096
 """Bytes; smaller gaps have no block of their own."""
 OWNER: Final = "owner"
 """Name of the file in the folder of the images; the same text stands in the database."""
+FOLDER: Final = "frames"
+"""Below which the images of nodes lie."""
+DELETED: Final = 500
+"""Objects of one request that deletes; S3 takes a thousand."""
 _KEY: Final = "blobs.owner"
 _PUNCH: Final = 0x01 | 0x02
 """FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE."""
@@ -73,8 +84,10 @@ async def sweep(database: Database, blobs: Blobs, age_s: float = AGE_S) -> Swept
     """Give back what no row refers to in segments that are `age_s` seconds old; None where the images are not on a disk
     of ours, or belong to another database. Raises OSError or an error of the database."""
     root = blobs.root
-    if root is None or not await _ours(database, root):
+    if not await _ours(database, blobs):
         return None
+    if root is None:
+        return await _sweep_objects(database, blobs.store, utc_now() - timedelta(seconds=age_s))
     places = await asyncio.to_thread(_candidates, root, utc_now().timestamp() - age_s)
     if not places:
         return Swept(0, 0, 0)
@@ -84,44 +97,84 @@ async def sweep(database: Database, blobs: Blobs, age_s: float = AGE_S) -> Swept
 
 async def keep_swept(database: Database, blobs: Blobs) -> None:
     """Mark the folder as this database's, then sweep: soon after the start, and once a day, until cancelled."""
-    root = blobs.root
-    if root is None or not await _ours(database, root):
-        await asyncio.Event().wait()  # nothing to do, ever
-        return
+    while True:
+        try:
+            if not await _ours(database, blobs):
+                await asyncio.Event().wait()  # nothing to do, ever
+            break
+        except BlobAwayError:
+            await asyncio.sleep(AWAY_S)
     await asyncio.sleep(FIRST_S)
     while True:
-        swept = await sweep(database, blobs)
+        try:
+            swept = await sweep(database, blobs)
+        except (BlobAwayError, BaseError) as error:
+            log.warning("could not look for what no frame refers to", reason=str(error)[:200])
+            swept = None
         if swept is not None and swept.bytes:
             log.info("gave back what no frame refers to", bytes=swept.bytes, deleted=swept.deleted)
         await asyncio.sleep(EVERY_S)
 
 
-async def _ours(database: Database, root: Path) -> bool:
-    """Whether the folder belongs to this database; where it belongs to none, it does from now on."""
-    path = root / OWNER
-    there = path.read_text().strip() if path.exists() else None
+async def _ours(database: Database, blobs: Blobs) -> bool:
+    """Whether the place belongs to this database; where it belongs to none, it does from now on."""
+    if blobs.root is None and blobs.remote is None:
+        return False  # memory
+    try:
+        there: str | None = (await blobs.read(OWNER)).decode(errors="replace").strip()
+    except BlobMissingError:
+        there = None
+    used = there is None and await _used(blobs)
     async with database.write() as session:
-        mark = await _mark(session, there is None, root)
-    if mark is not None and there is None:  # after the commit: a mark of the folder alone would be a foreign one
-        write_atomic(path, f"{mark}\n".encode())
+        mark = await _mark(session, there is None, used)
+    if mark is not None and there is None:  # after the commit: a mark of the place alone would be a foreign one
+        await blobs.put([(OWNER, f"{mark}\n".encode())])
         there = mark
     if mark is None or mark != there:
-        log.warning("the images belong to another database; nothing is given back", folder=str(root))
+        where = blobs.root if blobs.remote is None else blobs.remote.name
+        log.warning("the images belong to another database; nothing is given back", place=str(where))
     return mark is not None and mark == there
 
 
-async def _mark(session: AsyncSession, free: bool, root: Path) -> str | None:
-    """Return the mark of this database; draws one where the folder is `free` and not full of somebody's images."""
+async def _used(blobs: Blobs) -> bool:
+    """Whether there is an image of a node already."""
+    if blobs.root is not None:
+        return next(_files(blobs.root), None) is not None
+    async for page in obstore.list(blobs.store, FOLDER):
+        return bool(page)
+    return False
+
+
+async def _mark(session: AsyncSession, free: bool, used: bool) -> str | None:
+    """Return the mark of this database; draws one where the place is `free` and not full of somebody's images."""
     held = await session.get(Setting, _KEY)
     if held is not None:
         return str(held.value)
     known = (await session.scalars(select(Frame.id).limit(1))).first() is not None
-    if not free or (not known and next(_files(root), None) is not None):
+    if not free or (not known and used):
         return None
     session.add(Setting(key=_KEY, value=secrets.token_hex(16)))
     await session.flush()
     made = await session.get(Setting, _KEY)
     return None if made is None else str(made.value)
+
+
+async def _sweep_objects(database: Database, store: ObjectStore, before: datetime) -> Swept:
+    """Delete the bundles written before `before` that no row refers to. Images in a bundle that lives are zeros already
+    where they were deleted; what else nobody refers to in it stays."""
+    sizes = {
+        each["path"]: each["size"]
+        async for page in obstore.list(store, FOLDER)
+        for each in page
+        if each["path"].endswith(bundles.SUFFIX) and each["last_modified"] < before
+    }
+    places: Places = {name: array("q") for name in sizes}
+    if places:
+        await _read(database, places)
+    gone = [name for name, ends in places.items() if not ends]
+    for at in range(0, len(gone), DELETED):
+        await obstore.delete_async(store, gone[at : at + DELETED])
+    return Swept(len(places), len(gone), sum(sizes[name] for name in gone))
 
 
 def _files(root: Path) -> Iterator[Path]:

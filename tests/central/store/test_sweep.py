@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,15 @@ from central.store.blobs import Blobs
 from central.store.database import Database
 from central.store.migrations import migrate
 from protocols.messages import Assessment, FrameMessage, Selection, utc_now
+from tests.servers.s3 import S3
 
 NOW = -1.0
 """Any age will do."""
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    made = databases.connect(databases.sqlite_url(tmp_path / "central.db"))
-    await migrate(made.engine)
-    yield made
-    await made.close()
+def database(db: Database) -> Database:
+    return db
 
 
 def message(number: int, size: int = 20_000) -> FrameMessage:
@@ -149,3 +146,30 @@ async def test_sweep__a_mark_that_was_not_written_is_written_again(database: Dat
 
 async def test_sweep__elsewhere_there_is_nothing_to_do(database: Database, tmp_path: Path) -> None:
     assert await sweep.sweep(database, stores.connect("memory:", tmp_path), NOW) is None
+
+
+async def test_sweep__on_s3_deletes_what_no_row_names_and_is_not_young(
+    database: Database, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = s3.create()
+    blobs = stores.connect(s3.url(bucket), tmp_path / "blobs")
+    assert await sweep.sweep(database, blobs, NOW) == sweep.Swept(0, 0, 0)
+    await store(database, blobs, 0, 1)
+    await blobs.keep([("a", b"left by a kill")])
+    before = await images(database, blobs)
+    assert await sweep.sweep(database, blobs, 3600.0) == sweep.Swept(0, 0, 0)
+    assert await sweep.sweep(database, blobs, -5.0) == sweep.Swept(2, 1, 14)
+    assert await images(database, blobs) == before
+    assert len(s3.keys(bucket)) == 2  # the mark, and one bundle
+
+
+async def test_sweep__on_s3_leaves_what_is_anothers(
+    database: Database, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    blobs = stores.connect(s3.url(s3.create()), tmp_path / "blobs")
+    await blobs.put([("owner", b"somebody else")])
+    assert await sweep.sweep(database, blobs, NOW) is None
