@@ -159,7 +159,7 @@ class Blobs:
             if self._remote is not None:
                 return await bundles.append(self._store, contents)
         except (BaseError, OSError) as error:
-            raise self._failed("cannot store", error) from None
+            raise self.failed("cannot store", error) from None
         await self.put(items)
         return [key for key, _ in items]
 
@@ -178,7 +178,7 @@ class Blobs:
             if self._root is not None:
                 await _sync(self._root, [key for key, _ in items])
         except (BaseError, OSError) as error:
-            raise self._failed("cannot store", error) from None
+            raise self.failed("cannot store", error) from None
 
     def close(self) -> None:
         """Let go of the files that are open; `keep` opens another one."""
@@ -194,7 +194,7 @@ class Blobs:
             await obstore.put_async(self._remote.reading, PROBE, b"wayside", use_multipart=False)
             await obstore.list(self._remote.reading, PROBE).collect_async()
         except (BaseError, OSError) as error:
-            raise self._failed("cannot be used", error) from None
+            raise self.failed("cannot be used", error) from None
 
     async def trouble(self) -> str:
         """Return in one line why images cannot be stored and read now; empty where they can."""
@@ -222,7 +222,7 @@ class Blobs:
             result = await obstore.get_async(self._reading, _check(key))
         except (BaseError, OSError) as error:
             if not s3.missing(error):
-                raise self._failed(f"blob {key}", error) from None
+                raise self.failed(f"blob {key}", error) from None
             data = await self._elsewhere(key)
             return Blob(len(data), _pieces(data))
         return Blob(result.meta["size"], self._told(key, _chunks(result)))
@@ -250,7 +250,7 @@ class Blobs:
         except (BaseError, OSError) as error:
             if s3.missing(error):
                 return await self._elsewhere(key)
-            raise self._failed(f"blob {key}", error) from None
+            raise self.failed(f"blob {key}", error) from None
 
     async def delete(self, key: str) -> None:
         """Remove `key`; one that is not there is no error. Raises BlobError."""
@@ -271,7 +271,7 @@ class Blobs:
             for key in whole:
                 await self._delete(key)
         except (BaseError, OSError) as error:
-            raise self._failed("cannot delete", error) from None
+            raise self.failed("cannot delete", error) from None
 
     async def _delete(self, key: str) -> None:
         try:
@@ -308,9 +308,10 @@ class Blobs:
             async for chunk in chunks:
                 yield chunk
         except (BaseError, OSError) as error:
-            raise self._failed(f"blob {key}", error) from None
+            raise self.failed(f"blob {key}", error) from None
 
-    def _failed(self, what: str, error: BaseException) -> BlobError:
+    def failed(self, what: str, error: BaseException) -> BlobError:
+        """Return `error` of the library as one of ours, which says in one line what could not be done, and why."""
         if self._remote is None:
             return BlobError(f"blobs: {what} ({str(error)[:300]})")
         why, ours = s3.explain(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
@@ -9,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from sqlalchemy import Connection
 
+from central.store import objects
 from central.store.backup import BackupError, Kept, Manifest, rows
 from central.store.backup.save import BLOBS, Told
 from central.store.backup.vault import Vault
@@ -19,6 +22,9 @@ from central.store.blobs import Blobs
 from central.store.database import Database
 from central.store.migrations import build, migrate
 from protocols.files import sync_folder
+
+LANES: Final = 8
+"""Objects that are put at a time."""
 
 
 @dataclass(frozen=True)
@@ -80,26 +86,37 @@ def beside(folder: Path) -> Iterator[Path]:
 
 
 def files(vault: Vault, manifest: Manifest, data: Path, images: Path | None, told: Told) -> None:
-    """Write the files of `manifest` below `data`, those of a local folder of images below `images`.
-
-    Raises BackupError where `images` is None and there are some: their places mean nothing in an object store.
-    """
+    """Write the files of `manifest` below `data`, those of a folder of images below `images`; where that is None, the
+    images wait for `blobs`. Raises BackupError."""
     for kept in manifest.files:
         path = _safe(kept.path)
-        if path.parts[0] == BLOBS:
-            if images is None:
-                raise BackupError("the images of this backup lie in a folder; restore them into one, not into S3")
+        if path.parts[0] != BLOBS:
+            _write(vault, kept, data.joinpath(*path.parts))
+        elif images is not None:
             _write(vault, kept, images.joinpath(*path.parts[1:]))
         else:
-            _write(vault, kept, data.joinpath(*path.parts))
+            continue
         told(kept.path, kept.size)
 
 
 async def blobs(vault: Vault, manifest: Manifest, store: Blobs, told: Told) -> None:
-    """Put the images of an object store into `store`. Raises BackupError, BlobError."""
-    for kept in manifest.blobs:
-        await store.put([(kept.path, b"".join(vault.pieces(kept.sha256)))])
-        told(kept.path, kept.size)
+    """Bring images back that lay in an object store, or that go into one. Names stay: every key of a row means the same
+    in a folder and in an object store. Raises BackupError, BlobError."""
+    waiting = [(kept.path, kept) for kept in manifest.blobs]
+    if store.root is None:
+        mine = [(_safe(kept.path), kept) for kept in manifest.files]
+        waiting += [("/".join(path.parts[1:]), kept) for path, kept in mine if path.parts[0] == BLOBS]
+    for at in range(0, len(waiting), LANES):
+        await asyncio.gather(*(_put(vault, store, name, kept) for name, kept in waiting[at : at + LANES]))
+        for _, kept in waiting[at : at + LANES]:
+            told(kept.path, kept.size)
+
+
+async def _put(vault: Vault, store: Blobs, name: str, kept: Kept) -> None:
+    if store.root is not None:
+        await asyncio.to_thread(_write, vault, kept, store.root.joinpath(*_safe(name).parts))
+    else:
+        await objects.put(store, name, vault.pieces(kept.sha256), kept.size)
 
 
 async def database(vault: Vault, manifest: Manifest, target: Database, told: Told) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from central.store import segments
+from central.store import objects, segments
 from central.store.backup import FORMAT, BackupError, Kept, Manifest, Table, rows
 from central.store.backup.vault import Vault
 from central.store.blobs import BlobMissingError, Blobs
@@ -94,19 +95,16 @@ class _Saving:
         self.told(name, kept.size)
         return kept
 
-    async def blob(self, blobs: Blobs, key: str) -> Kept | None:
-        """Keep one image of an object store, which never changes under its key; None where it is not there."""
-        kept = self.known.blobs.get(key)
-        if kept is None:
-            if segments.place(key) is not None:
-                return None  # of a folder that the images lay in before
+    def blob(self, blobs: Blobs, found: objects.Object) -> Kept | None:
+        """Keep one object of a store of images; None where it went away meanwhile."""
+        kept = self.known.blobs.get(found.name)
+        if kept is None or (kept.size, kept.changed) != (found.size, found.changed):
             try:
-                data = await blobs.read(key)
+                sha256, size = self.vault.keep(objects.read(blobs, found.name))
             except BlobMissingError:
                 return None
-            sha256, size = self.vault.keep([data])
-            kept = Kept(path=key, sha256=sha256, size=size)
-        self.told(key, kept.size)
+            kept = Kept(path=found.name, sha256=sha256, size=size, changed=found.changed)
+        self.told(found.name, kept.size)
         return kept
 
 
@@ -119,15 +117,23 @@ def _view(session: Session, saving: _Saving) -> tuple[list[Table], str, list[str
     return tables, revision, list(session.scalars(select(Frame.blob)))
 
 
-def _lost(keys: list[str], files: list[Kept]) -> int:
-    """Return how many of `keys` are not wholly in `files`."""
-    sizes = {kept.path: kept.size for kept in files}
+def _lost(keys: list[str], kept: Iterable[tuple[str, int]]) -> int:
+    """Return how many of `keys` are not wholly in what was `kept`, given by name and size."""
+    sizes = dict(kept)
     lost = 0
     for key in keys:
         place = segments.place(key)
         name, end = (key, 0) if place is None else (place[0], place[1] + place[2])
-        lost += sizes.get(f"{BLOBS}/{name}", -1) < end
+        lost += sizes.get(name, -1) < end
     return lost
+
+
+async def _images(saving: _Saving, blobs: Blobs, keys: list[str]) -> list[Kept]:
+    """Keep what `keys` name in a store of images."""
+    needed = {place[0] if (place := segments.place(key)) else key for key in keys}
+    there = [found async for found in objects.listed(blobs) if found.name in needed]
+    kept = [await asyncio.to_thread(saving.blob, blobs, found) for found in there]
+    return [each for each in kept if each is not None]
 
 
 async def save(data: Path, database: Database, blobs: Blobs, vault: Vault, told: Told = lambda *_: None) -> Saved:
@@ -140,13 +146,10 @@ async def save(data: Path, database: Database, blobs: Blobs, vault: Vault, told:
     saving, name = _Saving(vault, told), rows.now()
     tables, revision, keys = await database.run_read(lambda session: _view(session, saving))
     files = [kept for item in _files(data.absolute(), blobs, vault) if (kept := saving.file(*item)) is not None]
-    images: list[Kept] = []
-    if blobs.root is None:
-        found = [await saving.blob(blobs, key) for key in keys]
-        images = [kept for kept in found if kept is not None]
-        missing = len(keys) - len(images)
-    else:
-        missing = _lost(keys, files)
+    images = await _images(saving, blobs, keys) if blobs.root is None else []
+    local = [kept for kept in files if kept.path.startswith(f"{BLOBS}/")] if blobs.root or blobs.remote else []
+    held = [(kept.path.removeprefix(f"{BLOBS}/"), kept.size) for kept in local]
+    missing = _lost(keys, held + [(kept.path, kept.size) for kept in images])
     made = Manifest(
         format=FORMAT, at=name, version=__version__, revision=revision, database=database.engine.dialect.name,
         tables=tuple(tables), files=tuple(files), blobs=tuple(images), missing=missing,
