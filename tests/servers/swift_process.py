@@ -24,7 +24,7 @@ PART_POWER: Final = 4
 DEVICE: Final = "d1"
 DIE_WITH_PARENT: Final = 1
 """PR_SET_PDEATHSIG."""
-LISTED: Final = 50
+LISTED: Final = 20
 """Keys of one answer, where S3 gives a thousand: whoever does not turn the page is found out by few keys."""
 DISK: Final = """[DEFAULT]
 swift_dir = {etc}
