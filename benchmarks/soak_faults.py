@@ -1,7 +1,7 @@
-"""The long set of faults: 200 kills and 20,000 frames, every system call of ingest and of updates, 100,000 hostile
-payloads, 10,000 spoiled signatures.
+"""The long set of faults: 200 kills and 20,000 frames, PostgreSQL, S3, Mosquitto and an ingest process killed in turn,
+every system call of ingest and of updates, 100,000 hostile payloads, 10,000 spoiled signatures.
 
-    python -m benchmarks.soak_faults [--minutes 0] [--kills 200] [--frames 20000] [--payloads 100000]
+    python -m benchmarks.soak_faults [--minutes 0] [--kills 200] [--frames 20000] [--rounds 5] [--payloads 100000]
 
 ``--minutes`` is only there because every part of `benchmarks.soak` has it: the set takes as long as it takes. Exit
 status 1 where a frame is unaccounted for, there twice or not whole, or an error was uncaught.
@@ -38,12 +38,14 @@ def main() -> int:
     made.add_argument("--minutes", type=float, default=0.0)
     made.add_argument("--kills", type=int, default=200)
     made.add_argument("--frames", type=int, default=20_000)
+    made.add_argument("--rounds", type=int, default=5, help="deaths of each engine")
     made.add_argument("--payloads", type=int, default=100_000)
     made.add_argument("--json", action="store_true")
     given = made.parse_args()
     with tempfile.TemporaryDirectory(prefix="wayside-faults-") as scratch:
         answer: dict[str, Any] = {
             "kills": call("tests.faults.kills", "--kills", str(given.kills), "--frames", str(given.frames)),
+            "engines": call("tests.faults.engines", "--rounds", str(given.rounds)),
             "calls": call("tests.faults.every_call", scratch),
             "updates": call("tests.faults.every_update", f"{scratch}/updates"),
             "trust": call("tests.faults.mutated_trust", "--count", "10000", "--json"),

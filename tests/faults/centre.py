@@ -1,6 +1,7 @@
 """A centre without a face: broker link, ingest and store, as `wayside-central serve` runs them.
 
-python -m tests.faults.centre FOLDER BROKER_URL [--bug receipt-first | no-dedupe | mute]
+python -m tests.faults.centre FOLDER BROKER_URL [--bug receipt-first | no-dedupe | mute] [--workers 2] [--database URL]
+    [--blobs URL]
 
 ``receipt-first`` acknowledges a frame before it is stored; ``no-dedupe`` stores whatever comes as something new;
 ``mute`` does not say which frames can never be stored. All are what the tests must find.
@@ -32,8 +33,9 @@ class Settings:
     data: Path
     broker_url: str
     broker_port: int = 0
-    database_url: None = None
-    blob_url: None = None
+    database_url: str | None = None
+    blob_url: str | None = None
+    ingest_workers: int = 1
     prefix: str = "wayside/v1"
 
 
@@ -68,6 +70,17 @@ def mute() -> None:
     consumer.Consumer._tell = lambda *_: None  # type: ignore[method-assign,assignment]
 
 
+def workers_too(bug: str) -> None:
+    """Plant the bug in the ingest processes that are started, too."""
+    start = asyncio.create_subprocess_exec
+
+    async def spawn(*line: str, **how: Any) -> asyncio.subprocess.Process:
+        ours = line[1:3] == ("-m", "central.ingest.worker")
+        return await start(*((line[0], "-m", "tests.faults.worker", bug) if ours else line), **how)
+
+    asyncio.create_subprocess_exec = spawn
+
+
 BUGS: dict[str, Callable[[], None]] = {"receipt-first": receipt_first, "no-dedupe": no_dedupe, "mute": mute}
 
 
@@ -83,10 +96,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("url")
     parser.add_argument("--bug", choices=list(BUGS))
+    parser.add_argument("--database")
+    parser.add_argument("--blobs")
+    parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
     if given.bug:
         BUGS[given.bug]()
-    asyncio.run(serve(Settings(given.folder, given.url)))
+        workers_too(given.bug)
+    asyncio.run(serve(Settings(given.folder, given.url, 0, given.database, given.blobs, given.workers)))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ class Plan:
     """Seconds that the node waits for a receipt."""
 
 
-def _mosquitto(folder: Path, port: int) -> rig.Process:
+def mosquitto(folder: Path, port: int) -> rig.Process:
+    """Start a Mosquitto that lets everybody in and keeps nothing."""
     config = folder / "mosquitto.conf"
     lines = (f"listener {port} 127.0.0.1", "allow_anonymous true", "persistence false", "log_dest none", "user root")
     config.write_text("\n".join(lines) + "\n")
@@ -76,7 +77,7 @@ class World:
         """Start one of the three."""
         plan, python = self.plan, [sys.executable, "-m"]
         if what == "broker" and find_mosquitto():
-            process = _mosquitto(self.folder / "broker", self.port)
+            process = mosquitto(self.folder / "broker", self.port)
         elif what == "broker":
             users = dict.fromkeys((CENTRE, NAME), rig.NODE_PASSWORD)
             process = rig.embedded_broker(self.folder / "broker", self.port, users)

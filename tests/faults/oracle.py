@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,12 +80,17 @@ def stored(centre: Path) -> list[Row]:
 
 
 def account(node: Path, centre: Path) -> Account:
-    """Return the account of a node and a centre by their data folders. In the order in which frames travel, so that one
-    on its way meanwhile is seen at least once."""
+    """Return the account of a node and a centre by their data folders."""
+    return account_of(node, lambda: stored(centre))
+
+
+def account_of(node: Path, rows: Callable[[], list[Row]]) -> Account:
+    """Return the account of a node by its data folder, and of a centre by what it has. In the order in which frames
+    travel, so that one on its way meanwhile is seen at least once."""
     accepted, _ = journal(node)
     waiting = {p.stem.split("-", 2)[2] for p in (node / "spool").glob("*.frame")}
-    rows = stored(centre)
-    return Account(accepted, journal(node)[1], waiting, rows)
+    found = rows()
+    return Account(accepted, journal(node)[1], waiting, found)
 
 
 def digest(data: bytes) -> str:
@@ -94,7 +100,11 @@ def digest(data: bytes) -> str:
 
 def broken_images(centre: Path, rows: list[Row]) -> list[str]:
     """Return the frames whose stored image is not the one that their row tells of."""
-    store = blobs.connect(None, centre / "blobs")
+    return broken_in(blobs.connect(None, centre / "blobs"), rows)
+
+
+def broken_in(store: blobs.Blobs, rows: list[Row]) -> list[str]:
+    """Do the same for the images of any `store`, which is closed afterwards."""
 
     async def check(row: Row) -> bool:
         try:
@@ -103,6 +113,9 @@ def broken_images(centre: Path, rows: list[Row]) -> list[str]:
             return False
 
     async def all_of_them() -> list[str]:
-        return [row.name for row in rows if not await check(row)]
+        try:
+            return [row.name for row in rows if not await check(row)]
+        finally:
+            store.close()
 
     return asyncio.run(all_of_them())
