@@ -130,8 +130,7 @@ def audit(session: Session, run: int, rows: Sequence[AuditEntry], why: str) -> l
 
 async def images(blobs: Blobs, keys: Iterable[str]) -> None:
     """Take images away, durably. Raises BlobError."""
-    for key in keys:
-        await blobs.delete(key)
+    await blobs.delete_all(keys)
 
 
 def copies(data: Path, ids: set[str]) -> list[Path]:
