@@ -24,7 +24,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import paho.mqtt.client as mqtt
@@ -73,6 +73,8 @@ class Received:
     channel: str
     camera: str
     payload: bytes
+    at: float = field(default_factory=time.monotonic, compare=False)
+    """When it came, seconds of this machine's clock that never goes back."""
 
     @property
     def size(self) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from central.api.context import Action, FleetError
+from central.api.metrics import Traffic
 from central.link import BrokerAddress, LinkError
 from central.releases.offers import ReleaseError
 from central.service import Service
@@ -43,6 +45,12 @@ class ServiceFleet:
     def node_login(self, node: str) -> BrokerAddress:
         """Return the broker's address with the login of `node`, drawn on first use. Raises TopicError."""
         return self._service.broker.node(node)
+
+    def traffic(self) -> Traffic:
+        """Return what this server counted of what nodes send."""
+        service = self._service
+        workers = () if service.workers is None else service.workers.counters.values()
+        return Traffic([asdict(service.consumer.counters), *workers], asdict(service.link.counters))
 
     def problems(self) -> Sequence[str]:
         """Say that there is no connection, where there is none."""

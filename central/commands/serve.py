@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -18,6 +16,7 @@ import uvicorn
 from rich.console import Console
 from rich.panel import Panel
 
+from central import logs
 from central.api.app import create_app
 from central.api.centre import open_centre
 from central.api.context import Centre
@@ -33,22 +32,9 @@ HAND_OVER_S: Final = 20.0
 """Seconds for the other servers to be given what this one does; then it ends all the same, and they take it."""
 
 
-def set_up_logs() -> None:
-    """Log to standard error, one line per event; traces without the values of variables, which may be secrets."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
+def set_up_logs(form: logs.Format = "text") -> None:
+    """Log to standard error as `form` says."""
+    logs.set_up(form)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -144,6 +130,6 @@ def announce(settings: Settings, password: str | None) -> None:
 
 def run(settings: Settings) -> None:
     """The command."""
-    set_up_logs()
+    set_up_logs(settings.log_format)
     first: list[str] = []
     asyncio.run(serve(settings, first.append, lambda: announce(settings, first[0] if first else None)))

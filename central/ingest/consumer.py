@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
@@ -62,6 +64,8 @@ OUTAGES: Final = (BlobError, OSError, OperationalError, InterfaceError, PoolTime
 """The store as a whole does not work; whatever comes is left to the nodes for a while."""
 POISON: Final = (SQLAlchemyError, OverflowError, ValueError)
 """Something in this batch cannot be stored, ever; the rest can."""
+RECEIPT_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds from the arrival of a frame to its receipt, as they are counted."""
 PARK: Final = 16
 """Of one batch's refused messages that are put aside; more would let a flood of garbage write to the disk."""
 COMPLAINTS: Final = 10_000
@@ -98,6 +102,18 @@ class IngestCounters:
     """Messages of nodes that were revoked, from a broker that still lets them in."""
     parked: int = 0
     """Refused messages that were put aside with their reason."""
+    receipts: int = 0
+    """Frames that were acknowledged, duplicates included."""
+    receipt_seconds: float = 0.0
+    """That they waited for it, from their arrival, in all."""
+    receipt_waits: list[int] = field(default_factory=lambda: [0] * (len(RECEIPT_S) + 1))
+    """How many waited so long: up to each of RECEIPT_S, the last for those that waited longer."""
+
+    def acknowledged(self, seconds: float, frames: int) -> None:
+        """Note that `frames` waited `seconds` for their receipt."""
+        self.receipts += frames
+        self.receipt_seconds += seconds * frames
+        self.receipt_waits[bisect_left(RECEIPT_S, seconds)] += frames
 
 
 def _names(message: AnyMessage, received: Received) -> bool:
@@ -235,6 +251,8 @@ class Consumer:
         for node, ids in stored.receipts.items():
             if ids:
                 self._publisher.publish("receipts", node, Receipt(ids=ids))
+                waited = time.monotonic() - min(checked.received[i].at for i in ids)
+                self.counters.acknowledged(waited, len(ids))
         if stored.new:
             self._notify.emit("frame")
         for each in stored.refused[:PARK]:

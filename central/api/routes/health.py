@@ -6,7 +6,6 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,7 +13,8 @@ from central.api import schemas as s
 from central.api.access import whoever
 from central.api.context import Centre, CentreDep
 from central.api.errors import ApiError, documented
-from central.api.summary import camera_rows
+from central.api.metrics import scrape
+from central.api.requests import Served
 from central.settings import is_loopback
 from edge import __version__
 
@@ -49,37 +49,11 @@ async def ready(response: Response, centre: CentreDep) -> s.HealthView:
     return s.HealthView(status="ok" if well else "failing", version=__version__, checks=checks)
 
 
-async def _metrics(centre: Centre) -> bytes:
-    registry = CollectorRegistry()
-
-    def gauge(name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"wayside_{name}", text, labels, registry=registry)
-
-    counts = await centre.totals()
-    async with centre.database.read() as session:
-        cameras = await camera_rows(session)
-    stored = gauge("frames_stored", "Frames by state.", "state")
-    stored.labels("pending").set(counts.pending)
-    stored.labels("labelled").set(counts.labelled)
-    stored.labels("all").set(counts.frames)
-    gauge("frames_stored_bytes", "Bytes of all stored images.").set(counts.bytes)
-    gauge("labels_confirmed", "Confirmed boxes.").set(counts.labels)
-    gauge("rounds", "Rounds so far.").set(counts.rounds)
-    fps = gauge("camera_fps", "Frames assessed per second.", "node", "camera")
-    latency = gauge("camera_latency_p95_seconds", "From capture to decision.", "node", "camera")
-    online = gauge("node_online", "1 while the node is online.", "node")
-    for node, camera in cameras:
-        online.labels(node.name).set(node.state == "online")
-        if camera is not None:
-            fps.labels(node.name, camera.name).set(camera.health.get("fps", 0.0))
-            latency.labels(node.name, camera.name).set(camera.health.get("latency_p95_ms", 0.0) / 1000)
-    return generate_latest(registry)
-
-
 @router.get("/metrics", response_class=PlainTextResponse, responses=documented(403))
 async def metrics(request: Request, centre: CentreDep) -> Response:
     """Prometheus metrics: from this machine, or with a login."""
     near = request.client is not None and is_loopback(request.client.host) and not centre.settings.behind_tls
     if not near and await whoever(request, centre) is None:
         raise ApiError(403, "forbidden", "metrics are for this machine, or with a bearer token")
-    return Response(await _metrics(centre), media_type="text/plain; version=0.0.4; charset=utf-8")
+    served = getattr(request.app.state, "served", None) or Served()
+    return Response(await scrape(centre, served), media_type="text/plain; version=0.0.4; charset=utf-8")

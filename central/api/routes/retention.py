@@ -175,7 +175,9 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
             yield piece
 
 
-_LOG: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
+_LOG: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
+}
 
 
 @router.get("/record", response_class=StreamingResponse, responses=_LOG | documented(401, 403))

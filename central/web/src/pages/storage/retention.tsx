@@ -106,7 +106,7 @@ function Edit({ rule, sites, view, close }: { rule: RuleOfSite | null; sites: st
           </Button>
           {look.data ? (
             <Button
-              color={look.data.frames > 0 ? 'red' : 'teal'}
+              color={look.data.frames > 0 ? 'red.9' : 'teal'}
               loading={save.isPending}
               onClick={() =>
                 save.mutate(body, {
