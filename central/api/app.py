@@ -14,6 +14,7 @@ from central.api.audit import Audit
 from central.api.context import Centre
 from central.api.etags import Etags
 from central.api.guards import Guards
+from central.api.requests import Requests
 from central.api.routes import (
     accuracy,
     audit,
@@ -85,4 +86,5 @@ def create_app(open_centre: OpenCentre | None = None, dist: Path = ui.DIST) -> F
     app.add_middleware(Etags)
     app.add_middleware(Audit, prefix=PREFIX)
     app.add_middleware(Guards)
+    app.add_middleware(Requests, prefix=PREFIX)
     return app
