@@ -23,6 +23,7 @@ from central.api.routes import (
     events,
     frames,
     health,
+    jobs,
     nodes,
     overview,
     packs,
@@ -48,7 +49,7 @@ from edge import __version__
 
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (
-    session, overview, nodes, timeline, queue, frames, workbench, search, profile, datasets, rounds, rules, packs,
+    session, overview, nodes, timeline, queue, frames, workbench, search, profile, datasets, rounds, jobs, rules, packs,
     releases, rollouts, accuracy, drift, policies, events, health, servers, users, tokens, audit, webhooks, storage,
     retention,
 )  # fmt: skip

@@ -12,6 +12,7 @@ its rows up no more is taken over. A listener is only known where a job was subm
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 import uuid
@@ -170,26 +171,29 @@ class JobQueue:
 
     async def _follow(self, job: str, started: Child) -> None:
         answer: Mapping[str, Any] = {}
-        tail = asyncio.create_task(self._keep_log(job, started), name=f"log of job {job}")
+        over = asyncio.Event()
+        tail = asyncio.create_task(self._keep_log(job, started, over), name=f"log of job {job}")
         async for message in started.messages():
             if "report" in message:
                 await self._report(job, message["report"])
             else:
                 answer = message
         status = await started.process.wait()
-        tail.cancel()
-        running = self._running.pop(job, None)
-        if running is not None and running.leaving:
-            return
-        await self._write(job, log=await asyncio.to_thread(started.tail, LOG_TAIL))
-        cancelled = running is not None and running.cancelled
-        await self._over(job, answer, status, cancelled)
+        over.set()  # not cancelled: it may be in the middle of a transaction
+        await tail
+        running = self._running[job]
+        if not running.leaving:
+            await self._write(job, log=await asyncio.to_thread(started.tail, LOG_TAIL))
+            await self._over(job, answer, status, running.cancelled)
+        if self._running.get(job) is running:  # else it was begun again meanwhile
+            del self._running[job]
         self._kick()
 
-    async def _keep_log(self, job: str, started: Child) -> None:
+    async def _keep_log(self, job: str, started: Child, over: asyncio.Event) -> None:
         kept = ""
-        while True:
-            await asyncio.sleep(LOG_S)
+        while not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), LOG_S)
             text = await asyncio.to_thread(started.tail, LIVE_TAIL)
             if text != kept:
                 kept = text
@@ -301,7 +305,9 @@ class JobQueue:
             active = {row.id: row for row in await session.execute(query)}
         for job, running in list(self._running.items()):
             row = active.get(job)
-            if row is None or row.server != self._server or row.state != "running":
+            if row is None or row.server != self._server:
+                if running.child.process.returncode is not None:
+                    continue  # it is over, and is just being told
                 running.leaving = True  # another server thought that this one was gone
                 running.child.signal(signal.SIGKILL)
             elif row.cancel:
@@ -344,10 +350,10 @@ class JobQueue:
     async def close(self) -> None:
         """Stop what runs here; what runs on a cluster goes on. `recover` knows what to do with both."""
         self._closed = True
-        for task in list(self._soon):
-            task.cancel()
         for running in self._running.values():
             running.leaving = True
+        while self._soon:  # not cancelled: each may be in the middle of a transaction
+            await asyncio.wait(list(self._soon))
         await asyncio.gather(*(self._leave(job, r) for job, r in list(self._running.items())))
 
     async def _leave(self, job: str, running: _Running) -> None:

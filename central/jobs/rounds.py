@@ -173,7 +173,7 @@ class Rounds:
         return True
 
     async def retry(self, round_id: str, given: Mapping[str, Any]) -> None:
-        """Go on with a round that failed, where it was. `given`: the settings of now. Raises RoundBusyError, JobError."""
+        """Go on with a round that failed. `given`: the settings of now. Raises RoundBusyError, JobError."""
         async with self.database.write() as session:
             busy = await session.scalar(select(Round.id).where(Round.state.not_in(OVER)))
             if busy is not None:

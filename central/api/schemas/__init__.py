@@ -12,6 +12,7 @@ from central.api.schemas.base import *  # noqa: F403
 from central.api.schemas.datasets import *  # noqa: F403
 from central.api.schemas.drift import *  # noqa: F403
 from central.api.schemas.frames import *  # noqa: F403
+from central.api.schemas.jobs import *  # noqa: F403
 from central.api.schemas.learning import *  # noqa: F403
 from central.api.schemas.nodes import *  # noqa: F403
 from central.api.schemas.operating import *  # noqa: F403

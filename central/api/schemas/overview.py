@@ -12,7 +12,7 @@ from central.api.schemas.learning import RoundView
 from central.api.schemas.nodes import NodeView
 from central.api.schemas.releases import ReleaseView
 
-EventKind = Literal["node", "frame", "round", "release", "update", "label"]
+EventKind = Literal["node", "frame", "round", "release", "update", "label", "job"]
 
 
 class Totals(View):

@@ -32,6 +32,8 @@ NEEDS: Final = {
     "pairs_pairs": "annotator", "pairs_answer": "annotator",
     "nodes_command": "engineer", "agreement_adjudication": "engineer", "agreement_adjudicate": "engineer",
     "profile_change": "engineer", "data sets_take": "engineer", "rounds_start": "engineer",
+    "jobs_start_backlog": "engineer",
+    "jobs_log": "engineer", "jobs_cancel": "engineer", "jobs_retry": "engineer",
     "rounds_cancel": "engineer", "packs_override": "engineer", "releases_release": "engineer",
     "rollouts_plan_rollout": "engineer", "rollouts_preview_rollout": "engineer", "rollouts_start_rollout": "engineer",
     "rollouts_pause_rollout": "engineer", "rollouts_resume_rollout": "engineer", "rollouts_abort_rollout": "engineer",
