@@ -27,7 +27,7 @@ from central.link import Received
 from central.store.blobs import Blobs, frame_key
 from central.store.bulk import Bulk
 from central.store.database import Database
-from central.store.models import Annotation, Camera, Frame, Node
+from central.store.models import Annotation, Camera, Deletion, Frame, Node
 from protocols import codec
 from protocols.messages import Detection, FrameMessage, utc_now
 
@@ -116,9 +116,13 @@ class _Known:
 
 
 def _stored(session: Session, frames: Sequence[FrameMessage]) -> _Known:
-    """Return what is known of `frames` by their ids: enough to pass over what was delivered before."""
-    found = session.connection().execute(_IDS, {"ids": [f.id for f in frames]})
-    return _Known({row.id: (row.node, row.sha256) for row in found}, {})
+    """Return what is known of `frames` by their ids: enough to pass over what was delivered before. What was stored and
+    deleted since counts as stored: a node gets its receipt, and the frame does not come back."""
+    ids = {"ids": [f.id for f in frames]}
+    gone = session.connection().execute(_DELETED, ids)
+    known = {row.id: (row.node, row.sha256) for row in gone}
+    found = session.connection().execute(_IDS, ids)
+    return _Known(known | {row.id: (row.node, row.sha256) for row in found}, {})
 
 
 def _known(session: Session, frames: Sequence[FrameMessage]) -> _Known:
@@ -149,35 +153,46 @@ def _sort(frames: Sequence[FrameMessage], known: _Known, stored: Stored) -> list
     return new
 
 
-def _ensure_nodes(session: Session, frames: Sequence[FrameMessage], now: datetime) -> None:
-    """Note that the nodes were heard, and make rows for those that sent frames before they said who they are."""
+def _ensure(session: Session, frames: Sequence[FrameMessage]) -> dict[tuple[str, str], datetime | None]:
+    """Make rows for nodes that sent frames before they said who they are, and for cameras that nobody spoke of before.
+    Return when each camera of these nodes had its newest frame."""
     sites = {message.node: message.site for message in frames}
-    heard = session.connection().execute(_HEARD, {"now": now, "names": list(sites)})
-    if heard.rowcount < len(sites):
-        known = set(session.scalars(select(_NODES.c.name).where(_NODES.c.name.in_(list(sites)))))
-        session.add_all([Node(name=name, site=site) for name, site in sites.items() if name not in known])
-        session.flush()
-
-
-def _ensure_cameras(session: Session, frames: Sequence[FrameMessage], now: datetime) -> None:
-    """Make rows for cameras that nobody spoke of before, and note the newest frame of each."""
-    found = session.connection().execute(_LAST_FRAMES, {"names": list({m.node for m in frames})})
+    sizes = {(message.node, message.camera): (message.width, message.height) for message in frames}
+    found = session.connection().execute(_LAST_FRAMES, {"names": list(sites)})
     last = {(row.node, row.name): row.last_frame_at for row in found}
+    new = sorted(set(sizes) - set(last))
+    if new:
+        lacking = {node for node, _ in new}
+        known = set(session.scalars(select(_NODES.c.name).where(_NODES.c.name.in_(lacking))))
+        session.add_all([Node(name=name, site=sites[name]) for name in sorted(lacking - known)])
+        session.flush()
+        for place in new:
+            session.add(Camera(node=place[0], name=place[1], width=sizes[place][0], height=sizes[place][1]))
+        session.flush()
+    return last
+
+
+def _heard(
+    session: Session, frames: Sequence[FrameMessage], last: dict[tuple[str, str], datetime | None], now: datetime
+) -> None:
+    """Note the newest frame of each camera, and that the nodes were heard.
+
+    Last of all, and in order: these rows are those of everybody who stores frames of these nodes at this time.
+    """
     newest: dict[tuple[str, str], FrameMessage] = {}
     for message in frames:
         place = (message.node, message.camera)
-        if place not in last:
-            session.add(Camera(node=message.node, name=message.camera, width=message.width, height=message.height))
         at = last.setdefault(place, None)
         if at is None or at <= message.time or at > now:  # a clock that was ahead must not freeze the picture
             last[place], newest[place] = message.time, message
-    session.flush()
     changes = [
-        {"of": node, "called": name, "last_frame_id": message.id, "last_frame_at": message.time}
-        for (node, name), message in newest.items()
+        {"of": node, "called": name, "id": message.id, "at": message.time, "now": now}
+        for (node, name), message in sorted(newest.items())
     ]
+    connection = session.connection()
     if changes:
-        session.connection().execute(_NEWEST, changes)
+        connection.execute(_NEWEST, changes)
+    connection.execute(_HEARD, [{"of": name, "now": now} for name in sorted({message.node for message in frames})])
 
 
 def _insert(session: Session, frames: Sequence[FrameMessage], keys: Mapping[str, str]) -> None:
@@ -185,11 +200,11 @@ def _insert(session: Session, frames: Sequence[FrameMessage], keys: Mapping[str,
     if not frames:
         return
     now = utc_now()
-    _ensure_nodes(session, frames, now)
-    _ensure_cameras(session, frames, now)
+    last = _ensure(session, frames)
     connection = session.connection()
     _INSERT_FRAMES.run(connection, [_row(message, keys[message.id], now) for message in frames])
     _INSERT_BOXES.run(connection, [_proposal(m.id, d, now) for m in frames for d in m.detections])
+    _heard(session, frames, last, now)
 
 
 async def store(
@@ -234,17 +249,18 @@ async def _commit(
 ) -> tuple[Stored, Sequence[FrameMessage]]:
     """Insert `new`, or those of them whose id and place (node, boot, sequence) nothing else has: where something has,
     that decides."""
-    again = Stored()
 
-    def sorted_out(session: Session) -> list[FrameMessage]:
+    def sorted_out(session: Session) -> tuple[Stored, list[FrameMessage]]:
+        again = Stored()
         fresh = _sort(new, _known(session, new), again)
         _insert(session, fresh, keys)
-        return fresh
+        return again, fresh
 
     try:
-        await database.run_write(lambda session: _insert(session, new, keys))
+        await database.run_write(lambda session: _insert(session, new, keys), beside=True)
     except IntegrityError:
-        return again, await database.run_write(sorted_out)
+        return await database.run_write(sorted_out, beside=True)
+    again = Stored()
     for message in new:
         again.receipts[message.node].append(message.id)
     return again, new
@@ -252,20 +268,29 @@ async def _commit(
 
 _FRAMES, _BOXES = cast(Table, Frame.__table__), cast(Table, Annotation.__table__)
 _NODES, _CAMERAS = cast(Table, Node.__table__), cast(Table, Camera.__table__)
+_DELETIONS: Final = cast(Table, Deletion.__table__)
 _FRAME_DEFAULTS: Final[dict[str, Any]] = {"state": "pending", "revision": 0, "complete_for": []}
 
 # Made once, the statements of each batch.
-_HEARD: Final = update(_NODES).where(_NODES.c.name.in_(bindparam("names", expanding=True))).values(
-    last_seen=bindparam("now")
-)  # fmt: skip
+_HEARD: Final = update(_NODES).where(_NODES.c.name == bindparam("of")).values(last_seen=bindparam("now"))
 _LAST_FRAMES: Final = select(_CAMERAS.c.node, _CAMERAS.c.name, _CAMERAS.c.last_frame_at).where(
     _CAMERAS.c.node.in_(bindparam("names", expanding=True))
 )
-_NEWEST: Final = update(_CAMERAS).where(
-    _CAMERAS.c.node == bindparam("of"), _CAMERAS.c.name == bindparam("called")
-).values(last_frame_id=bindparam("last_frame_id"), last_frame_at=bindparam("last_frame_at"))  # fmt: skip
+_NEWEST: Final = (
+    update(_CAMERAS)
+    .where(_CAMERAS.c.node == bindparam("of"), _CAMERAS.c.name == bindparam("called"))
+    .where(  # again, as another worker may have noted one meanwhile
+        _CAMERAS.c.last_frame_at.is_(None)
+        | (_CAMERAS.c.last_frame_at <= bindparam("at"))
+        | (_CAMERAS.c.last_frame_at > bindparam("now"))
+    )
+    .values(last_frame_id=bindparam("id"), last_frame_at=bindparam("at"))
+)
 _IDS: Final = select(_FRAMES.c.id, _FRAMES.c.node, _FRAMES.c.sha256).where(
     _FRAMES.c.id.in_(bindparam("ids", expanding=True))
+)
+_DELETED: Final = select(_DELETIONS.c.item.label("id"), _DELETIONS.c.node, _DELETIONS.c.sha256).where(
+    _DELETIONS.c.item.in_(bindparam("ids", expanding=True)), _DELETIONS.c.kind == "frame"
 )
 _INSERT_FRAMES: Final = Bulk(_FRAMES, [
     "id", "node", "site", "camera", "name", "index", "boot", "sequence", "captured_at", "received_at", "width",

@@ -8,7 +8,7 @@
 It does not sync to the disk: what a transaction committed is in the kernel's memory and survives every death of the
 server's processes, only not one of the machine. Order of text is that of people and not that of bytes, as it is on
 many servers, so that a test sees who relies on the latter. PostgreSQL refuses to run as root: for root it runs as
-another user, and nothing of it holds the caller's pipes.
+another user, and nothing of it holds the caller's pipes. When the caller dies without a word, a guard ends it.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class Postgres:
     port: int
     settings: dict[str, str]
     _process: subprocess.Popen[bytes] | None = None
+    _guard: subprocess.Popen[bytes] | None = None
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     @classmethod
@@ -117,6 +118,7 @@ class Postgres:
         made = cls(folder, place, user, _free_port(), SETTINGS | settings)
         try:
             made._make()
+            made._watch()
             made.restart()
         except BaseException:
             made.close()
@@ -217,6 +219,9 @@ class Postgres:
         if self.running:
             self.thaw()
             self.kill()
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self) -> str:
@@ -247,6 +252,14 @@ class Postgres:
         )  # fmt: skip
         if made.returncode:
             raise RuntimeError(f"initdb: {made.stderr or made.stdout}")
+
+    def _watch(self) -> None:
+        """Have the server ended and its folder removed when this process is gone, which closes the guard's pipe."""
+        words = 'cat >/dev/null; kill -QUIT "$(head -n1 "$1/data/postmaster.pid")"; sleep 1; rm -rf "$1"'
+        self._guard = subprocess.Popen(
+            ["sh", "-c", words, "guard", self.folder], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
+        )  # fmt: skip
 
     def _icu(self) -> bool:
         told = subprocess.run([self.binaries / "pg_config", "--configure"], capture_output=True, text=True, check=False)

@@ -1,9 +1,7 @@
-"""A centre in memory: real SQLite, blobs in memory, no broker."""
+"""A centre in memory: a real database, blobs in memory, no broker."""
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from central.annotate import profile
 from central.api import passwords
@@ -24,10 +23,11 @@ from central.jobs.process import ProcessJobs
 from central.notify import Notifier
 from central.releases import offers
 from central.settings import Settings
-from central.store import blobs, database, migrations
+from central.store import blobs, database
 from central.store.models import Annotation, Camera, Frame, Node, User
 from protocols.messages import Reply
 from protocols.pack import Pack
+from tests.servers.templates import Templates
 
 JPEG = b"\xff\xd8\xff\xe0 a small picture \xff\xd9"
 ROLES = ("viewer", "annotator", "engineer", "admin")
@@ -108,23 +108,19 @@ def frame_id(number: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+def template(templates: Templates) -> tuple[str, dict[str, str]]:
     """A database with one user per role, each logged in, made once: hashing and migrating take time."""
-    path, tokens = tmp_path_factory.mktemp("template") / "central.db", {}
+    tokens = {}
 
-    async def make() -> None:
-        db = database.connect(f"sqlite:///{path}")
-        await migrations.migrate(db.engine)
+    async def people(db: database.Database) -> None:
         hashed = await passwords.hash_password(PASSWORD)
         async with db.write() as session:
             session.add_all(User(name=role, role=role, password=hashed) for role in ROLES)
             await session.flush()
             for role in ROLES:
                 tokens[role] = await open_session(session, role, 1.0)
-        await db.close()
 
-    asyncio.run(make())
-    return path, tokens
+    return templates.make(people), tokens
 
 
 @dataclass
@@ -157,11 +153,13 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
 
 @pytest_asyncio.fixture
-async def world(tmp_path: Path, template: tuple[Path, dict[str, str]], once: Once) -> AsyncIterator[World]:
+async def world(
+    tmp_path: Path, templates: Templates, template: tuple[str, dict[str, str]], once: Once
+) -> AsyncIterator[World]:
     """A centre with one user per role, each logged in."""
-    settings = Settings(data=tmp_path)
-    shutil.copy(template[0], tmp_path / "central.db")
-    db, tokens = database.connect(settings.database), template[1]
+    url, tokens = templates.copy(template[0], tmp_path), template[1]
+    settings = Settings(data=tmp_path, database_url=SecretStr(url))
+    db = database.connect(url)
     fleet, jobs = FakeFleet(db), ProcessJobs(db, tmp_path / "jobs")
     store = blobs.connect("memory:", tmp_path / "blobs")
     centre = Centre(settings, db, store, profile.load("street"), jobs, fleet, LoginGate(), Notifier())
@@ -172,3 +170,4 @@ async def world(tmp_path: Path, template: tuple[Path, dict[str, str]], once: Onc
         yield World(centre, app, fleet, tokens)
     await jobs.close()
     await db.close()
+    templates.drop(url)

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import select
 
 from central.enrol import nodes
 from central.enrol.authority import Authority, open_authority
 from central.enrol.nodes import EnrolError
-from central.store import database
 from central.store.database import Database
-from central.store.migrations import migrate
 from central.store.models import Node, NodeEvent
 from protocols.topics import TopicError
-
-
-@pytest_asyncio.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """A database with its tables."""
-    made = database.connect(database.sqlite_url(tmp_path / "central.db"))
-    await migrate(made.engine)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

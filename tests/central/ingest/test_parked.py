@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import func, select
 
 from central.ingest import consumer as module
@@ -17,9 +16,8 @@ from central.ingest import frames, parked
 from central.ingest.consumer import Consumer
 from central.link import Received
 from central.notify import Notifier
-from central.store import blobs, database
+from central.store import blobs
 from central.store.database import Database
-from central.store.migrations import migrate
 from central.store.models import Frame, Parked
 from protocols import codec
 from protocols.messages import Fetch, Message, Receipt, Reply, utc_now
@@ -44,15 +42,6 @@ class Line:
 
     def answer(self, node: str, reply: Reply) -> None:
         raise AssertionError
-
-
-@pytest_asyncio.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """A database with its tables."""
-    made = database.connect(database.sqlite_url(tmp_path / "central.db"))
-    await migrate(made.engine)
-    yield made
-    await made.close()
 
 
 async def feed(db: Database, folder: Path, payloads: list[tuple[str, bytes]], wanted: int) -> tuple[Consumer, Line]:

@@ -7,22 +7,20 @@ import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 from sqlalchemy import select
 
 from central.ingest import frames
 from central.ingest.consumer import Consumer
 from central.link import Received
 from central.notify import Notifier
-from central.store import blobs, database
+from central.store import blobs
 from central.store.database import Database
-from central.store.migrations import migrate
 from central.store.models import Frame
 from edge.sources import frame_id
 from protocols import codec
@@ -47,15 +45,6 @@ class Line:
 
     def answer(self, node: str, reply: Reply) -> None:
         raise AssertionError
-
-
-@pytest_asyncio.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """A database with its tables."""
-    made = database.connect(database.sqlite_url(tmp_path / "central.db"))
-    await migrate(made.engine)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

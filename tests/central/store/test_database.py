@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,14 +50,16 @@ async def test_migrate__refuses_newer_schema(db: Database) -> None:
 @pytest.mark.parametrize(
     ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 20_000)]
 )
-async def test_connect__sqlite_is_durable(db: Database, pragma: str, value: object) -> None:
-    async with db.read() as session:
+async def test_connect__sqlite_is_durable(tmp_path: Path, pragma: str, value: object) -> None:
+    lite = database.connect(database.sqlite_url(tmp_path / "central.db"))
+    async with lite.read() as session:
         assert (await session.execute(text(f"PRAGMA {pragma}"))).scalar() == value
+    await lite.close()
 
 
 @pytest.mark.asyncio
-async def test_write__two_read_then_writes_lose_no_update(tmp_path: Path, db: Database) -> None:
-    other = database.connect(database.sqlite_url(tmp_path / "central.db"))
+async def test_write__two_read_then_writes_lose_no_update(url: str, db: Database) -> None:
+    other = database.connect(url)
     async with db.write() as session:
         session.add(Setting(key="n", value=0))
 
