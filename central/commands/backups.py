@@ -34,7 +34,7 @@ MIB = 1 << 20
 
 
 @contextmanager
-def _bar(does: str, total: int | None) -> Iterator[Told]:
+def progress_bar(does: str, total: int | None) -> Iterator[Told]:
     """Yield what is told of each file; a bar on a terminal, nothing elsewhere."""
     console = Console(stderr=True)
     columns = (TextColumn(does), BarColumn(), DownloadColumn(), TimeElapsedColumn(), TextColumn("{task.fields[name]}"))
@@ -54,7 +54,7 @@ def _lacks(missing: int) -> str:
 async def _save(settings: Settings, vault: Vault) -> Saved:
     async with store(settings) as database:
         blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")
-        with _bar("saving", None) as told:
+        with progress_bar("saving", None) as told:
             return await save(settings.data, database, blobs, vault, told)
 
 
@@ -175,7 +175,7 @@ def restore(
         free = shutil.disk_usage(where).free
         if need > free:
             raise CommandError(f"{where}: {free / MIB:.0f} MiB are free, the backup needs {need / MIB:.0f}")
-        with bring.beside(settings.data) as scratch, _bar("restoring", need) as told:
+        with bring.beside(settings.data) as scratch, progress_bar("restoring", need) as told:
             log = None if deletions is None else _Log(deletions, tuple(key or ()))
             done, gone = asyncio.run(_fill(settings, vault, manifest, scratch, told, log))
         since = _deleted_since(vault, manifest)
