@@ -15,6 +15,7 @@ import typer
 
 from central.commands import (
     backups,
+    blobs,
     brokers,
     data,
     drift,
@@ -131,6 +132,7 @@ app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 app.command("storage")(retention.storage)
 app.add_typer(retention.app, name="retention")
+app.add_typer(blobs.app, name="blobs")
 app.add_typer(data.app, name="data")
 app.add_typer(learn.train, name="train")
 app.add_typer(queue.app, name="queue")
