@@ -253,6 +253,8 @@ class Duties:
             await asyncio.wait(tasks, timeout=END_S)
         if self.members is None:
             return
+        for name in held:
+            log.info("a duty is given back", duty=name)
         me = self.members.me.id
 
         def give_back(session: Session) -> None:

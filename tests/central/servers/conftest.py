@@ -16,6 +16,8 @@ from central.servers.members import Identity, Members
 from central.store import database as database_store
 from central.store.database import Database
 from central.store.migrations import migrate
+from protocols import pack as packs
+from protocols.pack import Input, Manifest, Pack
 
 
 @dataclass
@@ -85,5 +87,16 @@ def desk(shared: Database) -> Callable[..., Desk]:
         made.add("sweep")
         made.add("order")
         return made
+
+    return make
+
+
+@pytest.fixture
+def make_pack(tmp_path: Path) -> Callable[[], Pack]:
+    """Makes a pack from elsewhere."""
+
+    def make() -> Pack:
+        manifest = Manifest(name="small", labels=["car"], input=Input(height=64, width=64))
+        return packs.create(tmp_path / "made", manifest, {"model.onnx": b"not a real one" * 100})
 
     return make
