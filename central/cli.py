@@ -28,6 +28,7 @@ from central.commands import (
     queue,
     retention,
     rollouts,
+    servers,
     users,
     webhooks,
 )
@@ -130,6 +131,7 @@ app.command("drift")(drift.drift_)
 app.command("release")(fleet.release)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
+app.command("servers")(servers.servers)
 app.command("storage")(retention.storage)
 app.add_typer(retention.app, name="retention")
 app.add_typer(blobs.app, name="blobs")

@@ -8,7 +8,7 @@ const GATHER = 700;
 /** Milliseconds before a closed stream is opened again. */
 const REOPEN = 5_000;
 
-type Kind = 'node' | 'frame' | 'round' | 'release' | 'update' | 'label';
+type Kind = 'node' | 'frame' | 'round' | 'release' | 'update' | 'label' | 'job';
 
 const TOUCHES: Record<Kind, readonly QueryKey[]> = {
   node: [['overview']],
@@ -17,6 +17,7 @@ const TOUCHES: Record<Kind, readonly QueryKey[]> = {
   release: [['overview'], ['releases'], ['packs'], ['rollouts']],
   update: [['overview'], ['releases'], ['packs'], ['rollouts']],
   label: [['overview'], ['queue']],
+  job: [['jobs']],
 };
 
 const Live = createContext(false);

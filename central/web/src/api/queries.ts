@@ -6,6 +6,8 @@ import type {
   AccuracyView,
   DriftView,
   FrameView,
+  JobLogView,
+  JobsView,
   Overview,
   PackView,
   ProfileState,
@@ -16,6 +18,7 @@ import type {
   RolloutSummary,
   RolloutView,
   RoundView,
+  ServersView,
   SessionView,
   TimelineView,
   TrendsView,
@@ -30,9 +33,11 @@ const SLOW = 60_000;
 export const keys = {
   session: ['session'],
   overview: ['overview'],
+  servers: ['servers'],
   queue: ['queue'],
   profile: ['profile'],
   rounds: ['rounds'],
+  jobs: ['jobs'],
   packs: ['packs'],
   releases: ['releases'],
   accuracy: ['accuracy'],
@@ -52,7 +57,16 @@ function usePolled<T>(key: QueryKey, path: string) {
 }
 
 export const useOverview = () => usePolled<Overview>(keys.overview, '/overview');
+export const useServers = () => usePolled<ServersView>(keys.servers, '/servers');
 export const useRounds = () => usePolled<RoundView[]>(keys.rounds, '/rounds');
+export const useJobs = (chores: boolean) => usePolled<JobsView>([...keys.jobs, chores], `/jobs?chores=${chores}`);
+/** What a job printed; asked again and again while it prints. */
+export const useJobLog = (id: string, running: boolean) =>
+  useQuery<JobLogView, ApiError>({
+    queryKey: [...keys.jobs, 'log', id],
+    queryFn: () => request<JobLogView>('GET', `/jobs/${encodeURIComponent(id)}/log`),
+    refetchInterval: running ? BUSY : false,
+  });
 export const usePacks = () => usePolled<PackView[]>(keys.packs, '/packs');
 export const useReleases = () => usePolled<ReleaseView[]>(keys.releases, '/releases');
 export const useRollouts = () => usePolled<RolloutSummary[]>(keys.rollouts, '/rollouts');

@@ -13,6 +13,7 @@ import { CameraTile } from '../../parts/camera-tile';
 import { LoopStrip } from '../../parts/loop-strip';
 import { Empty, Problem, State, type Tone } from '../../parts/say';
 import { CameraMap } from './map';
+import { Servers } from './servers';
 
 const TONE: Record<NodeView['state'], Tone> = { online: 'good', stopped: 'idle', offline: 'bad' };
 const SHOWN = 5;
@@ -180,6 +181,7 @@ export function OverviewPage() {
         </section>
       ))}
       </div>
+      <Servers now={now} />
       {data.release && (
         <p className="dim footline" title={clock(data.release.at)}>
           Release {data.release.number} ({short(data.release.pack)}) {ago(data.release.at, now)} by {data.release.by}:{' '}
