@@ -3,6 +3,7 @@ import {
   IconArrowsDiff,
   IconBlur,
   IconCamera,
+  IconListCheck,
   IconDatabase,
   IconPackage,
   IconPhotoSearch,
@@ -19,6 +20,7 @@ import type { Overview } from './api/schema';
 import { count } from './lib/format';
 import { ComparePage } from './pages/compare';
 import { DataPage } from './pages/data/page';
+import { JobsPage } from './pages/jobs/page';
 import { OverviewPage } from './pages/overview/page';
 import { PacksPage } from './pages/packs';
 import { PeoplePage } from './pages/people/page';
@@ -56,6 +58,7 @@ export const PAGES: readonly Page[] = [
   { paths: ['/data'], page: DataPage, text: 'Data', icon: IconPhotoSearch },
   { paths: ['/storage'], page: StoragePage, text: 'Storage', icon: IconDatabase },
   { paths: ['/rounds'], page: RoundsPage, text: 'Rounds', icon: IconRefresh, note: training },
+  { paths: ['/jobs'], page: JobsPage, text: 'Jobs', icon: IconListCheck },
   { paths: ['/packs'], page: PacksPage, text: 'Packs', icon: IconPackage },
   { paths: ['/packs/compare'], page: ComparePage, icon: IconArrowsDiff },
   { paths: ['/rollouts', '/rollouts/:id'], page: RolloutsPage, text: 'Rollouts', icon: IconRoute },
