@@ -19,7 +19,7 @@ PLACES: Final[Mapping[str, tuple[float, float]]] = {
 """Two of them on one post."""
 FOGGED: Final = "market"
 HOURS: Final = 26
-BOX, MISSING, TAG = -1, -2, -3
+BOX, MISSING, TAG, CLICK = -1, -2, -3, (-4, -5, -6)
 """Frames that carry a question of each kind."""
 
 
@@ -114,4 +114,5 @@ def questions(frames: Sequence[db.Frame]) -> list[db.Base]:
         ),
         db.FrameQuestion(frame=frames[MISSING].id, kind="missing", labels=["person", "car"], boxes=shown, **first),
         db.FrameQuestion(frame=frames[TAG].id, kind="tag", tag="rain", **first),
+        *(db.FrameQuestion(frame=frames[n].id, kind="click", labels=["car"], **first) for n in CLICK),
     ]  # fmt: skip

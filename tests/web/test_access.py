@@ -25,6 +25,7 @@ PAGES: Final = {
     "profile": ("/profile", ".swatch"),
     "profile-wrong": ("/profile", ".swatch"),
     "question": (f"/review/{world.frame_id(22)}", ".question"),
+    "click": (f"/review/{world.frame_id(20)}", ".question"),
     "rounds": ("/rounds", ".round"),
     "packs": ("/packs", ".packs"),
     "rollouts": ("/rollouts", "h1"),
@@ -70,6 +71,10 @@ def test_page__has_nothing_serious(browser: Any, centre: str, name: str, scheme:
         page.locator(".canvas:focus").wait_for()
         page.keyboard.press("?")
         page.get_by_role("dialog").wait_for()
+    if name == "click":
+        page.locator(".canvas:focus").wait_for()
+        page.keyboard.press("ArrowRight")
+        page.get_by_text("cursor at").wait_for()
     if name == "profile-wrong":
         page.get_by_label("Name of label 2").fill("person")
         page.get_by_role("button", name="Remove rain").click()

@@ -128,6 +128,61 @@ def test_question__a_box_is_selected_and_confirmed(desk: Desk) -> None:
     assert [b["label"] for b in boxes if b["confirmed"]] == ["car"]
 
 
+def test_click__on_the_object_is_kept_as_a_point(desk: Desk) -> None:
+    frame = world.frame_id(19)
+    desk.go(f"/review/{frame}")
+    desk.page.locator(".canvas:focus").wait_for()
+    desk.page.get_by_label("Question").get_by_text("Click the car, in its middle.").wait_for()
+    car = next(b for b in desk.frame(frame)["boxes"] if b["label"] == "car")
+    x1, y1, x2, y2 = car["box"]
+    middle = ((x1 + x2) / 2, (y1 + y2) / 2)
+    desk.drag((5, 5), (25, 25))
+    desk.page.get_by_label("Question").get_by_text("Click the car, in its middle.").wait_for()
+    desk.page.mouse.click(*desk.at(*middle))
+    desk.page.get_by_text("Click the car, in its middle.").wait_for(state="detached")
+    view = desk.frame(frame)
+    assert [(p["label"], p["by"]) for p in view["points"]] == [("car", world.NAME)]
+    assert view["points"][0]["at"] == pytest.approx(middle, abs=2)
+    assert next(b for b in view["boxes"] if b["id"] == car["id"])["confidence"] > car["score"]
+    assert len(view["boxes"]) == len({b["id"] for b in view["boxes"]}) >= 1
+
+
+def test_click__by_keyboard_alone(desk: Desk) -> None:
+    frame = world.frame_id(18)
+    desk.go(f"/review/{frame}")
+    desk.page.locator(".canvas:focus").wait_for()
+    desk.page.get_by_text("Click the car, in its middle.").wait_for()
+    desk.press("Enter")
+    desk.page.get_by_text("cursor at").wait_for()
+    view = desk.frame(frame)
+    at = (view["width"] / 2 + 16, view["height"] / 2 - 1)
+    desk.press("ArrowRight", "ArrowRight", "Alt+ArrowUp", "Enter")
+    desk.page.get_by_text("Click the car, in its middle.").wait_for(state="detached")
+    assert desk.frame(frame)["points"][0]["at"] == pytest.approx(at, abs=1.5)
+    desk.go(f"/review/{frame}")
+    desk.page.locator(".canvas:focus").wait_for()
+    desk.press("i")
+    desk.page.get_by_role("dialog").get_by_text("clicked car").wait_for()
+
+
+def test_click__there_is_none_or_the_frame_is_reviewed_whole(desk: Desk) -> None:
+    frame = world.frame_id(20)
+    desk.go(f"/review/{frame}")
+    desk.page.locator(".canvas:focus").wait_for()
+    prompt = desk.page.get_by_text("Click the car, in its middle.")
+    prompt.wait_for()
+    desk.press("Escape")
+    prompt.wait_for(state="detached")
+    desk.page.reload()
+    prompt.wait_for()
+    desk.page.locator(".canvas:focus").wait_for()
+    desk.press("n")
+    prompt.wait_for(state="detached")
+    view = desk.frame(frame)
+    assert (view["points"], view["complete_for"]) == ([], ["car"])
+    assert "car" not in {b["label"] for b in view["boxes"]}
+
+
 def test_lease__is_given_back_when_the_page_goes(desk: Desk) -> None:
     frame = world.frame_id(22)
     desk.go(f"/review/{frame}")

@@ -2,7 +2,7 @@
 import type Konva from 'konva';
 import { useEffect, useImperativeHandle, useRef, useState, type Dispatch, type PointerEvent, type Ref } from 'react';
 import { Image as KonvaImage, Layer, Rect, Stage } from 'react-konva';
-import type { LabelView } from '../../api/schema';
+import type { LabelView, PointView } from '../../api/schema';
 import { colorOf, lifted } from '../../lib/color';
 import { selectedBox, sheetOf, type Action, type Editor } from '../../lib/editor';
 import * as geometry from '../../lib/geometry';
@@ -11,8 +11,9 @@ import { spoken } from '../../lib/format';
 import * as masks from '../../lib/mask';
 import type { Mask, Place } from '../../lib/mask';
 import { faint, newId } from '../../lib/sheet';
-import { BoxShape, Crosshair, onScreen, PathShape } from './shapes';
+import { Aim, BoxShape, ClickShape, Crosshair, onScreen, PathShape } from './shapes';
 import { usePane, useSpace } from './use-pane';
+import type { Pointing } from './use-point';
 
 /** Screen pixels around a handle or a side that still count as on it. */
 const REACH = 9;
@@ -36,6 +37,7 @@ const CURSORS: Record<Handle, string> = {
 
 type Gesture =
   | { readonly kind: 'pan'; readonly from: Point; readonly view: View }
+  | { readonly kind: 'point'; readonly from: Point }
   | { readonly kind: 'draw'; readonly from: Point; readonly mode: boolean }
   | { readonly kind: 'move'; readonly from: Point; readonly id: string; readonly box: Box; readonly run: string }
   | { readonly kind: 'resize'; readonly from: Point; readonly id: string; readonly box: Box; readonly run: string; readonly handle: Handle }
@@ -65,10 +67,13 @@ interface Props {
   /** Confidence 0..1 below which a proposal is faint and not accepted. */
   readonly least: number;
   readonly look: Look;
+  /** What people clicked on the frame. */
+  readonly points: readonly PointView[];
+  readonly pointing: Pointing;
   readonly onZoom: (scale: number) => void;
 }
 
-export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, look, onZoom }: Props) {
+export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, look, points, pointing, onZoom }: Props) {
   const [holder, pane, element] = usePane();
   const [chosen, setChosen] = useState<{ frame: string; view: View } | null>(null);
   const [gesture, setGesture] = useState<Gesture | null>(null);
@@ -147,6 +152,7 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, l
     const screen = locate(event);
     if (event.button === 1 || space) return { kind: 'pan', from: screen, view };
     if (event.button !== 0) return null;
+    if (pointing.pointing) return { kind: 'point', from: screen };
     const at = geometry.toFrame(view, screen);
     if (editor.drawing || editor.hidden) return { kind: 'draw', from: at, mode: editor.drawing };
     const current = selectedBox(editor);
@@ -184,7 +190,7 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, l
       setView({ ...gesture.view, x: gesture.view.x + screen.x - gesture.from.x, y: gesture.view.y + screen.y - gesture.from.y });
       return;
     }
-    if (gesture.kind === 'draw') return;
+    if (gesture.kind === 'draw' || gesture.kind === 'point') return;
     const at = geometry.toFrame(view, screen);
     const dx = at.x - gesture.from.x;
     const dy = at.y - gesture.from.y;
@@ -201,6 +207,10 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, l
   const drawn = gesture?.kind === 'draw' && pointer ? geometry.between(gesture.from, geometry.toFrame(view, pointer), frame) : null;
 
   const up = (event: PointerEvent<HTMLDivElement>) => {
+    if (gesture?.kind === 'point') {
+      const { x, y } = locate(event);
+      if (Math.hypot(x - gesture.from.x, y - gesture.from.y) <= SLIP) pointing.click(geometry.toFrame(view, { x, y }));
+    }
     if (gesture?.kind === 'draw') {
       const box = geometry.between(gesture.from, geometry.toFrame(view, locate(event)), frame);
       if (box) {
@@ -213,7 +223,7 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, l
 
   const cursor = (): string => {
     if (space || gesture?.kind === 'pan') return gesture ? 'grabbing' : 'grab';
-    if (editor.drawing || editor.path) return 'crosshair';
+    if (editor.drawing || editor.path || pointing.pointing) return 'crosshair';
     if (gesture?.kind === 'resize') return CURSORS[gesture.handle];
     if (pointer === null) return 'default';
     const at = geometry.toFrame(view, pointer);
@@ -262,7 +272,9 @@ export function Canvas({ ref, frame, picture, editor, dispatch, labels, least, l
             ))}
           {drawn && <Rect {...onScreen(view, drawn)} stroke={lifted(colorOf(labels, editor.label))} strokeWidth={2} />}
           {editor.path && <PathShape path={editor.path} view={view} color={colorOf(labels, editor.label)} pointer={pointer} />}
-          {editor.drawing && pointer && !gesture && <Crosshair at={pointer} {...pane} />}
+          {(editor.drawing || pointing.pointing) && pointer && !gesture && <Crosshair at={pointer} {...pane} />}
+          {!editor.hidden && points.map((p) => <ClickShape key={`${p.label} ${p.time}`} at={p.at} view={view} color={colorOf(labels, p.label)} />)}
+          {pointing.aim && <Aim at={pointing.aim} view={view} />}
         </Layer>
       </Stage>
     </div>

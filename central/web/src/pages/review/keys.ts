@@ -17,6 +17,8 @@ export const HELP: readonly { readonly title: string; readonly rows: readonly Ke
       { keys: ['U'], does: 'nobody can tell what is on it' },
       { keys: ['F'], does: 'flag it for others, with a note; again: take the flag off' },
       { keys: ['Y', 'X', 'Q'], does: 'answer the question above the frame: yes, no, can’t tell' },
+      { keys: ['← ↑ ↓ →', 'Enter'], does: 'where a click is asked for: move the cursor (with Alt by 1 pixel), and click there' },
+      { keys: ['N', 'S', 'Esc'], does: 'there: there is none, skip the question, review the whole frame' },
       { keys: ['P'], does: 'back to the frame before' },
       { keys: ['I'], does: 'what was answered about it so far' },
       { keys: ['Z', 'Shift Z'], does: 'undo, redo' },

@@ -76,7 +76,7 @@ function Bench({ desk, frame, labels, tags, work }: BenchProps) {
       <QueueList items={desk.items} pending={desk.pending} current={frame.id} me={desk.me} labels={labels} choose={desk.open} />
       <div className="desk">
         <FrameHead frame={frame} restored={work.restored} hold={desk.hold} passOn={desk.passOn} />
-        {work.question && <Question question={work.question} tags={tags} obey={work.obey} />}
+        {work.question && <Question question={work.question} tags={tags} aim={work.pointing.aim} obey={work.obey} />}
         <Refused desk={desk} />
         <div className="desk-canvas">
           <Canvas
@@ -88,6 +88,8 @@ function Bench({ desk, frame, labels, tags, work }: BenchProps) {
             labels={labels}
             least={work.least}
             look={look}
+            points={frame.points}
+            pointing={work.pointing}
             onZoom={zoomed}
           />
           {desk.picture === null && <Loader className="desk-wait" aria-label="Loading the image" />}

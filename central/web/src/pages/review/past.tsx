@@ -31,6 +31,7 @@ function Entry({ frame, labels, answer, restore }: Omit<Props, 'close'> & { answ
           {many(answer.boxes.length, 'box', 'boxes')}
           {answer.complete_for.length > 0 && `, looked for ${answer.complete_for.map(spoken).join(', ')}`}
           {tags.length > 0 && `; ${tags.join(', ')}`}
+          {answer.points.length > 0 && `; clicked ${answer.points.map((p) => spoken(p.label)).join(', ')}`}
         </p>
         <Button size="compact-sm" variant="default" onClick={() => restore(answer)}>
           Put it on the screen

@@ -134,3 +134,37 @@ export function Crosshair({ at, width, height }: { at: Point; width: number; hei
     </>
   );
 }
+
+/** Where somebody clicked an object: a point, and no box. */
+export function ClickShape({ at, view, color }: { at: readonly [number, number]; view: View; color: string }) {
+  const [x, y] = [view.x + at[0] * view.scale, view.y + at[1] * view.scale];
+  return (
+    <>
+      <Circle x={x} y={y} radius={7} stroke="#000000" opacity={0.6} strokeWidth={5} />
+      <Circle x={x} y={y} radius={7} stroke={lifted(color)} strokeWidth={2.5} />
+      <Circle x={x} y={y} radius={2} fill="#ffffff" />
+    </>
+  );
+}
+
+/** The keyboard's cursor. */
+export function Aim({ at, view }: { at: Point; view: View }) {
+  const [x, y] = [view.x + at.x * view.scale, view.y + at.y * view.scale];
+  const lines = [
+    [x - 22, y, x - 5, y],
+    [x + 5, y, x + 22, y],
+    [x, y - 22, x, y - 5],
+    [x, y + 5, x, y + 22],
+  ];
+  return (
+    <>
+      {lines.map((ends, i) => (
+        <Line key={`dark ${i}`} points={ends} stroke="#000000" opacity={0.7} strokeWidth={5} />
+      ))}
+      {lines.map((ends, i) => (
+        <Line key={i} points={ends} stroke="#ffcf33" strokeWidth={2.5} />
+      ))}
+      <Circle x={x} y={y} radius={14} stroke="#ffcf33" strokeWidth={2} />
+    </>
+  );
+}

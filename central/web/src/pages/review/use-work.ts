@@ -2,19 +2,20 @@
 import { useEffect, useReducer, useRef, useState } from 'react';
 import { answerQuestion, flagFrame, previousFrame, propagate, unflagFrame } from '../../api/annotation';
 import { ApiError, say } from '../../api/client';
-import type { AnswerView, LabelView, TagView } from '../../api/schema';
+import type { AnswerView, LabelView, ReplyBody, TagView } from '../../api/schema';
 import { fresh, reduce, selectedBox, sheetOf } from '../../lib/editor';
-import { move, resize, type Box } from '../../lib/geometry';
+import { move, resize, type Box, type Point } from '../../lib/geometry';
 import type { Parcel } from '../../lib/outbox';
 import { fromBody, fromView, kept, newId, open, type SheetBox } from '../../lib/sheet';
 import { read, write } from '../../lib/storage';
-import { asked, bodyOf, quick } from '../../lib/question';
+import { asked, bodyOf, clickBody, quick } from '../../lib/question';
 import { tell } from '../../lib/tell';
 import type { CanvasHandle, Look } from './canvas';
 import type { Command, Reply } from './keys';
 import { useClock } from './use-clock';
 import type { Desk } from './use-desk';
 import { restore, useDrafts } from './use-drafts';
+import { usePoint } from './use-point';
 
 /** Frame pixels of a side of a box made by keyboard. */
 const NEW_BOX = 60;
@@ -133,17 +134,21 @@ export function useWork(desk: Desk, labels: readonly LabelView[], tags: readonly
     if (about) dispatch({ do: 'select', id: about });
   }, [about]);
 
-  const reply = async (to: Reply) => {
+  const send = async (body: ReplyBody) => {
     if (frame === null || question === null) return;
     if (desk.hold.whose === 'theirs') return tell('bad', `${desk.hold.lease?.by} looks at this frame; take it over, or go on.`);
     try {
-      const next = await answerQuestion(frame.id, bodyOf(frame, question, to, seconds()));
+      const next = await answerQuestion(frame.id, body);
       desk.replied(next, next.state === 'pending' && quick(next) !== null);
-      if (question.kind === 'missing' && to === 'yes') tell('good', 'Noted: somebody will look through all of it.');
+      if (body.answer === 'something') tell('good', 'Noted: somebody will look through all of it.');
     } catch (error) {
       tell('bad', say(error));
     }
   };
+
+  const reply = (to: Reply) => frame && question && void send(bodyOf(frame, question, to, seconds()));
+  const point = (at: Point) => frame && question && void send(clickBody(frame, question, at, seconds()));
+  const pointing = usePoint(frame, question, canvas, { point, reply });
 
   const recall = (answer: AnswerView) => {
     setDialog(null);
@@ -161,7 +166,7 @@ export function useWork(desk: Desk, labels: readonly LabelView[], tags: readonly
   };
 
   const obey = (command: Command) => {
-    if (frame === null || outlining(command)) return;
+    if (frame === null || outlining(command) || pointing.takes(command)) return;
     switch (command.do) {
       case 'accept':
         return finish('label');
@@ -174,7 +179,7 @@ export function useWork(desk: Desk, labels: readonly LabelView[], tags: readonly
       case 'least':
         return setLeast(shift(least, command.by, 0, MOST_LEAST));
       case 'reply':
-        return void reply(command.to);
+        return reply(command.to);
       case 'previous':
         return desk.previous();
       case 'drop':
@@ -227,5 +232,5 @@ export function useWork(desk: Desk, labels: readonly LabelView[], tags: readonly
     }
   };
 
-  return { editor, dispatch, canvas, restored, dialog, setDialog, least, setLeast, look, finish, mark, recall, question, obey };
+  return { editor, dispatch, canvas, restored, dialog, setDialog, least, setLeast, look, finish, mark, recall, question: question?.kind === 'click' && !pointing.pointing ? null : question, pointing, obey };
 }
