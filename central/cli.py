@@ -32,6 +32,7 @@ from central.commands import (
     users,
     webhooks,
 )
+from central.commands import jobs as job_commands
 from central.commands.common import Data, Json, load, plain_errors
 from edge import __version__
 
@@ -67,6 +68,7 @@ def serve(
     prefix: Annotated[str | None, typer.Option(help="First levels of every topic.")] = None,
     profile: Annotated[str | None, typer.Option(help="What is labelled: street, medical, or a YAML file.")] = None,
     auto_review: Annotated[bool | None, typer.Option("--auto-review", help="Confident proposals count unseen.")] = None,
+    jobs: Annotated[str | None, typer.Option(help="ray://HOST:PORT, a cluster for jobs; else this machine.")] = None,
 ) -> None:
     """Run the centre: ingest, UI and API, until it is told to stop. The first start prints a password for admin.
 
@@ -83,7 +85,7 @@ def serve(
         settings = load(
             data=data, host=host, port=port, behind_tls=behind_tls, broker_url=broker_url, broker_port=broker_port,
             broker_tls_port=broker_tls_port, broker_hosts=broker_hosts, prefix=prefix, profile=profile,
-            auto_review=auto_review,
+            auto_review=auto_review, jobs=jobs,
         )  # fmt: skip
         command.run(settings)
 
@@ -138,6 +140,7 @@ app.add_typer(blobs.app, name="blobs")
 app.add_typer(data.app, name="data")
 app.add_typer(learn.train, name="train")
 app.add_typer(queue.app, name="queue")
+app.add_typer(job_commands.app, name="jobs")
 app.add_typer(rollouts.app, name="rollout")
 app.add_typer(packs.app, name="pack")
 app.add_typer(nodes.app, name="node")
