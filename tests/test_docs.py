@@ -66,7 +66,9 @@ def split(line: str) -> tuple[str, tuple[str, ...], list[str]]:
     program, *words = shlex.split(line.split(" > ")[0])
     options = [word.split("=")[0] for word in words if word.startswith("--")]
     named = words[: next((i for i, word in enumerate(words) if not re.fullmatch(r"[a-z][a-z0-9-]*", word)), len(words))]
-    groups = {"data", "train", "node", "user", "token", "webhook", "broker", "config", "keys", "rollout", "pack"}
+    groups = {
+        "blobs", "data", "train", "node", "user", "token", "webhook", "broker", "config", "keys", "rollout", "pack",
+    }  # fmt: skip
     return program, tuple(named[: 2 if named and named[0] in groups else 1]), options
 
 
