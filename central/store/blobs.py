@@ -35,6 +35,8 @@ CHUNK: Final = 256 * 1024
 """Bytes that a streamed read holds at a time."""
 SYNC_LANES: Final = 8
 """Files of one batch that are synced at a time: the file system then commits several with one write of its journal."""
+PUT_LANES: Final = 32
+"""Objects put at a time: more of them would only wait in the store, and count as late."""
 PROBE: Final = "probe"
 """Key of what is put to see whether a store elsewhere takes it."""
 PROVE_S: Final = 3.0
@@ -174,7 +176,9 @@ class Blobs:
         Putting a key again replaces it whole: nobody ever reads a half of it.
         """
         try:
-            await asyncio.gather(*(obstore.put_async(self._store, _check(key), data) for key, data in items))
+            for at in range(0, len(items), PUT_LANES):
+                part = items[at : at + PUT_LANES]
+                await asyncio.gather(*(obstore.put_async(self._store, _check(key), data) for key, data in part))
             if self._root is not None:
                 await _sync(self._root, [key for key, _ in items])
         except (BaseError, OSError) as error:

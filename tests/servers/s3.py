@@ -163,7 +163,7 @@ class S3:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", "tests.servers.swift_process", str(self.folder)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, process_group=0,
             )  # fmt: skip
         self._wait()
 
