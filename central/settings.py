@@ -170,6 +170,9 @@ class Settings(BaseSettings):
         description="Where rounds, training and backlogs run: ray://HOST:PORT, a Ray cluster; empty: processes of this "
         "machine.",
     )  # fmt: skip
+    jobs_workers: int = Field(
+        1, ge=1, le=64, description="Workers of the Ray cluster that train a round together; 8 samples are a batch."
+    )
     jobs_cpus: int = Field(1, ge=1, le=256, description="Cores of the Ray cluster that a round takes.")
     webhook_hosts: str = Field(
         "", max_length=2000,

@@ -159,7 +159,9 @@ class JobQueue:
         args = {**row.args, **{name: given[name] for name in row.needs}}
         request: dict[str, Any] = {"function": row.function, "args": args}
         if row.place:
-            request |= {"cluster": row.place, "job": row.id, "kind": row.kind, "cpus": self._cpus, "env": self._env()}
+            request |= {"cluster": row.place, "job": row.id, "kind": row.kind, "env": self._env()}
+            workers = row.args.get("options", {}).get("workers", 1)  # those take the cores then
+            request["cpus"] = self._cpus if workers == 1 else 0
         try:
             started = await child.start(self._folder / f"{row.id}.log", request)
         except OSError as error:

@@ -86,7 +86,8 @@ def settings_of(settings: Settings) -> dict[str, Any]:
     """Return what every round at this centre is given of its `settings`."""
     names = [name for name in Settings.model_fields if name.startswith("gate_")]
     plain = {name: getattr(settings, name) for name in ("pack", "update_step", *names)}
-    return {"profile": profiles.place(settings), **plain}
+    together = {"workers": settings.jobs_workers} if settings.jobs and settings.jobs_workers > 1 else {}
+    return {"profile": profiles.place(settings), **plain, **together}
 
 
 async def create(session: AsyncSession, by: str, options: Mapping[str, Any], reason: str = "") -> Round:

@@ -1,4 +1,5 @@
-"""Several processes, one training run: ``torchrun --nproc-per-node N -m central.learn.detect ...``.
+"""Several processes, one training run: ``torchrun --nproc-per-node N -m central.learn.detect ...``, or the workers of
+a Ray cluster (`central.jobs.training`).
 
 Each process takes its share of every batch, gradients are averaged, and the first process alone writes.
 """
@@ -72,7 +73,11 @@ ALONE: Final = Group()
 
 @contextmanager
 def join() -> Iterator[Group]:
-    """Yield the group that ``torchrun`` describes in the environment, else `ALONE`; leave it afterwards."""
+    """Yield the group that ``torchrun`` describes in the environment, else `ALONE`; leave it afterwards. One that
+    somebody else put together, as Ray Train does, is theirs to leave."""
+    if distributed.is_available() and distributed.is_initialized():
+        yield Group(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+        return
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield ALONE

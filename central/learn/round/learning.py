@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from central.learn import families, incremental
 from central.learn.data import Example
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.train import Run
+from central.learn.distributed import ALONE, Group
 from central.learn.incremental import Lesson, Task
 from central.learn.material import boxes_of, hold_down
 from central.learn.round import Tell
@@ -54,7 +56,38 @@ def steps_for(plan: Plan, examples: list[Example]) -> int:
     return min(MAX_STEPS, max(MIN_STEPS, plan.epochs * len(examples) // BATCH))
 
 
-def train(plan: Plan, found: Lesson, tell: Tell) -> Trained:
+def train_together(plan: Plan, found: Lesson, tell: Tell, workers: int) -> Trained:
+    """Train on `workers` workers of the cluster that this runs on. Raises TrainingError, TrainingJobError.
+
+    The run is in its folder then, and is only read here: a run that is at its end trains no more.
+    """
+    from central.jobs.training import spread, watched
+
+    begun, steps = time.monotonic(), steps_for(plan, found.examples)
+    with watched(plan.folder / "train", steps, lambda row: tell(told({"eta_s": None, **row}))):
+        spread(lambda group: _nothing(train(plan, found, _silent, group)), workers, plan.folder / "workers")
+    return replace(train(plan, found, tell), seconds=time.monotonic() - begun)
+
+
+def _nothing(_trained: Trained) -> None:
+    """What a worker made is in the run's folder."""
+
+
+def _silent(_step: Any) -> None:
+    """Nobody listens to a worker; its metrics are read."""
+
+
+def told(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of a row of metrics."""
+    low, high = SPAN
+    return {
+        "stage": "training", "state": "training", "progress": low + (high - low) * row["step"] / row["steps"],
+        "eta_s": row["eta_s"], "step": row["step"],
+        "detail": f"step {row['step']} of {row['steps']}, loss {row['loss']:.2f}",
+    }  # fmt: skip
+
+
+def train(plan: Plan, found: Lesson, tell: Tell, group: Group = ALONE) -> Trained:
     """Train, from the last checkpoint where there is one. Raises TrainingError."""
     start = plan.network(plan.origin if found.fresh else plan.parent, plan.labels, plan.tags)
     if plan.weights is not None:
@@ -66,15 +99,9 @@ def train(plan: Plan, found: Lesson, tell: Tell) -> Trained:
         augment="light", freeze_norms=True, average=0.99, evaluate_every=0, save_every=SAVE_EVERY, seed=plan.seed,
         workers=1 if (os.cpu_count() or 1) > 1 else 0, train=found.train,
     )  # fmt: skip
-    run = Run(config, found.examples, [], plan.folder / "train", found.shares, start.state_dict(), tutor=found.tutor)
-
-    def follow(row: dict[str, Any]) -> None:
-        low, high = SPAN
-        done = row["step"] / row["steps"]
-        tell(
-            {"stage": "training", "state": "training", "progress": low + (high - low) * done, "eta_s": row["eta_s"],
-             "step": row["step"], "detail": f"step {row['step']} of {row['steps']}, loss {row['loss']:.2f}"}
-        )  # fmt: skip
-
-    result = run.run(follow)
+    run = Run(
+        config, found.examples, [], plan.folder / "train", found.shares, start.state_dict(), group=group,
+        tutor=found.tutor,
+    )  # fmt: skip
+    result = run.run(lambda row: tell(told(row)))
     return Trained(result.network, result.history, steps, result.seconds, result.skipped)

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,6 +17,7 @@ import msgspec
 
 from central import settings
 from central.jobs.rounds import LOCK
+from central.jobs.scoring import cluster_cores
 from central.learn import gates
 from central.learn.gates import Verdict
 from central.learn.round import RoundError, Tell, facts, learning, measuring, packing, scenes, verdicts
@@ -26,7 +28,7 @@ from central.learn.round.report import render
 from central.learn.round.report_mistakes import errors
 from central.releases.compare import camera_metrics
 from central.releases.registry import hold, register
-from central.releases.shelf import share
+from central.releases.shelf import report_key, share, share_file
 from central.store import database as databases
 from central.store.database import Database
 from protocols import files
@@ -103,7 +105,10 @@ def _run(settled: settings.Settings, round_id: str, options: Mapping[str, Any], 
     )  # fmt: skip
     line = f"training on {len(lesson.examples)} frames with {boxes} boxes" + "".join(f"; {n}" for n in notes)
     with stages.stage("training", "training", SPAN[0], line):
-        trained = learning.train(made, lesson, stages.tell)
+        workers = int(options.get("workers") or 1)
+        together = workers > 1 and cluster_cores() > 0
+        learn = partial(learning.train_together, workers=workers) if together else learning.train
+        trained = learn(made, lesson, stages.tell)
     with stages.stage("export", "exporting", SPAN[1], "exporting and proving the pack"):
         pack = packing.export(made, trained.network, lesson.examples)
     with stages.stage("evaluation", "evaluating", 0.9, "comparing with the pack before, on held-back frames"):
@@ -132,6 +137,7 @@ def _run(settled: settings.Settings, round_id: str, options: Mapping[str, Any], 
     report["tags"] = told
     report["overhead"] = 1 - stages.spent["training_s"] / total
     _written(made, measured, report)
+    asyncio.run(share_file(settled.blob_url, report_key(round_id), made.folder / PAGE))
     return result
 
 
