@@ -104,6 +104,7 @@ class Database:
         self._writes = async_sessionmaker(engine.execution_options(immediate=True), expire_on_commit=False)
         self._turn = asyncio.Lock()
         """Who waits for another's write holds no connection meanwhile."""
+        self._threads_at_work: set[asyncio.Future[Any]] = set()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -128,7 +129,7 @@ class Database:
                 self._reach_now(session)
                 return work(session)
 
-        return await asyncio.to_thread(run)
+        return await self._in_thread(run)
 
     async def run_write(self, work: Callable[[Session], T], *, beside: bool = False) -> T:
         """Return what `work` returns, which gets a session as `write` does, in a thread; then it is committed. What is
@@ -155,9 +156,16 @@ class Database:
                     return done
 
         if beside and not self._lite:
-            return await asyncio.to_thread(run)
+            return await self._in_thread(run)
         async with self._turn:
-            return await asyncio.to_thread(run)
+            return await self._in_thread(run)
+
+    async def _in_thread(self, run: Callable[[], T]) -> T:
+        """Return what `run` returns. A thread cannot be cancelled: `close` waits for it, as it has a connection."""
+        future = asyncio.get_running_loop().run_in_executor(None, run)
+        self._threads_at_work.add(future)
+        future.add_done_callback(self._threads_at_work.discard)
+        return await asyncio.shield(future)
 
     async def _reach(self, session: AsyncSession) -> None:
         """Begin, on PostgreSQL as soon as its server can be reached."""
@@ -185,7 +193,9 @@ class Database:
             time.sleep(postgres.RETRY_S)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once nobody works with it."""
+        while self._threads_at_work:
+            await asyncio.gather(*self._threads_at_work, return_exceptions=True)
         await self.engine.dispose()
         await asyncio.to_thread(self._threads.dispose)
 
