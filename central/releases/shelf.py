@@ -47,6 +47,21 @@ async def share(url: str | None, folder: Path, pack: Pack) -> None:
             blobs.close()
 
 
+async def share_file(url: str | None, key: str, path: Path) -> None:
+    """Have the file at `path` as `key` in the blob store at `url`; None: there is none. Raises BlobError, OSError."""
+    if url is not None:
+        blobs = connect(url, path.parent)
+        try:
+            await blobs.put([(key, await asyncio.to_thread(path.read_bytes))])
+        finally:
+            blobs.close()
+
+
+def report_key(round_id: str) -> str:
+    """Return under which key the report of a round is in the blob store."""
+    return f"rounds/{round_id}/report.html"
+
+
 def _key(address: str) -> str:
     return f"packs/{address}{packs.SUFFIX}"
 

@@ -17,6 +17,8 @@ from central.api.context import Centre, CentreDep
 from central.api.errors import ApiError, documented, not_found
 from central.jobs import JobError
 from central.jobs import rounds as jobs
+from central.releases.shelf import report_key
+from central.store.blobs import BlobError
 from central.store.models import Round
 
 router = APIRouter(prefix="/rounds", tags=["rounds"])
@@ -88,8 +90,16 @@ async def report(round_id: RoundId, _: Viewer, centre: CentreDep) -> Response:
     try:
         page = await asyncio.to_thread(path.read_bytes)
     except FileNotFoundError:
-        raise not_found(f"report of round {round_id}") from None
+        page = await _elsewhere(centre, round_id)
     return Response(page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy(page)})
+
+
+async def _elsewhere(centre: Centre, round_id: str) -> bytes:
+    """Return the report of a round that ran at another server. Raises ApiError where there is none."""
+    try:
+        return await centre.blobs.read(report_key(round_id))
+    except BlobError:
+        raise not_found(f"report of round {round_id}") from None
 
 
 def policy(page: bytes) -> str:

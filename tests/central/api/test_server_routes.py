@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from central.releases.shelf import report_key
 from central.servers.duties import Duties
 from central.servers.members import Identity, Members
+from central.store.models import Round
 
 World = Any
 
@@ -43,6 +45,16 @@ async def test_servers__who_is_there_and_who_does_what(world: World) -> None:
     assert [s["state"] for s in second["items"]] == ["gone", "serving"]
     for desk in desks:
         desk._stop()
+
+
+async def test_report__of_a_round_that_ran_at_another_server(world: World) -> None:
+    async with world.centre.database.write() as session:
+        session.add(Round(id="r0001", by="ann"))
+    async with world.client("viewer") as client:
+        assert (await client.get("/rounds/r0001/report")).status_code == 404
+        await world.centre.blobs.put([(report_key("r0001"), b"<html><style></style></html>")])
+        answer = await client.get("/rounds/r0001/report")
+    assert (answer.status_code, answer.content) == (200, b"<html><style></style></html>")
 
 
 async def test_ready__not_while_it_ends(world: World) -> None:
