@@ -25,6 +25,7 @@ STORE_BYTES: Final = 100_000_000
 START_S: Final = 120.0
 ENV: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "120",  # machines that test are busy
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
     "RAY_health_check_timeout_ms": "2000",
