@@ -13,6 +13,7 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -158,10 +159,12 @@ def main() -> None:
     etc = prepare(folder, settings)
     set_swift_dir(str(etc))
     _rings(etc, settings["ports"])
-    listening = {part: eventlet.listen(("127.0.0.1", settings["ports"][part]), backlog=512) for part in PARTS}
+    listening = {part: eventlet.listen(("127.0.0.1", port), backlog=512) for part, port in settings["ports"].items()}
+    for each in listening.values():
+        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as Swift's own start does: else 40 ms an answer
     for part in PARTS:
         _child(part, etc, listening[part])
-    _serve("proxy", etc, eventlet.listen(("127.0.0.1", settings["ports"]["proxy"]), backlog=512))
+    _serve("proxy", etc, listening["proxy"])
 
 
 if __name__ == "__main__":
