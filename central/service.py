@@ -253,10 +253,6 @@ class Service:
             self.announcer.forget()
         self._again.set()
 
-    def up(self) -> None:
-        """The link is there, perhaps at a broker that was replaced."""
-        self.greet_all()
-
     def asked(self) -> None:
         """Another server wants the nodes told."""
         if FLEET in self.duties.held:
@@ -312,7 +308,7 @@ def _transfer(settings: ServiceSettings, link: Link, signing: Signing, shelf: Sh
 
 def _wire(settings: ServiceSettings, base: _Base, signing: Signing) -> Service:
     database, blobs, notify, answers = base.database, base.blobs, Notifier(), _Answers()
-    link = Link(base.broker.centre, settings.prefix, lambda r: service.consumer.deliver(r), lambda: service.up())
+    link = Link(base.broker.centre, settings.prefix, lambda r: service.consumer.deliver(r), lambda: service.greet_all())
     made = Offers(database, link, signing.sign, link.retract)
     shelf = Shelf(settings.data / "packs", blobs if settings.blob_url is not None else None)
     answers.link, answers.transfer = link, _transfer(settings, link, signing, shelf, base)
