@@ -46,6 +46,9 @@ class Tally:
     written: int = 0
     boxes: int = 0
     passes: int = 0
+    waited_s: float = 0.0
+    """For what workers saw; in a plain loop, all that they do."""
+    wrote_s: float = 0.0
     began: float = field(default_factory=time.monotonic)
     troubles: dict[str, str] = field(default_factory=dict)
     """Why a frame could not be looked at, by id."""
@@ -56,6 +59,7 @@ class Tally:
         return {
             "frames": self.total, "changed": self.written, "boxes": self.boxes, "passes": self.passes,
             "unreadable": len(self.troubles), "troubles": sorted(set(self.troubles.values()))[:5],
+            "waited_s": round(self.waited_s, 3), "wrote_s": round(self.wrote_s, 3),
             "seconds": round(seconds, 3), "per_s": round(self.written / seconds, 2) if seconds else 0.0,
         }  # fmt: skip
 
@@ -107,10 +111,15 @@ async def work_off(
 
 
 async def _pass(batches: Iterator[list[Seen]], writer: Writer, tally: Tally, report: Report) -> None:
+    mark = time.monotonic()
     while (seen := await asyncio.to_thread(next, batches, None)) is not None:
+        tally.waited_s += time.monotonic() - mark
+        mark = time.monotonic()
         tally.troubles |= {one.id: one.trouble for one in seen if one.trouble}
         written, boxes = await writer.write([one for one in seen if not one.trouble])
         tally.written, tally.boxes = tally.written + written, tally.boxes + boxes
+        tally.wrote_s += time.monotonic() - mark
+        mark = time.monotonic()
         done = tally.written + len(tally.troubles)
         rate = done / max(1e-9, time.monotonic() - tally.began)
         report(
