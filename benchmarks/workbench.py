@@ -143,10 +143,12 @@ def _free_port() -> int:
 
 
 @contextmanager
-def started(words: list[str], url: str, log: Path) -> Iterator[None]:
-    """Run a server for as long as the block lasts; wait until it answers at `url`."""
+def started(words: list[str], url: str, log: Path, **settings: str) -> Iterator[None]:
+    """Run a server, with `settings` in its environment, for as long as the block lasts; wait until it answers at
+    `url`."""
+    env = {**os.environ, "PYTHONPATH": str(Path.cwd()), **settings}
     with log.open("wb") as out:
-        process = subprocess.Popen(words, stdout=out, stderr=out, env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+        process = subprocess.Popen(words, stdout=out, stderr=out, env=env)
         try:
             end = time.monotonic() + READY_S
             while time.monotonic() < end and process.poll() is None:
