@@ -314,8 +314,12 @@ class Consumer:
         try:
             async with self._database.write() as session:
                 await presence.touch(session, {m.node for m in messages if isinstance(m, Event)}, utc_now())
-                for message in _essential(messages):
+                told = _essential(messages)
+                nodes = {m.node for m in told if isinstance(m, Status | Health)}
+                held = await presence.fetch(session, nodes, utc_now())
+                for message in told:
                     await _apply(session, message)
+                held.clear()
         except OUTAGES as error:
             await self._outage(error)
             return
