@@ -76,7 +76,6 @@ class Connection:
         self.client.disconnect()
         self.client.loop_stop()
 
-
     def _tell(self, future: asyncio.Future[Any], result: Any = None, error: str = "") -> None:
         def settle() -> None:
             if not future.done():
