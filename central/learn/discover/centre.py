@@ -1,4 +1,4 @@
-"""Boxes at the centre: those of frames that people looked through for every class, as lessons."""
+"""What people answered at the centre, as lessons: boxes of frames that were looked through for every class, clicks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
+from central.annotate.asking.click import points
 from central.learn.discover.fit import Drawn
+from central.learn.discover.hints import Gathered, Hints
 from central.store.database import Database
 from central.store.models import Frame
 
@@ -34,3 +36,16 @@ async def drawn(database: Database, places: Mapping[str, int], names: Sequence[s
                 np.array([list(names).index(a.label) for a in own], np.int64), np.ones(len(own), np.float32),
             )  # fmt: skip
     return found
+
+
+async def clicks(database: Database, places: Mapping[str, int], names: Sequence[str]) -> dict[int, Hints]:
+    """Return the clicks on objects of `names` on the frames `places` (id: place), waiting or labelled."""
+    ids, gathered = sorted(places), Gathered()
+    for start in range(0, len(ids), PAGE):
+        async with database.read() as session:
+            found = await points(session, ids[start : start + PAGE])
+        for frame, own in found.items():
+            for point in own:
+                if point.label in names:
+                    gathered.add(places[frame], "clicks", (list(names).index(point.label), point.at))
+    return gathered.found

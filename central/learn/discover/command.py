@@ -20,10 +20,12 @@ from central.commands.common import CommandError, plain_errors, result, say, sto
 from central.learn.data.coco import load
 from central.learn.data.dataset import read_image
 from central.learn.detect.coco import DatasetError
+from central.learn.discover import hints as answers
 from central.learn.discover import masks as outlines
 from central.learn.discover import targets as found_targets
 from central.learn.discover.classify import ClassifyConfig
 from central.learn.discover.fit import Drawn, FitConfig
+from central.learn.discover.hints import Hints
 from central.learn.discover.masks import MaskError
 from central.learn.discover.proposals import ProposalError
 from central.learn.discover.run import DiscoverConfig, Discovery, discover, held
@@ -84,15 +86,16 @@ def boxes_of(parts: list[str], known: Tagged) -> dict[int, Drawn]:
     return found
 
 
-def at_centre(known: Tagged, centre: Settings, out: Path) -> dict[int, Drawn]:
-    """Return the boxes that people drew on the centre's frames among `known`, of those reviewed for every class."""
-    from central.learn.discover.centre import drawn  # its database is only needed here
+def at_centre(known: Tagged, centre: Settings, out: Path) -> tuple[dict[int, Drawn], dict[int, Hints]]:
+    """Return what people said of the centre's frames among `known`: boxes of those that were reviewed for every class,
+    and clicks."""
+    from central.learn.discover.centre import clicks, drawn  # its database is only needed here
 
     names = {path.stem: place for place, path in enumerate(known.paths) if path.parent == out / FRAMES}
 
-    async def work() -> dict[int, Drawn]:
+    async def work() -> tuple[dict[int, Drawn], dict[int, Hints]]:
         async with store(centre) as database:
-            return await drawn(database, names, known.names)
+            return await drawn(database, names, known.names), await clicks(database, names, known.names)
 
     return asyncio.run(work())
 
@@ -143,6 +146,9 @@ def train_discover(
     boxes: Annotated[
         list[str] | None, typer.Option("--boxes", help="COCO.json:IMAGES with boxes of some of the images; repeatable")
     ] = None,
+    clicked: Annotated[
+        list[str] | None, typer.Option("--clicks", help='CLICKS.json:IMAGES, {"file": [["car", x, y]]}; repeatable')
+    ] = None,
     labels: Annotated[str, typer.Option(help="Tags to find the objects of, by commas; else all that are known.")] = "",
     trunk: Annotated[
         str, typer.Option(help="tags (learned from the tags), or a pack, run, safetensors, or vision transformer")
@@ -157,6 +163,9 @@ def train_discover(
     limit: Annotated[int, typer.Option(min=1, max=300, help="Boxes looked at per image")] = 200,
     pack: Annotated[str, typer.Option(help="The pack whose boxes are looked at; for --proposals detector")] = "",
     fixed: Annotated[bool, typer.Option("--fixed", help="Images without a camera are of one that is fixed")] = False,
+    tracks: Annotated[
+        str, typer.Option(help="Boxes consistent along tracks: auto (where images are frames in a row), on, off")
+    ] = "auto",
     transfer: Annotated[str, typer.Option(help="Fill in unknown tags by this method of train tags, such as hst")] = "",
     hidden: Annotated[float, typer.Option("--known", min=0.0, max=1.0, help="Hide all but this share of tags")] = 1.0,
     seeds: Annotated[str, typer.Option(help="What stands for a class: best, several, clusters")] = "best",
@@ -180,19 +189,21 @@ def train_discover(
         out.mkdir(parents=True, exist_ok=True)
         config = DiscoverConfig(
             trunk=trunk, start=start, side=side, ways=tuple(w.strip() for w in ways.split(",")), limit=limit, pack=pack,
-            transfer=transfer, classify=ClassifyConfig(size=size, epochs=trunk_epochs),
+            tracks=tracks, transfer=transfer, classify=ClassifyConfig(size=size, epochs=trunk_epochs),
             fit=FitConfig(seeds=seeds, epochs=epochs), seed=seed,
         )  # fmt: skip
         centre = settings_module.load(data=folder) if folder is not None else None
         own = tuple(profile.current(centre).label_names) if centre is not None else ()
-        known = gather(parts or [], centre, own, out)
+        known = gather(parts or [], centre, own, out, single=True)
         wanted = tuple(n.strip() for n in labels.split(",")) if labels else own or known.names
         known = tagged.aligned(known, wanted)
         if fixed:
             known = standing(known)
-        drawn = boxes_of(boxes or [], known) | (at_centre(known, centre, out) if centre is not None else {})
+        there = at_centre(known, centre, out) if centre is not None else ({}, {})
+        drawn = boxes_of(boxes or [], known) | there[0]
+        hints = answers.load(clicked or [], known.names, known.paths) | there[1]
         known = Tagged(known.names, known.paths, tagged.hide(known.labels, hidden, seed), known.groups)
-        run = discover(config, known, out, drawn, Progress())
+        run = discover(config, known, out, drawn, Progress(), hints)
         rings = outlined(run, list(known.paths), masks, teacher) if masks else {}
         answer = save(run, known, rings, out)
         if proposed and centre is not None:
@@ -221,6 +232,7 @@ def save(run: Discovery, known: Tagged, rings: Mapping[tuple[int, int], Any], ou
     answer = {
         "targets": str(out / TARGETS), "images_folder": str(base), "images": len(found), "boxes": len(scores),
         "mean_score": float(scores.mean()) if len(scores) else 0.0, "outlines": len(rings), "drawn": len(people),
+        "clicked": sum(len(h.clicks) for h in run.hints.values()), "tracked": len(run.tracked),
         "known": float((known.labels != 0).mean()), "filled": float((run.labels != 0).mean()),
         "unread": len(run.bags.unread),
     }  # fmt: skip

@@ -2,14 +2,15 @@
 
     bags, tags [I, C], how sure each is, boxes of some images -> batches of images -> Heads
 
-An image with tags alone teaches the streams by its tags and each refinement by the one before; one with boxes teaches
-everything by them. Where there are any of the latter they are drawn often enough to be heard.
+An image with tags alone teaches the streams by its tags and each refinement by the one before, where clicks and other
+single answers (hints) rule out boxes that cannot be the object; one with boxes teaches everything by them. Where there
+are any of the latter two they are drawn often enough to be heard.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 
 import msgspec
@@ -20,14 +21,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from central.learn.discover import heads as parts
+from central.learn.discover import hints as answers
 from central.learn.discover.features import Bag, Bags
 from central.learn.discover.heads import Heads, Said, Targets
+from central.learn.discover.hints import NONE, Hints
 from central.learn.discover.seeds import Member, find
 from edge.runtime import Float
 from edge.runtime.nms import overlaps
 
 HEARD: Final = 0.34
-"""Share of the draws that images with boxes have at least, where there are any."""
+"""Share of the draws that images with boxes or single answers have at least, where there are any."""
 REFINED: Final = 3.0
 """Weight of the first refinement, as in the later release of PCL: the others stand on it."""
 SIDES: Final = 1.0
@@ -69,11 +72,13 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Lessons:
-    """What is taught: labels ``[I, C]`` (1, -1, 0), how sure each is ``[I, C]`` 0..1, boxes by image."""
+    """What is taught: labels ``[I, C]`` (1, -1, 0), how sure each is ``[I, C]`` 0..1, boxes and single answers by
+    image."""
 
     labels: NDArray[np.int8]
     sure: NDArray[np.float32]
     drawn: Mapping[int, Drawn] = field(default_factory=dict)
+    hints: Mapping[int, Hints] = field(default_factory=dict)
 
 
 def certain(labels: NDArray[np.int8]) -> NDArray[np.float32]:
@@ -85,7 +90,9 @@ class Fit:
     """One training."""
 
     def __init__(self, config: FitConfig, bags: Bags, lessons: Lessons, start: Heads | None = None) -> None:
-        self.config, self.bags, self.lessons = config, bags, lessons
+        told = answers.told(lessons.labels, lessons.hints)
+        self.config, self.bags, self.lessons = config, bags, replace(lessons, labels=told)
+        lessons = self.lessons
         self.seeds: Member = find(config.seeds)
         torch.manual_seed(config.seed)
         maps = bags.activations.shape[2] if config.maps else 0
@@ -104,7 +111,7 @@ class Fit:
         self.shares = self._shares()
 
     def _shares(self) -> NDArray[np.float64]:
-        boxed = np.array([int(place) in self.lessons.drawn for place in self.usable])
+        boxed = np.array([int(p) in self.lessons.drawn or int(p) in self.lessons.hints for p in self.usable])
         share = np.ones(len(self.usable))
         few = int(boxed.sum())
         if few and few < len(boxed):
@@ -120,7 +127,7 @@ class Fit:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.rate * (0.1 if epoch >= 0.7 * self.config.epochs else 1.0)
             draw = self.random.choice(self.usable, steps * self.config.batch, p=self.shares)
-            if not self.lessons.drawn:
+            if not self.lessons.drawn and not self.lessons.hints:
                 draw = self.random.permutation(self.usable)[: steps * self.config.batch]
             total = sum(self._step(draw[i : i + self.config.batch]) for i in range(0, len(draw), self.config.batch))
             tell(epoch, total / steps)
@@ -140,23 +147,30 @@ class Fit:
 
     def _loss(self, place: int, bag: Bag, said: Said) -> Tensor:
         labels, sure = self.lessons.labels[place], self.lessons.sure[place]
-        drawn = self.lessons.drawn.get(place)
-        loss = parts.image_loss(said.image, torch.from_numpy(labels.astype(np.float32)), torch.from_numpy(sure))
+        drawn, hints = self.lessons.drawn.get(place), self.lessons.hints.get(place, NONE)
+        fit = None if drawn is not None or hints == NONE else answers.fits(bag.boxes, hints, len(labels))
+        image = said.image if fit is None else (said.both * torch.from_numpy(fit)).sum(0).clamp(0, 1)
+        loss = parts.image_loss(image, torch.from_numpy(labels.astype(np.float32)), torch.from_numpy(sure))
         if drawn is not None:
             wanted = parts.of_boxes(bag.boxes, drawn.boxes, drawn.classes, drawn.weights, len(labels))
             for stage in said.stages:
                 loss = loss + REFINED * parts.refine_loss(stage, wanted)
             return loss + SIDES * parts.sides_loss(said.sides, bag.boxes, wanted)
-        return loss + self._refine(bag, said, labels, sure)
+        if fit is None:
+            return loss + self._refine(bag, said, labels, sure, lambda scores: scores)
+        return loss + self._refine(bag, said, labels, sure, lambda scores: answers.heard(scores, fit, hints))
 
-    def _refine(self, bag: Bag, said: Said, labels: NDArray[np.int8], sure: NDArray[np.float32]) -> Tensor:
+    def _refine(
+        self, bag: Bag, said: Said, labels: NDArray[np.int8], sure: NDArray[np.float32],
+        heard: Callable[[Float], Float],
+    ) -> Tensor:  # fmt: skip
         overlap = overlaps(bag.boxes, bag.boxes)
-        scores = said.both.detach().numpy()
+        scores = heard(said.both.detach().numpy())
         loss, wanted = said.both.new_zeros(()), None
         for number, stage in enumerate(said.stages):
             wanted = parts.targets(scores, bag.boxes, overlap, labels, self.seeds, sure)
             loss = loss + (REFINED if number == 0 else 1.0) * parts.refine_loss(stage, wanted)
-            scores = trusted(stage.detach().softmax(1)[:, :-1].numpy(), bag.scores, self.config.kept)
+            scores = heard(trusted(stage.detach().softmax(1)[:, :-1].numpy(), bag.scores, self.config.kept))
         if wanted is not None:
             loss = loss + SIDES * parts.sides_loss(said.sides, bag.boxes, wanted)
         return loss

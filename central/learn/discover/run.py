@@ -19,13 +19,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from central.learn.discover import classify, complete, features
+from central.learn.discover import classify, complete, features, temporal
 from central.learn.discover.classify import ClassifyConfig
 from central.learn.discover.features import Bag, Bags, Projection, bag_of
 from central.learn.discover.fit import Drawn, Fit, FitConfig, Judged, Lessons, certain, judge
 from central.learn.discover.heads import Heads
+from central.learn.discover.heed import heeded, hinted
+from central.learn.discover.hints import NONE, Hints, told
 from central.learn.discover.proposals import LIMIT, Kit, Opened, several
-from central.learn.discover.targets import Targets, of_drawn, targets
+from central.learn.discover.targets import Targets, of_drawn
 from central.learn.discover.trunk import SIDE, Look, from_tags, open_trunk, save
 from central.learn.start import StartError, weights_from
 from central.learn.tags.data import Tagged
@@ -40,6 +42,7 @@ KIND: Final = "discover"
 OWN: Final = "tags"
 """The trunk that is learned from the tags themselves."""
 STILL: Final = "motion"
+AUTO, ON, OFF = "auto", "on", "off"
 
 Report = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many are."""
@@ -59,6 +62,9 @@ class DiscoverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Boxes of one image, at most LIMIT."""
     pack: str = ""
     """For the way ``detector``."""
+    tracks: str = "auto"
+    """``auto``: targets are made consistent along tracks where images are frames in a row; ``on``: of every camera in
+    the order of names; ``off``."""
     transfer: str = ""
     """A method of ``central/learn/tags/methods`` that fills in unknown tags; empty: they stay unknown."""
     classify: ClassifyConfig = ClassifyConfig()
@@ -68,6 +74,8 @@ class DiscoverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LIMIT:
             raise ValueError(f"{self.limit} boxes of one image: choose 1 to {LIMIT}")
+        if self.tracks not in (AUTO, ON, OFF):
+            raise ValueError(f"tracks {self.tracks!r}: choose {AUTO}, {ON} or {OFF}")
         if self.side % 32:
             raise ValueError(f"an input of {self.side} pixels: choose a multiple of 32")
 
@@ -90,16 +98,31 @@ class Discovery:
     """``[I, C]`` as learned from: unknown ones filled in where a transfer was sure."""
     sure: NDArray[np.float32]
     drawn: Mapping[int, Drawn] = field(default_factory=dict)
+    hints: Mapping[int, Hints] = field(default_factory=dict)
+    tracked: Mapping[int, Targets] = field(default_factory=dict)
+    """Targets of images that are frames in a row, made consistent along tracks."""
 
     def judge(self, place: int) -> Judged:
         """Return what the heads say of the boxes of image `place`."""
-        return judge(self.heads, self.bags[place])
+        return heeded(judge(self.heads, self.bags[place]), self.hints.get(place, NONE))
 
     def targets(self, place: int) -> Targets:
         """Return the targets of image `place`: what a person drew, else what was discovered."""
         if place in self.drawn:
             return of_drawn(self.drawn[place])
-        return targets(self.judge(place), self.labels[place], self.sure[place])
+        if place in self.tracked:
+            return self.tracked[place]
+        own = judge(self.heads, self.bags[place])
+        return hinted(own, self.labels[place], self.sure[place], self.hints.get(place, NONE))
+
+    def weak(self, place: int) -> Targets:
+        """Return more targets of image `place` than count, weak ones too: what tracks are made of."""
+        hints = self.hints.get(place, NONE)
+        return hinted(judge(self.heads, self.bags[place]), self.labels[place], self.sure[place], hints, temporal.WEAK)
+
+    def fixed(self, place: int) -> Targets | None:
+        """Return what a person drew on image `place`; None where nobody did."""
+        return of_drawn(self.drawn[place]) if place in self.drawn else None
 
 
 def cameras(known: Tagged) -> tuple[list[str], dict[str, list[Path]]]:
@@ -131,11 +154,13 @@ def trunk_for(config: DiscoverConfig, known: Tagged, out: Path, report: Report =
 
 
 def discover(
-    config: DiscoverConfig, known: Tagged, out: Path, drawn: Mapping[int, Drawn] | None = None, report: Report = quiet
-) -> Discovery:
+    config: DiscoverConfig, known: Tagged, out: Path, drawn: Mapping[int, Drawn] | None = None, report: Report = quiet,
+    hints: Mapping[int, Hints] | None = None,
+) -> Discovery:  # fmt: skip
     """Learn where what `known` says is there is, write the run into `out` and return it.
 
-    `drawn`: boxes of some images. Raises ValueError and its children, SlotError, OSError.
+    `drawn`: boxes of some images; `hints`: single answers about some. Raises ValueError and its children, SlotError,
+    OSError.
     """
     out.mkdir(parents=True, exist_ok=True)
     look = trunk_for(config, known, out, report)
@@ -148,12 +173,18 @@ def discover(
         maps = complete.maps_of(look, known.paths, lambda n: report("maps for tag transfer", n, count))
         labels, sure = complete.complete(maps, labels, known.names, config.transfer, config.seed)
     fit = msgspec.structs.replace(config.fit, seed=config.seed)
-    lessons = Lessons(labels, sure, dict(drawn or {}))
+    labels = told(labels, hints or {})
+    lessons = Lessons(labels, sure, dict(drawn or {}), dict(hints or {}))
     heads = Fit(fit, bags, lessons).run(
         lambda epoch, loss: report(f"heads, loss {loss:.3f}", epoch + 1, fit.epochs)
     )  # fmt: skip
     write(config, known.names, heads, bags, out)
-    return Discovery(config, known.names, look, finder, heads, bags, labels, sure, dict(drawn or {}))
+    run = Discovery(config, known.names, look, finder, heads, bags, labels, sure, lessons.drawn, lessons.hints)
+    if config.tracks != OFF:
+        rows = temporal.rows_of(known.paths, groups, always=config.tracks == ON)
+        report("frames in a row", sum(map(len, rows)), count)
+        run.tracked = temporal.consistent(rows, run.weak, labels, sure, run.fixed)
+    return run
 
 
 def write(config: DiscoverConfig, names: tuple[str, ...], heads: Heads, bags: Bags, out: Path) -> None:

@@ -92,14 +92,19 @@ def vocabulary(labels: tuple[str, ...], known: Tagged) -> tuple[tuple[str, ...],
     return tuple(found), tuple(left)
 
 
-async def _frames(settings: Settings, names: tuple[str, ...], folder: Path) -> Tagged:
+async def _frames(settings: Settings, names: tuple[str, ...], folder: Path, single: bool) -> Tagged:
     async with store(settings) as database:
         blobs = blob_store.connect(settings.blob_url, settings.data / "blobs")
-        return await frames.gather(database, blobs, names, folder)
+        return await frames.gather(database, blobs, names, folder, single)
 
 
-def gather(parts: list[str], centre: Settings | None, labels: tuple[str, ...], out: Path) -> Tagged:
-    """Return the tagged images of all ``FILE:IMAGES`` and of the centre's answers. Raises DatasetError."""
+def gather(
+    parts: list[str], centre: Settings | None, labels: tuple[str, ...], out: Path, single: bool = False
+) -> Tagged:
+    """Return the tagged images of all ``FILE:IMAGES`` and of the centre's answers, `single` ones too if asked for.
+
+    Raises DatasetError.
+    """
     found = []
     for part in parts:
         truth, _, images = part.partition(":")
@@ -109,7 +114,7 @@ def gather(parts: list[str], centre: Settings | None, labels: tuple[str, ...], o
     if centre is not None:
         own = profile.current(centre)
         names = tuple(dict.fromkeys((*labels, *own.label_names, *own.tag_names)))
-        answered = asyncio.run(_frames(centre, names, out / FRAMES))
+        answered = asyncio.run(_frames(centre, names, out / FRAMES, single))
         if answered.paths:
             found.append(answered)
     if not found:

@@ -14,17 +14,18 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
+from central.annotate.asking.click import points
 from central.annotate.propagate import read
 from central.annotate.sources import Curves, curves
 from central.annotate.tag_proposals import put
 from central.learn.tags.data import Tagged
 from central.store.blobs import BlobError, Blobs
 from central.store.database import Database
-from central.store.models import Frame
+from central.store.models import Frame, QuestionAnswer
 from protocols import files
 
 PAGE: Final = 200
@@ -37,9 +38,9 @@ NOTHING: Final[Curves] = MappingProxyType({})
 SIGNS: Final = {"present": 1, "absent": -1}
 
 
-def known(frame: Frame, names: Sequence[str]) -> list[int]:
-    """Return what a person's answer about `frame` says of each of `names`: 1, -1, or 0 for nothing."""
-    boxes = {a.label for a in frame.annotations if a.confirmed}
+def known(frame: Frame, names: Sequence[str], clicked: Sequence[str] = ()) -> list[int]:
+    """Return what people said of each of `names` on `frame`: 1, -1, or 0 for nothing; `clicked` are there."""
+    boxes = {a.label for a in frame.annotations if a.confirmed} | set(clicked)
     complete, said = set(frame.complete_for), frame.tags or {}
     return [
         SIGNS.get(str(said.get(name)), 0) or (1 if name in boxes else -1 if name in complete else 0) for name in names
@@ -57,8 +58,12 @@ async def _save(blobs: Blobs, frame: Frame, folder: Path) -> Path | None:
     return path
 
 
-async def gather(database: Database, blobs: Blobs, names: tuple[str, ...], folder: Path) -> Tagged:
+async def gather(
+    database: Database, blobs: Blobs, names: tuple[str, ...], folder: Path, single: bool = False
+) -> Tagged:
     """Return the labelled frames with what is known of the tags `names`, their images in `folder`.
+
+    `single`: with those that wait and of which single questions were answered.
 
     Frames of which nothing is known, and those whose image is gone, are left out. Raises OSError.
     """
@@ -67,12 +72,16 @@ async def gather(database: Database, blobs: Blobs, names: tuple[str, ...], folde
     rows: list[list[int]] = []
     groups: list[str] = []
     last = ""
+    answered = Frame.id.in_(select(QuestionAnswer.frame).where(QuestionAnswer.answer != "cant_tell"))
+    labelled = Frame.state == "labelled"
+    said = or_(labelled, (Frame.state == "pending") & answered) if single else labelled
     while True:
-        query = select(Frame).where(Frame.state == "labelled", Frame.id > last).order_by(Frame.id).limit(PAGE)
+        query = select(Frame).where(said, Frame.id > last).order_by(Frame.id).limit(PAGE)
         async with database.read() as session:
             page = list(await session.scalars(query.options(selectinload(Frame.annotations))))
+            clicked = await points(session, [frame.id for frame in page])
         for frame in page:
-            row = known(frame, names)
+            row = known(frame, names, [point.label for point in clicked.get(frame.id, ())])
             path = await _save(blobs, frame, folder) if any(row) else None
             if path is not None:
                 paths.append(path)
