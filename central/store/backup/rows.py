@@ -38,10 +38,8 @@ def _pages(session: Session, table: SqlTable) -> Iterator[list[list[Any]]]:
 def dump(session: Session, store: Store, told: Callable[[str], None] = lambda _: None) -> list[Table]:
     """Store the rows of every table through `store`, as `session` sees them, and return what there is.
 
-    `session` must not have read yet. The view is one: begun by the first read, on PostgreSQL by its isolation.
+    `session` is one of `Database.read`, so that all of it is one view.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     found = []
     for table in Base.metadata.sorted_tables:
         if table.name in LEFT_OUT:
