@@ -309,8 +309,8 @@ def _transfer(settings: ServiceSettings, link: Link, signing: Signing, shelf: Sh
 def _wire(settings: ServiceSettings, base: _Base, signing: Signing) -> Service:
     database, blobs, notify, answers = base.database, base.blobs, Notifier(), _Answers()
     link = Link(base.broker.centre, settings.prefix, lambda r: service.consumer.deliver(r), lambda: service.greet_all())
-    made = Offers(database, link, signing.sign, link.retract)
     shelf = Shelf(settings.data / "packs", blobs if settings.blob_url is not None else None)
+    made = Offers(database, link, signing.sign, link.retract, shelf.fetch)
     answers.link, answers.transfer = link, _transfer(settings, link, signing, shelf, base)
     consumer = Consumer(database, blobs, link, answers, notify, link.done, made.greet)
     after = timedelta(seconds=getattr(settings, "online_after_s", ONLINE_AFTER_S))

@@ -7,7 +7,7 @@ of a rollout through the whole fleet once it is done, is for everybody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -156,10 +156,12 @@ class Offers:
         publisher: Publisher,
         sign: Callable[[Release], None],
         retract: Callable[[str, str], bool] = lambda _channel, _node: True,
+        fetch: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
         """`sign` signs a release before anybody is told of it, once. Raises TrustError, OSError. `retract` takes back
-        what is retained on a channel for a node."""
+        what is retained on a channel for a node. `fetch` has a pack here that another server registered."""
         self._database, self._publisher, self._sign, self._retract = database, publisher, sign, retract
+        self._fetch = fetch
         self._told: set[tuple[str, str]] = set()
 
     def forget(self) -> None:
@@ -211,6 +213,8 @@ class Offers:
                 done.add(number)
                 continue
             try:
+                if self._fetch is not None:
+                    await self._fetch(release.pack)
                 await asyncio.to_thread(self._sign, release)
             except (TrustError, OSError) as error:
                 log.error("a release cannot be signed; no node is told of it", number=number, reason=str(error))
