@@ -78,6 +78,6 @@ def check(data: Data = None, as_json: Json = False) -> None:
         place = blob_store.connect(settings.blob_url, settings.data / "blobs")
         trouble = asyncio.run(place.trouble())
     where = str(place.root) if place.remote is None else place.remote.name
-    result({"place": where, "trouble": trouble}, as_json, trouble or f"{where}: works")
+    result({"place": where, "trouble": trouble}, as_json, f"{where}: {trouble or 'works'}")
     if trouble:
         raise typer.Exit(1)

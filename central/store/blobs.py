@@ -192,26 +192,29 @@ class Blobs:
     async def prove(self) -> None:
         """Ask a store elsewhere whether it is there and takes what is put. Raises BlobError, of what only a person can
         mend, BlobAwayError of the rest; a local folder or memory is never asked."""
-        if self._remote is None:
-            return
         try:
-            await obstore.put_async(self._remote.reading, PROBE, b"wayside", use_multipart=False)
-            await obstore.list(self._remote.reading, PROBE).collect_async()
+            await self._try()
         except (BaseError, OSError) as error:
             raise self.failed("cannot be used", error) from None
 
     async def trouble(self) -> str:
-        """Return in one line why images cannot be stored and read now; empty where they can."""
+        """Return in one line why images cannot be stored and read now; empty where they can. It does not say where they
+        are: this is for whoever asks for readiness."""
+        if self._root is not None and not os.access(self._root, os.W_OK | os.X_OK):
+            return "the folder cannot be written to"
         try:
-            if self._root is not None and not os.access(self._root, os.W_OK | os.X_OK):
-                return f"{self._root}: not writable"
             async with asyncio.timeout(PROVE_S):
-                await self.prove()
+                await self._try()
         except TimeoutError:
-            return f"{self._remote.name if self._remote else 'blobs'}: it does not answer in time"
-        except BlobError as error:
-            return str(error)
+            return "the store does not answer in time"
+        except (BaseError, OSError) as error:
+            return s3.explain(error)[0]
         return ""
+
+    async def _try(self) -> None:
+        if self._remote is not None:
+            await obstore.put_async(self._remote.reading, PROBE, b"wayside", use_multipart=False)
+            await obstore.list(self._remote.reading, PROBE).collect_async()
 
     async def open(self, key: str) -> Blob:
         """Open `key` for a streamed read. Raises BlobError."""
