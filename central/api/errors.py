@@ -3,6 +3,7 @@
 ApiError                  what our own routes raise
 RequestValidationError    a body or query that does not fit its schema       422 invalid
 BlobError                 images that cannot be had now                      503 images_away
+OperationalError ...      the database does not answer, or has no time        503 database_away
 HTTPException             what the framework raises (404 for a wrong path, 405 ...)
 anything else             a bug: logged with its trace, told without it      500 internal
 """
@@ -18,6 +19,8 @@ from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from central.api.schemas import ErrorView
@@ -93,6 +96,12 @@ def install(app: FastAPI) -> None:
         message = "the store of the images does not answer as it should; try again in a moment"
         return respond(503, "images_away", message, headers={"Retry-After": str(AGAIN_S)})
 
+    async def on_database(request: Request, error: Exception) -> JSONResponse:
+        """Say that rows cannot be had now; what was asked for may or may not have been done, where it changes any."""
+        _log.error("the database does not answer", path=request.url.path, reason=str(error)[:500])
+        message = "the database does not answer as it should; look whether it was done, or try again in a moment"
+        return respond(503, "database_away", message, headers={"Retry-After": str(AGAIN_S)})
+
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "error")
         return respond(error.status_code, code, str(error.detail), headers=error.headers)
@@ -103,6 +112,8 @@ def install(app: FastAPI) -> None:
 
     app.exception_handler(ApiError)(on_api)
     app.exception_handler(BlobError)(on_blob)
+    for away in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.exception_handler(away)(on_database)
     app.exception_handler(HTTPException)(on_http)
     app.exception_handler(RequestValidationError)(_on_invalid)
     app.exception_handler(Exception)(on_bug)

@@ -107,10 +107,12 @@ class Database:
         self._threads_at_work: set[asyncio.Future[Any]] = set()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
-        """A session that sees one state of the database. What is changed in it is not kept."""
+    async def read(self, *, wait: bool = True) -> AsyncIterator[AsyncSession]:
+        """A session that sees one state of the database. What is changed in it is not kept. Without `wait` a server
+        that does not answer is an error at once."""
         async with self._reads() as session:
-            await self._reach(session)
+            if wait:
+                await self._reach(session)
             yield session
 
     @asynccontextmanager

@@ -29,7 +29,7 @@ async def health() -> s.HealthView:
 
 async def _database(centre: Centre) -> str:
     try:
-        async with centre.database.read() as session:
+        async with centre.database.read(wait=False) as session:
             await session.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         return f"{type(error).__name__}; see the log"
