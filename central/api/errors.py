@@ -4,6 +4,7 @@ ApiError                  what our own routes raise
 RequestValidationError    a body or query that does not fit its schema       422 invalid
 BlobError                 images that cannot be had now                      503 images_away
 OperationalError ...      the database does not answer, or has no time        503 database_away
+DataError                 what the database cannot hold, as PostgreSQL no NUL   422 invalid
 HTTPException             what the framework raises (404 for a wrong path, 405 ...)
 anything else             a bug: logged with its trace, told without it      500 internal
 """
@@ -19,7 +20,7 @@ from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -102,6 +103,10 @@ def install(app: FastAPI) -> None:
         message = "the database does not answer as it should; look whether it was done, or try again in a moment"
         return respond(503, "database_away", message, headers={"Retry-After": str(AGAIN_S)})
 
+    async def on_data(request: Request, error: DataError) -> JSONResponse:
+        _log.warning("a value cannot be stored", path=request.url.path, reason=str(error.orig)[:500])
+        return respond(422, "invalid", "request: the database cannot store a text or a number of it; change that")
+
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "error")
         return respond(error.status_code, code, str(error.detail), headers=error.headers)
@@ -114,6 +119,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(BlobError)(on_blob)
     for away in (OperationalError, InterfaceError, PoolTimeoutError):
         app.exception_handler(away)(on_database)
+    app.exception_handler(DataError)(on_data)
     app.exception_handler(HTTPException)(on_http)
     app.exception_handler(RequestValidationError)(_on_invalid)
     app.exception_handler(Exception)(on_bug)
