@@ -23,6 +23,7 @@ from central.api.webhooks import Hooks
 from central.jobs import rounds
 from central.jobs.queue import JobQueue
 from central.releases.rollout.advance import Engine
+from central.servers.changes import KINDS
 from central.service import Service
 from central.settings import Settings
 from edge.runtime import packs
@@ -31,6 +32,7 @@ from protocols.pack import PackError
 log = structlog.get_logger("central.centre")
 LEARNING: Final = "learning"
 """The duty of whoever starts rounds, proposes and orders by itself."""
+HOOKS: Final = "webhooks"
 RESUME_S: Final = 15.0
 """Between looks for rounds whose server died."""
 PROFILE_S: Final = 2.0
@@ -140,6 +142,14 @@ async def open_centre(
         yield centre
 
 
+async def _tell_hooks(hooks: Hooks, service: Service) -> None:
+    """Tell other programs of changes; of every kind at once where another server did it before, and may have ended
+    between a change and its telling."""
+    if service.duties.held.get(HOOKS, 1) > 1:
+        await hooks.tell(set(KINDS))
+    await hooks.run(service.notify)
+
+
 def _set_to_work(centre: Centre, service: Service) -> None:
     """Start what a centre does by itself; of several servers, each of it at one."""
     settings, duties = centre.settings, service.duties
@@ -152,7 +162,7 @@ def _set_to_work(centre: Centre, service: Service) -> None:
         duties.add(LEARNING, lambda: _go_on_for_all(centre), "resume")
         service.spawn(lambda: _follow_profile(centre), "profile")
     hooks = Hooks(service.database, settings.webhook_hosts)
-    duties.add("webhooks", lambda: hooks.run(service.notify))
+    duties.add(HOOKS, lambda: _tell_hooks(hooks, service))
     if settings.auto_review:
         review = partial(
             auto.run, service.database, service.notify, lambda: centre.profile.label_names, settings.auto_confidence

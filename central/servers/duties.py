@@ -89,7 +89,7 @@ class Duties:
         self._beat_s, self._hold_s, self._monotonic = beat_s, hold_s, monotonic
         self._known: dict[str, _Known] = {}
         self._alive = monotonic()
-        self._draining = False
+        self._draining = self._joined = False
         self._entered: set[str] = set()
         self._look = asyncio.Event()
         self.seen: dict[str, Seen] = {}
@@ -151,7 +151,11 @@ class Duties:
         """Show that this server lives, and return what it has once the write transaction is committed."""
         assert self.members is not None
         if not self.members.beat(session, "draining" if self._draining else "serving"):
+            if self._joined:
+                log.error("this server's id was taken by another one; was its folder copied? It goes on as a new one")
+                self.members.me.renew()
             self.members.join(session)
+        self._joined = True
         self.seen = self.members.look(session)
         return self._take(session)
 

@@ -53,6 +53,19 @@ class Identity:
         if handle >= 0:
             os.close(handle)
 
+    def renew(self) -> None:
+        """Be another server from now on: the id is somebody else's, too."""
+        self.id = secrets.token_hex(_ID_BYTES)
+        if self.handle >= 0:
+            _write(self.handle, self.id)
+
+
+def _write(handle: int, known: str) -> None:
+    """Note the id `known`, and in which file: a copy of the folder has another one, and is another server."""
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"{known} {os.fstat(handle).st_ino}".encode(), 0)
+    os.fsync(handle)
+
 
 def identity(data: Path, name: str = "") -> Identity:
     """Return who a server on the data folder `data` is, and lock the folder for it. Raises ServerError, OSError."""
@@ -62,12 +75,10 @@ def identity(data: Path, name: str = "") -> Identity:
     except OSError:
         os.close(handle)
         raise ServerError(f"{data}: another server runs on this data folder; give each one its own --data") from None
-    known = os.pread(handle, 4 * _ID_BYTES, 0).decode(errors="replace").strip()
-    if len(known) != 2 * _ID_BYTES or not known.isalnum():
+    known, _, file = os.pread(handle, 8 * _ID_BYTES, 0).decode(errors="replace").partition(" ")
+    if len(known) != 2 * _ID_BYTES or not known.isalnum() or file != str(os.fstat(handle).st_ino):
         known = secrets.token_hex(_ID_BYTES)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, known.encode(), 0)
-        os.fsync(handle)
+        _write(handle, known)
     return Identity(known, secrets.token_hex(_ID_BYTES), name or socket.gethostname(), handle)
 
 

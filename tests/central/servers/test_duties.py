@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,28 @@ def test_identity__of_a_folder_and_one_at_a_time(tmp_path: Path) -> None:
     assert (again.id, len(again.id)) == (first.id, 32)
     assert again.run != first.run
     again.close()
+
+
+def test_identity__of_a_copied_folder_is_another(tmp_path: Path) -> None:
+    first, other = tmp_path / "one", tmp_path / "two"
+    first.mkdir()
+    one = identity(first)
+    shutil.copytree(first, other)
+    two = identity(other)
+    assert one.id != two.id
+    for each in (one, two):
+        each.close()
+    assert identity(first).id == one.id
+
+
+async def test_tick__whose_id_another_one_took_goes_on_as_a_new_server(desk: Make) -> None:
+    a, clone = desk("a"), desk("a", run="2")
+    await a.tick()
+    assert await clone.tick() == BOTH
+    assert await a.tick(2) == set()
+    for _ in range(10):
+        assert (await clone.tick(2), await a.tick(2)) == (BOTH, set())
+    assert len(clone.duties.seen) == 2
 
 
 def test_identity__a_damaged_file_is_made_anew(tmp_path: Path) -> None:
