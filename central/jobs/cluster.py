@@ -140,7 +140,7 @@ def follow(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], Non
             return answer or {"error": "cancelled"}
         except Exception as error:  # noqa: BLE001 - see above
             if _gone(ray, error):
-                return {"error": "the node that it ran on is gone", "transient": True}
+                return {"error": "the node that it ran on is gone", "transient": True, "lost": True}
             why = f"the connection to {request['cluster']} was lost ({type(error).__name__})"
             print(f"{why}: {str(error)[:500]}", flush=True)
             follower.stopping.wait(PAUSE_S)

@@ -219,12 +219,11 @@ class JobQueue:
         if "result" in answer:
             await self._end(job, {"state": "done", "progress": 1.0, "result": answer["result"]})
             return
-        killed = "error" not in answer and status < 0
+        killed = bool(answer.get("lost")) or ("error" not in answer and status == -signal.SIGKILL)
         why = answer.get("error") or f"its process ended with status {status}"
         if (killed or answer.get("transient")) and await self._later(job, why):
             return
-        end = {"state": "failed", "detail": why}
-        await self._end(job, end, killed=killed and status == -signal.SIGKILL)
+        await self._end(job, {"state": "failed", "detail": why}, killed=killed)
 
     async def _later(self, job: str, why: str) -> bool:
         """Queue a job again that failed by no fault of its own; False where it was tried often enough."""

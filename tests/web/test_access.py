@@ -27,6 +27,7 @@ PAGES: Final = {
     "question": (f"/review/{world.frame_id(22)}", ".question"),
     "click": (f"/review/{world.frame_id(20)}", ".question"),
     "rounds": ("/rounds", ".round"),
+    "jobs": ("/jobs", ".job"),
     "packs": ("/packs", ".packs"),
     "rollouts": ("/rollouts", "h1"),
     "compare": (f"/packs/compare?from={world.address(1)}&to={world.address(2)}", ".packs"),

@@ -38,7 +38,7 @@ from central.store import models as db
 from protocols import pack as packs
 from protocols.messages import Reply, utc_now
 from tests.web import fleet as fleets
-from tests.web import places, together
+from tests.web import places, together, work
 
 NAME: Final = "admin"
 PASSWORD: Final = "a door in the hedge"
@@ -297,7 +297,7 @@ async def seed(centre: Centre, pictures: Sequence[Picture], empty: bool, fleet: 
         session.add_all(frames)
         for node, (_, _, cameras) in CAMERAS.items():
             session.add_all(row for camera in cameras for row in places.scores(now, node, camera))
-        session.add_all([*places.events(now, "centre-1"), *places.looks(now, "centre-1")])
+        session.add_all([*places.events(now, "centre-1"), *places.looks(now, "centre-1"), *work.jobs(now)])
         if pictures[-1].objects:
             await session.flush()
             session.add_all(places.questions(frames))
