@@ -89,7 +89,6 @@ class Cluster:
                 stderr=log,
                 env=env,
                 cwd=self.folder,
-                start_new_session=True,
             )
 
     def wait(self, nodes: int) -> None:

@@ -145,34 +145,6 @@ async def test_cancel__ends_it_on_the_cluster(cluster: Cluster, place: Path) -> 
     assert row.state == "cancelled" and heard == [{"state": "cancelled", "detail": "cancelled"}]
 
 
-async def test_backlog__every_frame_once_though_a_node_is_killed(cluster: Cluster, place: Path, base: Pack) -> None:
-    db = await filled(place)
-    queue = JobQueue(db, place / "jobs", cluster.address)
-    args = {"labels": list(base.manifest.labels), "pack": str(base.folder), "closely": False, "workers": 2}
-    secrets = {"database_url": f"sqlite:///{place}/central.db", "blob_url": None, "blob_folder": str(place / "blobs")}
-    job = await queue.submit(backlog.FUNCTION, args, None, secrets, Ticket("scoring", attempts=3))
-    await until(db, job, lambda row: row.progress >= 0.2, queue)
-    cluster.kill(1)
-    row = await until(db, job, over, queue)
-    text = await queue.log(job)
-    await queue.close()
-    await db.close()
-    cluster.start(1)
-    cluster.wait(2)
-    assert row.state == "done", f"{row.detail}\n{text}"
-    assert row.result is not None and row.result["changed"] == FRAMES
-    assert given(place) == {1: FRAMES}
-    written = [p for p in cluster.folder.rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
-    assert written == [], "what is secret is in a file of Ray"
-
-
-async def test_backlog__a_writer_that_forgets_is_found(place: Path, base: Pack) -> None:
-    db = await filled(place)
-    await work_off(db, base, base.manifest.labels, Sight(b"", None, ""), twice, lambda _step: None, make=Forgetful)
-    await db.close()
-    assert given(place) != {1: FRAMES}
-
-
 async def test_training__two_workers_train_one_run(cluster: Cluster, place: Path) -> None:
     db = await filled(place)
     queue = JobQueue(db, place / "jobs", cluster.address)
@@ -197,3 +169,29 @@ async def test_training__two_workers_train_one_run(cluster: Cluster, place: Path
     await db.close()
     assert row.state == "done", f"{row.detail}\n{text}"
     assert json.loads((place / "run" / "result.json").read_text())["steps"] == 6
+
+
+async def test_backlog__every_frame_once_though_a_node_is_killed(cluster: Cluster, place: Path, base: Pack) -> None:
+    db = await filled(place)
+    queue = JobQueue(db, place / "jobs", cluster.address)
+    args = {"labels": list(base.manifest.labels), "pack": str(base.folder), "closely": False, "workers": 2}
+    secrets = {"database_url": f"sqlite:///{place}/central.db", "blob_url": None, "blob_folder": str(place / "blobs")}
+    job = await queue.submit(backlog.FUNCTION, args, None, secrets, Ticket("scoring", attempts=3))
+    await until(db, job, lambda row: row.progress >= 0.2, queue)
+    cluster.kill(1)
+    row = await until(db, job, over, queue)
+    text = await queue.log(job)
+    await queue.close()
+    await db.close()
+    assert row.state == "done", f"{row.detail}\n{text}"
+    assert row.result is not None and row.result["changed"] == FRAMES
+    assert given(place) == {1: FRAMES}
+    written = [p for p in cluster.folder.rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
+    assert written == [], "what is secret is in a file of Ray"
+
+
+async def test_backlog__a_writer_that_forgets_is_found(place: Path, base: Pack) -> None:
+    db = await filled(place)
+    await work_off(db, base, base.manifest.labels, Sight(b"", None, ""), twice, lambda _step: None, make=Forgetful)
+    await db.close()
+    assert given(place) != {1: FRAMES}
