@@ -14,10 +14,10 @@ from central.store.models import Annotation, Frame, LabelRevision
 AGES: Final = (("day", 1), ("week", 7), ("month", 30), ("quarter", 90), ("year", 365))
 """Days up to which a frame is of an age, since it was received; beyond the last it is ``older``."""
 OLDER: Final = "older"
-FRAME_ROW: Final = 2500
-"""Bytes of a frame's row with its indexes, without the embedding: an estimate (docs/operating.md)."""
-BOX_ROW: Final = 180
-"""Bytes of one box with its indexes."""
+FRAME_ROW: Final = 1200
+"""Bytes of a frame's row with its indexes, without embedding and boxes: as measured on SQLite (docs/operating.md)."""
+BOX_ROW: Final = 500
+"""Bytes of one box with its indexes, and of what its node said of it, in the frame's row."""
 REVISION_ROW: Final = 400
 """Bytes of one answer in the history."""
 
