@@ -127,6 +127,8 @@ class Shelf:
             return place
         await self.bring(f"packs/{address}")
         archive = archive_path(self.folder, address)
+        if not await asyncio.to_thread(archive.is_file):
+            return place  # just registered elsewhere, and on its way into the blob store
         try:
             found = await asyncio.to_thread(packs.unpack, archive, self.folder)
         except (PackError, OSError) as error:
