@@ -92,7 +92,7 @@ function Job({ job }: { job: JobView }) {
           <span className="num">{percent(job.progress)}</span>
         </div>
       )}
-      {job.detail && job.state !== 'done' && (
+      {job.detail && job.state !== 'done' && job.detail !== job.state && (
         <p className="job-detail" data-bad={job.state === 'failed'}>
           {job.detail}
         </p>
