@@ -2,7 +2,8 @@
 
 For each waiting frame, best first: read the image, ask the proposer, and replace the machine-made unconfirmed boxes. A
 frame that somebody answered meanwhile is left alone; on one of which single questions were answered nothing is proposed
-that a person said yes or no to. What a teacher proposed stands until a person answers: no pack replaces it.
+that a person said yes or no to, and a click makes the proposal surer that fits it. What a teacher proposed stands until
+a person answers: no pack replaces it.
 `central.annotate.proposers` has every source that looks at frames in the background.
 
     image -> proposer -> boxes with scores -> how often such a score was right (`sources`) -> proposals
@@ -12,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -23,7 +25,8 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, delete, exists, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from central.annotate.boxes import MAX_BOXES, LabelBox, clip
+from central.annotate.asking.click import points, weighed
+from central.annotate.boxes import MAX_BOXES, LabelBox, LabelError, Mask, check_mask, clip, plain_mask
 from central.annotate.decided import Decided, decided
 from central.annotate.eyes import Eyes
 from central.annotate.propagate import SOURCE as TRACK
@@ -49,6 +52,10 @@ MAX_FRAMES: Final = 2000
 """Frames of one run, best first: nobody reviews more before the next release."""
 
 
+Outline = Callable[[NDArray[np.uint8], Sequence[Box]], Sequence[Sequence[Sequence[tuple[float, float]]]]]
+"""From a BGR image ``[H, W, 3]`` and boxes to the rings of each, in pixels; none where there is no outline."""
+
+
 @dataclass(frozen=True)
 class Proposer:
     """Whoever proposes."""
@@ -65,6 +72,8 @@ class Proposer:
     """Labels of which every machine's proposals give way to its own, other teachers' included."""
     tags: Callable[[], Mapping[str, float]] = dict
     """Score 0..1 of each tag on the image last seen."""
+    outline: Outline | None = None
+    """Makes the outlines of its boxes, where it has any."""
 
     @property
     def teaches(self) -> bool:
@@ -99,6 +108,22 @@ def boxes_of(
         if name in names and cut is not None:
             boxes.append(LabelBox(cut, name, min(1.0, max(0.0, float(score)))))
     return boxes[:MAX_BOXES]
+
+
+def outlined(by: Proposer, image: NDArray[np.uint8], boxes: list[LabelBox]) -> list[LabelBox]:
+    """Return `boxes` with the outlines that `by` makes of them; what is no outline of a frame is left out."""
+    if by.outline is None or not boxes:
+        return boxes
+    height, width = image.shape[:2]
+
+    def fitting(number: int, rings: Sequence[Sequence[tuple[float, float]]]) -> Mask | None:
+        try:
+            return check_mask(tuple(tuple(ring) for ring in rings), number, width, height)
+        except LabelError:
+            return None
+
+    found = by.outline(image, [given.box for given in boxes])
+    return [changed(given, mask=fitting(n, rings)) for n, (given, rings) in enumerate(zip(boxes, found, strict=True))]
 
 
 async def _followed(session: AsyncSession, frame: str) -> list[tuple[Box, str]]:
@@ -150,9 +175,15 @@ async def replace(
             continue
         x1, y1, x2, y2 = given.box
         rows.append(
-            Annotation(frame=frame, x1=x1, y1=y1, x2=x2, y2=y2, label=given.label, source=by.source, score=given.score)
-        )
+            Annotation(
+                frame=frame, x1=x1, y1=y1, x2=x2, y2=y2, label=given.label, source=by.source, score=given.score,
+                mask=plain_mask(given.mask),
+            )
+        )  # fmt: skip
     calibrate(rows, curves)
+    for point in (await points(session, [frame])).get(frame, ()) if row[0] else ():
+        for one, sure in weighed(rows, point.label, point.at):
+            one.confidence = sure
     session.add_all(rows)
     return True
 
@@ -202,7 +233,8 @@ async def propose(
             image = await read(blobs, frame)
             if image is not None:
                 seen = await asyncio.to_thread(by.see, image)
-                found[frame.id] = boxes_of(seen, by.labels, names, frame.width, frame.height), dict(by.tags())
+                boxes_seen = boxes_of(seen, by.labels, names, frame.width, frame.height)
+                found[frame.id] = await asyncio.to_thread(outlined, by, image, boxes_seen), dict(by.tags())
         async with database.write() as session:
             kept = [len(own[0]) for name, own in found.items() if await replace(session, name, by, *own, worth)]
         replaced, boxes = replaced + len(kept), boxes + sum(kept)

@@ -163,7 +163,7 @@ def _change(reply: Reply, boxes: Sequence[LabelBox], frame: Frame) -> _Change:
         if reply.answer != "no" and not known:
             done.add.append(_label(reply, given, origin))
     if reply.point is not None:
-        done.surer = weighed(proposals, reply.labels[0], reply.point)
+        done.surer = {p.id: sure for p, sure in weighed(proposals, reply.labels[0], reply.point)}
     if reply.looked:
         for proposal in [p for p in proposals if p.label in reply.labels]:
             judge(proposal, "deleted")

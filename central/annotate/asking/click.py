@@ -64,20 +64,19 @@ def probability(proposal: Annotation) -> float:
     return min(1.0, max(0.0, next(known, EVEN)))
 
 
-def weighed(proposals: Sequence[Annotation], label: str, at: Spot) -> dict[int, float]:
-    """Return the new confidence 0..1, by id, of the proposals of `label` that hold the click.
+def weighed(proposals: Sequence[Annotation], label: str, at: Spot) -> list[tuple[Annotation, float]]:
+    """Return the proposals of `label` that hold the click, each with its new confidence 0..1.
 
     The one that fits it best loses most of its doubt; the others are of the same object, and lose as much as they fit
     it less.
     """
-    fits = {p.id: probability(p) * centred(corners(p), at) for p in proposals if p.label == label}
-    held = {name: fit for name, fit in fits.items() if fit > 0}
-    if not held:
-        return {}
-    best = max(held, key=lambda name: (held[name], -name))
-    before = {p.id: probability(p) for p in proposals if p.id in held}
-    found = {name: before[name] * min(1.0, held[name] / held[best]) * (1 - RAISED) for name in held}
-    return found | {best: before[best] + RAISED * (1 - before[best])}
+    fits = ((p, probability(p) * centred(corners(p), at)) for p in proposals if p.label == label)
+    held = [(p, fit) for p, fit in fits if fit > 0]
+    best, most = max(held, key=lambda row: row[1], default=(None, 0.0))
+    return [
+        (p, probability(p) + RAISED * (1 - probability(p)) if p is best else probability(p) * (1 - RAISED) * fit / most)
+        for p, fit in held
+    ]
 
 
 async def points(session: AsyncSession, frames: Sequence[str]) -> dict[str, list[Point]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -28,7 +28,8 @@ from central.learn.discover.fit import Drawn, FitConfig
 from central.learn.discover.hints import Hints
 from central.learn.discover.masks import MaskError
 from central.learn.discover.proposals import ProposalError
-from central.learn.discover.run import DiscoverConfig, Discovery, discover, held
+from central.learn.discover.run import DiscoverConfig, Discoverer, Discovery, discover, held
+from central.learn.discover.trunk import Look
 from central.learn.start import StartError
 from central.learn.tags import data as tagged
 from central.learn.tags.command import FRAMES, gather
@@ -39,8 +40,10 @@ from central.learn.teachers import find as find_teacher
 from central.settings import Settings
 from central.store import blobs as blob_store
 from central.store.blobs import BlobError
+from edge.runtime.prepare import Image
 from export.checkpoint import CheckpointError
 from protocols import files
+from protocols.messages import Box
 from protocols.pack import PackError
 from protocols.slots import SlotError
 
@@ -117,12 +120,27 @@ def outlined(run: Discovery, paths: list[Path], way: str, model: str) -> Mapping
     return rings
 
 
-def propose(out: Path, centre: Settings) -> int:
-    """Propose boxes of the run for the frames that wait at the centre, and return on how many."""
+def outlining(way: str, model: str, look: Look) -> proposals.Outline:
+    """Return what makes the outlines of proposals by `way`. Raises MaskError, SlotError."""
+    opened = outlines.find(way).open(model, look)
+
+    def outline(image: Image, boxes: Sequence[Box]) -> list[Any]:
+        return outlines.outlines(opened, image, boxes)
+
+    return outline
+
+
+def propose(out: Path, centre: Settings, way: str = "", model: str = "") -> int:
+    """Propose boxes of the run for the frames that wait at the centre, and return on how many.
+
+    `way`: of making outlines, which are proposed with them; `model`: the folder that it needs, if any.
+    """
     labels = tuple(profile.current(centre).label_names)
     opened = find_teacher("discover").open(str(out), labels, {}, PROPOSED)
     name = proposals.teacher_name("discover", str(out))
-    by = proposals.Proposer(name, name, labels, opened.propose, frozenset(labels[i] for i in opened.sees))
+    outline = outlining(way, model, Discoverer(out).look) if way else None
+    covers = frozenset(labels[i] for i in opened.sees)
+    by = proposals.Proposer(name, name, labels, opened.propose, covers, outline=outline)
 
     async def work() -> int:
         async with store(centre) as database:
@@ -207,7 +225,7 @@ def train_discover(
         rings = outlined(run, list(known.paths), masks, teacher) if masks else {}
         answer = save(run, known, rings, out)
         if proposed and centre is not None:
-            answer["proposed"] = propose(out, centre)
+            answer["proposed"] = propose(out, centre, masks, teacher)
     shown = f"{answer['boxes']} boxes on {answer['images']} images; run folder {out}"
     result({"out": str(out), **answer}, as_json, shown)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from central.annotate import proposals, queue
+from central.annotate import exchange, proposals, queue
+from central.annotate.asking.answer import Project, Reply, answer
+from central.annotate.boxes import LabelBox, mask_of
+from central.annotate.formats import Dataset, kinds
 from central.annotate.proposals import Proposer, teacher_name
 from central.annotate.queue import Answer
 from central.store.models import Verdict
@@ -134,3 +138,62 @@ async def test_propose__where_the_node_ran_the_pack_if_asked(db: Any, blobs: Any
     assert (await run(db, blobs, every=True))["changed"] == 1
     assert [(label, source) for label, source, _ in await shown(db, frame)] == [("car", "pack")]
     assert (await run(db, blobs, every=True))["changed"] == 0
+
+
+def rings_of(image: Any, boxes: Any) -> list[Any]:
+    """Outline a triangle in every box but the last, whose outline is none."""
+    found = [[[(b[0], b[1]), (b[2], b[1]), (b[2], b[3])]] for b in boxes]
+    return [*found[:-1], [[(1.0, 1.0), (2.0, 2.0)]]]
+
+
+def see_two(image: Any) -> Detections:
+    boxes = np.array([[2, 2, 20, 20], [30, 10, 44, 24]], np.float32)
+    return Detections(boxes, np.array([0.8, 0.7], np.float32), np.array([0, 1]))
+
+
+OUTLINING = Proposer("discover:run", "discover:run", ("car", "bus"), see_two, frozenset(KNOWN), outline=rings_of)
+
+
+async def test_propose__outlines_are_stored_with_boxes(db: Any, blobs: Any, add_frame: Any) -> None:
+    frame = await add_frame(1)
+    await run(db, blobs, OUTLINING)
+    async with db.read() as session:
+        row = await queue.load(session, frame)
+    masks = {a.label: a.mask for a in row.annotations}
+    assert masks == {"car": [[[2.0, 2.0], [20.0, 2.0], [20.0, 20.0]]], "bus": None}
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat", "label-studio"])
+async def test_propose__outlines_that_are_accepted_are_exported(
+    db: Any, blobs: Any, add_frame: Any, tmp_path: Path, name: str
+) -> None:
+    frame = await add_frame(1)
+    await run(db, blobs, OUTLINING)
+    async with db.read() as session:
+        row = await queue.load(session, frame)
+    boxes = [
+        LabelBox((a.x1, a.y1, a.x2, a.y2), a.label, mask=mask_of(a.mask), origin=str(a.id)) for a in row.annotations
+    ]
+    async with db.write() as session:
+        await queue.label(session, Answer(frame, 0, "ann", boxes, list(KNOWN)), KNOWN)
+    async with db.read() as session:
+        picture = exchange.picture(await queue.load(session, frame))
+    form, path = kinds()[name], tmp_path / "set.file"
+    form.write(Dataset(KNOWN, (picture,), ()), path)
+    (again,) = form.read(path).loaded().pictures
+    rings = {b.label: b.mask for b in again.boxes}
+    assert rings["car"] is not None
+    assert [v for p in rings["car"][0] for v in p] == pytest.approx([2, 2, 20, 2, 20, 20], abs=0.01)
+    assert not rings["bus"]
+
+
+async def test_propose__what_was_clicked_makes_the_fitting_one_surer(db: Any, blobs: Any, add_frame: Any) -> None:
+    frame = await add_frame(1)
+    click = Reply(frame, 0, "ann", "click", "point", ["car"], point=(11.0, 11.0))
+    async with db.write() as session:
+        await answer(session, click, Project(KNOWN))
+    await run(db, blobs, OUTLINING)
+    async with db.read() as session:
+        row = await queue.load(session, frame)
+    sure = {a.label: a.confidence for a in row.annotations}
+    assert sure["car"] == pytest.approx(0.92) and sure["bus"] is None
