@@ -1,6 +1,7 @@
 """Discovery: where objects are, from image-level tags; what a detector makes of it, as a share of what true boxes give.
 
     python -m benchmarks.discovery --cache FOLDER --parts parts.json [--only tags full ...] [--seeds 3] --json
+    python -m benchmarks.discovery --cache FOLDER --parts parts.json --only full mixed15 mixed20 mixed25 mixed33 --json
     python -m benchmarks.discovery --train seq.json --images DIR --split 0.5 --fixed --ways motion --cache F2 --json
 
 `methods.NAME` has `corloc` (training images; best box of each class that is present) and `ap50_share`: AP50 on the test
@@ -8,7 +9,9 @@ images of a detector trained on what the method found, over that with true boxes
 mean, std and seeds. The trunk is learned from the tags of the training images alone, unless `--trunk` says otherwise:
 one that has seen their boxes would tell where they are. It is learned once; seeds are those of heads, choices and
 detectors. `--detector network` trains the production detector from scratch, `heads` judges the heads themselves on the
-frozen trunk (`full`: the same heads, taught by true boxes), `none` only locates. What is done is kept in `--parts`; a
+frozen trunk (`full`: the same heads, taught by true boxes), `none` only locates. ``tracks`` is ``tags`` with targets
+made consistent along tracks, ``mixedNN`` and ``drawnNN`` spend NN percent of the time of drawing every box
+(`discovery_time`): `time` has the hours at which 90 % of `full` is reached. What is done is kept in `--parts`; a
 run goes on there.
 """
 
@@ -27,18 +30,22 @@ import msgspec
 import numpy as np
 import torch
 
+from benchmarks import discovery_time
 from benchmarks.common import DATA, main, parser, say
+from benchmarks.discovery_report import acceptance, summary
 from central.annotate.asking import Costs
 from central.learn.data import Example
 from central.learn.data.coco import load
 from central.learn.detect.config import TrainConfig
 from central.learn.detect.train import Run
-from central.learn.discover import complete, features
+from central.learn.discover import complete, features, temporal
 from central.learn.discover.active.simulate import Seen, chosen, detected
 from central.learn.discover.classify import ClassifyConfig
 from central.learn.discover.evaluate import Truth, best_boxes, corloc, quick
 from central.learn.discover.features import Bags
 from central.learn.discover.fit import Drawn, Fit, FitConfig, Judged, Lessons, certain, judge
+from central.learn.discover.heed import hinted
+from central.learn.discover.hints import NONE, Hints
 from central.learn.discover.proposals import Kit, several
 from central.learn.discover.run import DiscoverConfig, cameras, trunk_for
 from central.learn.discover.targets import Targets, examples, of_drawn, targets
@@ -51,6 +58,8 @@ METHODS: Final = (
     "full", "first", "activation", "streams", "best", "several", "clusters", "tags", "boxes10", "random10", "active10",
     "entropy10", "partial30", "transfer30",
 )  # fmt: skip
+MORE: Final = ("tracks", *discovery_time.METHODS)
+"""Those that are measured only when they are asked for."""
 FULL: Final = "full"
 SHARE: Final = 0.1
 PARTIAL: Final = 0.3
@@ -151,14 +160,23 @@ def heads_ap(bench: Bench, heads: Any) -> float:
     return quick(judged, [Truth(e.boxes, e.classes) for e in bench.test], bench.names).ap50
 
 
-def pseudo(bench: Bench, judged: Sequence[Judged], drawn: dict[int, Drawn]) -> list[Example]:
-    """Return the training images with what was discovered, or drawn, on them."""
-    sure = certain(bench.labels)
+def pseudo(
+    bench: Bench, judged: Sequence[Judged], drawn: dict[int, Drawn], hints: dict[int, Hints] | None = None,
+    labels: Any = None,
+) -> list[Example]:  # fmt: skip
+    """Return the training images with what was discovered, or drawn, on them; `labels`: all unless given."""
+    labels = bench.labels if labels is None else labels
+    sure, answers = certain(labels), hints or {}
     found: list[Targets] = [
-        of_drawn(drawn[p]) if p in drawn else targets(j, bench.labels[p], sure[p], bench.options.keep)
+        of_drawn(drawn[p]) if p in drawn else hinted(j, labels[p], sure[p], answers.get(p, NONE), bench.options.keep)
         for p, j in enumerate(judged)
     ]
-    made = examples([e.path for e in bench.train], found, bench.labels, drawn, bench.options.complete)
+    return as_examples(bench, found, drawn, labels)
+
+
+def as_examples(bench: Bench, found: Sequence[Targets], drawn: dict[int, Drawn], labels: Any) -> list[Example]:
+    """Return the training images with `found` on them."""
+    made = examples([e.path for e in bench.train], found, labels, drawn, bench.options.complete)
     return [replace(e, camera=t.camera) for e, t in zip(made, bench.train, strict=True)]
 
 
@@ -173,6 +191,10 @@ def one(bench: Bench, name: str, seed: int) -> dict[str, float]:
         return found if bench.test_bags is None else {**found, "ap50": heads_ap(bench, heads)}
     if name in ("first", "activation"):
         return {"corloc": corloc(simple(bench, name), bench.truth)}
+    if name == "tracks":
+        return tracks(bench, seed)
+    if (budget := discovery_time.named(name)) is not None:
+        return timed(bench, *budget, seed)
     if name in ("partial30", "transfer30"):
         return {"corloc": partial(bench, name == "transfer30", seed)}
     drawn: dict[int, Drawn] = {}
@@ -194,6 +216,46 @@ def one(bench: Bench, name: str, seed: int) -> dict[str, float]:
     if name == "boxes10":
         made = [e for p, e in enumerate(made) if p in drawn]
     return {**located, "ap50": network_ap(bench, made, seed)}
+
+
+def tracks(bench: Bench, seed: int) -> dict[str, float]:
+    """Return the figures of tags alone where targets of frames in a row are made consistent along tracks."""
+    _, judged = bench.taught(seed, {})
+    sure, weak = certain(bench.labels), min(temporal.WEAK, bench.options.keep)
+    rows = temporal.rows_of([e.path for e in bench.train], ["camera"] * len(bench.train), always=True)
+    made = temporal.consistent(
+        rows, lambda p: targets(judged[p], bench.labels[p], sure[p], weak), bench.labels, sure, lambda p: None,
+        bench.options.keep,
+    )  # fmt: skip
+    found = [made[p] for p in range(len(judged))]
+    best = []
+    for own in found:
+        first = [np.flatnonzero(own.classes == c)[:1] for c in range(len(bench.names))]
+        best.append(np.stack([own.boxes[p[0]] if len(p) else np.full(4, np.nan, np.float32) for p in first]))
+    located = {"corloc": corloc(best, bench.truth)}
+    if bench.options.detector != "network":
+        return located
+    return {**located, "ap50": network_ap(bench, as_examples(bench, found, {}, bench.labels), seed)}
+
+
+def timed(bench: Bench, kind: str, share: float, seed: int) -> dict[str, float]:
+    """Return the figures of a budget: `share` of the time of drawing every box, spent as `kind` says."""
+    person = discovery_time.Person(bench.truth, np.random.default_rng(seed))
+    budget, found = share * person.whole(), {}
+    if kind == "drawn":
+        person.draw([int(p) for p in person.random.permutation(len(bench.train))], budget)
+        made = [e for p, e in enumerate(bench.train) if p in person.drawn]
+        heads = bench.fit(seed, Lessons(bench.labels, certain(bench.labels), dict(person.drawn)), tags=False)
+    else:
+        labels, heads, judged = discovery_time.mixed(bench, person, budget, seed)
+        found = {"corloc": bench.locate(judged)}
+        plain = bench.judged(heads)
+        made = pseudo(bench, plain, person.drawn, person.hints, labels)
+    ap = network_ap(bench, made, seed) if bench.options.detector == "network" else None
+    if bench.test_bags is not None:
+        ap = heads_ap(bench, heads)
+    spent = {"hours": person.spent / 3600, "full_hours": person.whole() / 3600}
+    return {**found, **spent} if ap is None else {**found, **spent, "ap50": ap}
 
 
 def simple(bench: Bench, name: str) -> list[Any]:
@@ -233,66 +295,6 @@ def partial(bench: Bench, transfer: bool, seed: int) -> float:
     return bench.locate(bench.judged(heads))
 
 
-def figure(values: Sequence[float]) -> dict[str, Any]:
-    """Return mean and spread of shares 0..1, in points, and of how many seeds."""
-    points = 100 * np.array(values)
-    return {"mean": float(points.mean()), "std": float(points.std()), "seeds": len(points), "values": points.tolist()}
-
-
-def summary(parts: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """Return figures by method from what each method and seed gave (``NAME/SEED``)."""
-    by_name: dict[str, dict[int, dict[str, float]]] = {}
-    for key, row in parts.items():
-        name, _, seed = key.partition("/")
-        by_name.setdefault(name, {})[int(seed)] = row
-    full = {seed: row["ap50"] for seed, row in by_name.get(FULL, {}).items() if "ap50" in row}
-    found: dict[str, Any] = {}
-    for name, rows in by_name.items():
-        own: dict[str, Any] = {}
-        for key in ("corloc", "ap50"):
-            values = [row[key] for _, row in sorted(rows.items()) if key in row]
-            if values:
-                own[key] = figure(values)
-        shares = [row["ap50"] / full[s] for s, row in sorted(rows.items()) if "ap50" in row and full.get(s)]
-        if shares:
-            own["ap50_share"] = figure(shares)
-        found[name] = own
-    return found
-
-
-def gap(rows: dict[str, Any], one: str, other: str, key: str) -> float | None:
-    """Return by how many points the mean of `one` is above that of `other`; None where one was not measured."""
-    found = [rows.get(name, {}).get(key, {}).get("mean") for name in (one, other)]
-    return None if None in found else float(found[0] - found[1])
-
-
-def acceptance(rows: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known of the acceptance tests, in points; None where a part of one was not measured.
-
-    ``localisation``: refinements over streams (goal 3) and over class maps (10); ``active``: AP50 over random choice
-    (1) and of entropy over it (a negative control); ``mixed``: AP50 over boxes alone (3), under all boxes (0).
-    """
-    known = [name for name in ("best", "several", "clusters", "tags") if "corloc" in rows.get(name, {})]
-    best = max(known, key=lambda name: float(rows[name]["corloc"]["mean"]), default="tags")
-    ap, where = "ap50", "corloc"
-    return {
-        "localisation": {
-            "seeds": best, "over_streams": gap(rows, best, "streams", where),
-            "over_maps": gap(rows, best, "activation", where),
-            "over_first_proposal": gap(rows, best, "first", where),
-        },
-        "active": {
-            "over_random": gap(rows, "active10", "random10", ap),
-            "corloc_over_random": gap(rows, "active10", "random10", where),
-            "entropy_over_random": gap(rows, "entropy10", "random10", ap),
-        },
-        "mixed": {
-            "over_boxes_alone": gap(rows, "random10", "boxes10", ap), "under_all_boxes": gap(rows, FULL, "random10", ap)
-        },
-        "transfer": {"corloc": gap(rows, "transfer30", "partial30", where)},
-    }  # fmt: skip
-
-
 def hours(bench: Bench) -> dict[str, float]:
     """Return the hours of a person that the training labels take at the stated costs: all boxes, tags alone, and tags
     with boxes on SHARE of the images (of average boxes). A tag costs for each class that is present, and each image a
@@ -320,7 +322,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             files.write_atomic(path, json.dumps(parts).encode())
     rows = summary(parts)
     return {
-        "methods": rows, "acceptance": acceptance(rows), "hours": None if bench is None else hours(bench),
+        "methods": rows, "acceptance": acceptance(rows), "time": discovery_time.curves(parts, rows),
+        "hours": None if bench is None else hours(bench),
         "trunk": options.trunk, "ways": options.ways, "detector": options.detector,
         "seconds": round(time.monotonic() - begun, 1),
     }  # fmt: skip
@@ -356,7 +359,9 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--keep", type=float, default=0.5, help="share of the best score that a further target needs")
     made.add_argument("--complete", action="store_true", help="take what was not found for background")
     made.add_argument("--seeds", type=int, default=3)
-    made.add_argument("--only", nargs="+", default=list(METHODS), choices=METHODS)
+    made.add_argument("--only", nargs="+", default=list(METHODS), choices=(*METHODS, *MORE))
+    made.add_argument("--rounds", type=int, default=3, help="in which mixedNN spends what tags leave")
+    made.add_argument("--boxed", type=float, default=0.5, help="share of it for boxes; the rest: yes or no, clicks")
     made.add_argument("--cache", type=Path, required=True, help="folder of trunk and features")
     made.add_argument("--parts", type=Path, help="file that keeps what is done")
     made.add_argument("--minutes", type=float, default=1e9, help="begin nothing after so many")
