@@ -313,10 +313,9 @@ class Consumer:
             return
         try:
             async with self._database.write() as session:
+                nodes = {m.node for m in messages if isinstance(m, Status | Health | Event | Update)}
+                held, told = await presence.fetch(session, nodes, utc_now()), _essential(messages)
                 await presence.touch(session, {m.node for m in messages if isinstance(m, Event)}, utc_now())
-                told = _essential(messages)
-                nodes = {m.node for m in told if isinstance(m, Status | Health)}
-                held = await presence.fetch(session, nodes, utc_now())
                 for message in told:
                     await _apply(session, message)
                 held.clear()

@@ -175,9 +175,10 @@ def _ensure(session: Session, frames: Sequence[FrameMessage]) -> dict[tuple[str,
 def _heard(
     session: Session, frames: Sequence[FrameMessage], last: dict[tuple[str, str], datetime | None], now: datetime
 ) -> None:
-    """Note the newest frame of each camera, and that the nodes were heard.
+    """Note that the nodes were heard, and the newest frame of each camera.
 
-    Last of all, and in order: these rows are those of everybody who stores frames of these nodes at this time.
+    Last of all, as these rows are those of everybody who stores frames of these nodes at this time; and first of all
+    their nodes' rows are locked, in order, as `central.ingest.presence` does: whoever has them has the cameras' too.
     """
     newest: dict[tuple[str, str], FrameMessage] = {}
     for message in frames:
@@ -189,10 +190,12 @@ def _heard(
         {"of": node, "called": name, "id": message.id, "at": message.time, "now": now}
         for (node, name), message in sorted(newest.items())
     ]
-    connection = session.connection()
+    connection, names = session.connection(), sorted({message.node for message in frames})
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCKED, {"names": names})
+    connection.execute(_HEARD, {"names": names, "now": now})
     if changes:
         connection.execute(_NEWEST, changes)
-    connection.execute(_HEARD, [{"of": name, "now": now} for name in sorted({message.node for message in frames})])
 
 
 def _insert(session: Session, frames: Sequence[FrameMessage], keys: Mapping[str, str]) -> None:
@@ -272,7 +275,9 @@ _DELETIONS: Final = cast(Table, Deletion.__table__)
 _FRAME_DEFAULTS: Final[dict[str, Any]] = {"state": "pending", "revision": 0, "complete_for": []}
 
 # Made once, the statements of each batch.
-_HEARD: Final = update(_NODES).where(_NODES.c.name == bindparam("of")).values(last_seen=bindparam("now"))
+_OF_THESE: Final = _NODES.c.name.in_(bindparam("names", expanding=True))
+_LOCKED: Final = select(_NODES.c.name).where(_OF_THESE).order_by(_NODES.c.name).with_for_update(key_share=True)
+_HEARD: Final = update(_NODES).where(_OF_THESE).values(last_seen=bindparam("now"))
 _LAST_FRAMES: Final = select(_CAMERAS.c.node, _CAMERAS.c.name, _CAMERAS.c.last_frame_at).where(
     _CAMERAS.c.node.in_(bindparam("names", expanding=True))
 )
