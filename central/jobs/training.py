@@ -70,18 +70,16 @@ def spread(work: Callable[[Any], None], workers: int, folder: Path) -> None:
 
 def command(name: str, words: Sequence[str]) -> None:
     """Run ``train NAME`` with `words` in this process. Raises TrainingJobError."""
-    import click
     import typer
 
     module, function = COMMANDS[name]
     made = typer.Typer(add_completion=False)
     made.command()(getattr(importlib.import_module(module), function))
     try:
-        status = typer.main.get_command(made).main(list(words), prog_name=f"train {name}", standalone_mode=False)
-    except click.ClickException as error:
-        raise TrainingJobError(error.format_message()) from None
-    if status:
-        raise TrainingJobError(f"train {name} ended with status {status}; see its log")
+        typer.main.get_command(made).main(list(words), prog_name=f"train {name}")
+    except SystemExit as end:
+        if end.code:
+            raise TrainingJobError(f"train {name} ended with status {end.code}; see its log") from None
 
 
 @contextlib.contextmanager
