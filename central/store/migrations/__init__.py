@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from central.store import postgres
+from central.store import postgres, vectors
 from central.store.database import DatabaseError
 
 _FOLDER: Final = Path(__file__).parent
@@ -67,6 +67,7 @@ async def migrate(engine: AsyncEngine) -> None:
             if engine.dialect.name == "postgresql":
                 await connection.run_sync(postgres.check, engine.url)
             await connection.run_sync(_upgrade)
+            await connection.run_sync(vectors.install)
     except DatabaseError:
         raise
     except (OperationalError, ProgrammingError, ValueError) as error:
