@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,9 @@ COMMANDS: Final = {
 }
 MAX_FAILURES: Final = 3
 """Times that a training goes on after it lost a worker."""
+START_TIMEOUT: Final = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+START_S: Final = 300
+"""For workers to start: each imports torch, which takes a busy machine longer than Ray's own 60 s."""
 LOOK_S: Final = 1.0
 """Seconds between two looks at how far a run is."""
 METRICS: Final = "metrics.jsonl"
@@ -43,6 +47,7 @@ class TrainingJobError(ValueError):
 def spread(work: Callable[[Any], None], workers: int, folder: Path) -> None:
     """Run `work` with its `central.learn.distributed.Group` on each of `workers` workers of the cluster; what Ray notes
     goes to `folder`. Raises TrainingJobError."""
+    os.environ.setdefault(START_TIMEOUT, str(START_S))
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
