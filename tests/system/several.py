@@ -90,15 +90,21 @@ class Server:
     port: int = field(default_factory=rig.free_port)
     process: Process | None = None
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where everything is that it shares with others."""
+        return {
+            "WAYSIDE_DATABASE_URL": self.database,
+            "WAYSIDE_BLOB_URL": f"file://{self.blobs}",
+            "WAYSIDE_BROKER_URL": f"mqtt://%40centre:{NODE_PASSWORD}@127.0.0.1:{self.broker_port}",
+        }
+
     def start(self) -> Server:
         """Start it, or start it again."""
-        url = f"mqtt://%40centre:{NODE_PASSWORD}@127.0.0.1:{self.broker_port}"
+        own = {"SERVER_NAME": self.name, "PROPOSE": "false", "DRAIN_S": "0.5", "DRIFT_EVERY_H": "0"}
         line = rig.command("central", "serve", "--data", self.folder, "--port", str(self.port))
-        self.process = Process(
-            line, self.folder / "serve.log", WAYSIDE_DATABASE_URL=self.database, WAYSIDE_BROKER_URL=url,
-            WAYSIDE_BLOB_URL=f"file://{self.blobs}", WAYSIDE_SERVER_NAME=self.name, WAYSIDE_PROPOSE="false",
-            WAYSIDE_DRAIN_S="0.5", WAYSIDE_DRIFT_EVERY_H="0",
-        )  # fmt: skip
+        more = self.environment | {f"WAYSIDE_{name}": value for name, value in own.items()}
+        self.process = Process(line, self.folder / "serve.log", **more)
         return self
 
     @property
@@ -157,6 +163,8 @@ class Node:
         self.versions: list[int] = []
         self.asked: list[str] = []
         self.releases: list[int] = []
+        self.pieces: list[tuple[int, str]] = []
+        """Of packs: bytes, and the error where there is one."""
         self._lock, self._over = threading.Lock(), threading.Event()
         self.publishing = True
         self.paho = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -188,8 +196,10 @@ class Node:
         elif isinstance(got, Command):
             self.asked.append(got.id)
             self._send("reply", Reply(id=got.id, node="n1", ok=True, detail="done", time=utc_now()))
-        elif isinstance(got, Chunk) and not got.error:
+        elif isinstance(got, Chunk) and got.name.startswith(trust.FOLDER):
             self.versions.append(int(json.loads(got.data)["signed"]["version"]))
+        elif isinstance(got, Chunk):
+            self.pieces.append((len(got.data), got.error))
         elif channel == "release":
             self.releases.append(got.number)  # type: ignore[union-attr]
 
@@ -205,8 +215,11 @@ class Node:
             if self.publishing:
                 self._put(frame(len(self.sent)), now)
             if number % 10 == 0:
-                name = f"{trust.FOLDER}/timestamp.json"
-                self._send("fetch", Fetch(request=uuid.uuid4().hex, name=name, offset=0, length=65536))
+                self.fetch(f"{trust.FOLDER}/timestamp.json")
+
+    def fetch(self, name: str, offset: int = 0) -> None:
+        """Ask for 64 KiB of a file."""
+        self._send("fetch", Fetch(request=uuid.uuid4().hex, name=name, offset=offset, length=65536))
 
     def _put(self, message: FrameMessage, now: float) -> None:
         with self._lock:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,17 +16,19 @@ import httpx
 import pytest
 
 from central import mosquitto
+from protocols import pack as packs
 from protocols.messages import utc_now
+from protocols.pack import Input, Manifest
 from tests.servers.postgres import MissingError, Postgres
 from tests.system import several
-from tests.system.rig import until
+from tests.system.rig import call, until
 from tests.system.several import Person, Server, World, spans, twice
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 DUTIES = {"fleet", "learning", "space", "webhooks"}
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.slow)])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """Two servers that share a database, a folder of images and a Mosquitto."""
     if mosquitto.find() is None:
@@ -82,7 +86,7 @@ def drained(server: Server) -> bool:
     return said
 
 
-def test_servers__restarted_in_turn_and_killed_lose_nothing(world: World) -> None:
+def test_servers__restarted_in_turn_and_killed_lose_nothing(world: World, tmp_path: Path) -> None:
     one, two = world.servers
     person, ends = Person(world.balancer), dict[str, list[datetime]](one=[], two=[])
     world.node.begin()
@@ -97,6 +101,8 @@ def test_servers__restarted_in_turn_and_killed_lose_nothing(world: World) -> Non
         answer = world.balancer.ask("POST", "/nodes/n1/command", {"action": "pause"})
         assert answer.json()["ok"], answer.text
     until(lambda: all(event.is_set() for event in heard), "a server does not hear of labels at the other", 20)
+
+    released(world, tmp_path)
 
     # A rolling restart, then a death of whoever leads.
     for server in (one, two):
@@ -122,6 +128,28 @@ def test_servers__restarted_in_turn_and_killed_lose_nothing(world: World) -> Non
     check(world, person, ends)
 
 
+def released(world: World, folder: Path) -> None:
+    """Release a pack beside the servers, and one at any of them: the node is told of both, each is signed once, and
+    every server hands out what none of them registered."""
+    manifest = Manifest(name="elsewhere", labels=["car"], input=Input(height=64, width=64))
+    made = packs.create(folder / "made", manifest, {"model.onnx": os.urandom(500_000)})
+    file = folder / f"elsewhere{packs.SUFFIX}"
+    file.write_bytes(packs.archive(made))
+    env = world.servers[0].environment
+    done = call("central", "release", file, "--data", folder / "beside", "--json", **env)
+    assert done.returncode == 0, done.stderr
+    pack = json.loads(done.stdout.strip().splitlines()[-1])["pack"]
+    until(lambda: world.node.releases, "the node is not told of a release that a command made")
+    base = next(p["address"] for p in world.balancer.ask("GET", "/packs").json() if p["address"] != pack)
+    answer = world.balancer.ask("POST", "/releases", {"pack": base})
+    assert answer.status_code == 201, answer.text
+    until(lambda: 2 in world.node.releases, "the node is not told of a release")
+    for number in range(6):
+        world.node.fetch(f"packs/{pack}", number * 65536)
+    until(lambda: len(world.node.pieces) == 6, "a server does not hand the pack out")
+    assert set(world.node.pieces) == {(65536, "")}
+
+
 def gone(world: World) -> Any:
     """Return the list of servers once it shows that one is gone."""
     view = world.balancer.ask("GET", "/servers").json()
@@ -138,6 +166,8 @@ def check(world: World, person: Person, ends: dict[str, list[datetime]]) -> None
     }
     assert len(person.kept) > 10
     assert person.kept.items() <= labels.items(), "an acknowledged label was lost"
+    assert set(world.node.releases) == {1, 2}
+    assert sum(server.said.count("release signed") for server in world.servers) == 2, "signed more than once"
     assert world.node.versions, "nobody answered what the node fetched"
     assert world.node.versions == sorted(world.node.versions), "what is signed went back"
     everyone = [spans(server.said, ends[server.name]) for server in world.servers]
