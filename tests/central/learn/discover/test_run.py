@@ -94,6 +94,14 @@ def test_train_discover__from_tags_to_targets(shapes: Shapes, tmp_path: Path) ->
     more = call("train", "discover", *given, "--out", out, *plain)
     assert more["drawn"] == 24
 
+    clicks = tmp_path / "clicks.json"
+    middle = ((made[0].boxes[0, :2] + made[0].boxes[0, 2:]) / 2).tolist()
+    clicks.write_text(json.dumps({made[0].path.name: [[LABELS[made[0].classes[0]], *middle]]}))
+    given = ("--train", f"{table}:{images}", "--clicks", f"{clicks}:{images}", "--fixed", "--tracks", "on")
+    again = call("train", "discover", *given, "--out", out, *plain)
+    assert (again["clicked"], again["tracked"], again["drawn"]) == (1, 24, 0)
+    assert call("train", "discover", *given[:-1], "off", "--out", out, *plain)["tracked"] == 0
+
 
 @pytest.mark.parametrize(
     ("words", "says"),
@@ -101,6 +109,7 @@ def test_train_discover__from_tags_to_targets(shapes: Shapes, tmp_path: Path) ->
         ([], "no image with a tag"),
         (["--train", "nowhere.json:images"], "nowhere.json"),
         (["--propose", "--train", "a:b"], "--data"),
+        (["--tracks", "perhaps", "--train", "a:b"], "choose auto, on or off"),
     ],
 )
 def test_train_discover__wrong_use(words: list[str], says: str, tmp_path: Path) -> None:

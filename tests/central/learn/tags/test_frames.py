@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from central.annotate.asking.answer import Project, Reply, answer
 from central.annotate.sources import ENOUGH
 from central.annotate.tag_proposals import put
+from central.learn.discover.centre import clicks
+from central.learn.discover.hints import Hints
 from central.learn.tags import frames
 from central.store.models import Annotation, Frame, TagProposal, Verdict
 from tests.central.annotate.conftest import add_frame, blobs, jpeg
@@ -34,6 +37,28 @@ async def test_gather__what_people_said(db: Any, blobs: Any, add_frame: Any, tmp
     found = await frames.gather(db, blobs, NAMES, tmp_path / "frames")
     assert found.labels.tolist() == [[1, 0, -1, 1, -1]]
     assert found.groups == ("n1/c1",) and found.paths[0].is_file()
+
+
+async def clicked(db: Any, frame: str) -> None:
+    async with db.write() as session:
+        await answer(session, Reply(frame, 0, "ann", "click", "point", ["bus"], point=(9.0, 8.0)), Project(NAMES))
+
+
+async def test_gather__single_answers_of_frames_that_wait(
+    db: Any, blobs: Any, add_frame: Any, tmp_path: Path
+) -> None:
+    await clicked(db, await add_frame(1))
+    await add_frame(2)
+    plain = await frames.gather(db, blobs, NAMES, tmp_path / "frames")
+    single = await frames.gather(db, blobs, NAMES, tmp_path / "frames", single=True)
+    assert plain.labels.tolist() == [] and single.labels.tolist() == [[0, 1, 0, 0, 0]]
+
+
+async def test_clicks__are_lessons_of_discovery(db: Any, add_frame: Any) -> None:
+    frame = await add_frame(1)
+    await clicked(db, frame)
+    assert await clicks(db, {frame: 3}, ("car", "bus")) == {3: Hints(clicks=((1, (9.0, 8.0)),))}
+    assert await clicks(db, {frame: 3}, ("car",)) == {}
 
 
 async def test_gather__leaves_out_frames_without_image_or_answer(
