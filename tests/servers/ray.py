@@ -22,13 +22,14 @@ from typing import Final
 
 STORE_BYTES: Final = 100_000_000
 """Of a node's object store; Ray takes no less than 75 MB."""
-START_S: Final = 120.0
+START_S: Final = 300.0
+"""Generous, as machines that test are busy."""
 ENV: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_raylet_start_wait_time_s": "120",  # machines that test are busy
+    "RAY_raylet_start_wait_time_s": "240",  # machines that test are busy
     "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_failure_threshold": "3",
-    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "8",
+    "RAY_health_check_timeout_ms": "8000",
     "RAY_enable_infeasible_task_early_exit": "0",
     "RAY_DISABLE_MEMORY_MONITOR": "1",
     "RAY_memory_monitor_refresh_ms": "0",
