@@ -91,7 +91,7 @@ class Nodes:
         """Hear that the centre holds a message no more."""
         self.held -= 1
 
-    async def until(self, good: Callable[[], bool], timeout: float = 20) -> None:
+    async def until(self, good: Callable[[], bool], timeout: float = 60) -> None:
         """Wait until `good`."""
         async with asyncio.timeout(timeout):
             while not good():
