@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 AGAIN  = || { echo "once more, one at a time: what failed" >&2; $(BIN)/pytest --last-failed --last-failed-no-failures none
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo loop test fast lint format system faults soak bench gpu web lock clean
+.PHONY: help install demo loop test fast lint format postgres system faults soak bench gpu web lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ demo: install ## the whole loop on this machine, in your browser
 loop: $(VENV)/central ## the whole loop once: VIDEO=path [TRUTH=coco.json]
 	$(BIN)/wayside-central demo --once $(if $(VIDEO),--video "$(VIDEO)") $(if $(TRUTH),--truth "$(TRUTH)") --json
 
-test: $(VENV)/dev $(WEB) lint fast system ## everything: style, types, tests with real brokers, processes and a browser
+test: $(VENV)/dev $(WEB) lint fast postgres system ## everything: style, types, tests with real brokers, processes and a browser
 
 lint: $(VENV)/dev ## style, types, direction of imports, unused dependencies
 	$(BIN)/ruff check
@@ -54,6 +54,14 @@ format: $(VENV)/dev ## mend what can be mended by itself
 
 fast: $(VENV)/dev ## tests of single rooms
 	$(BIN)/pytest -n 2 -m "not system and not faults and not web" $(AGAIN) -m "not system and not faults and not web"; }
+
+ROWS = tests/central/store/test_database.py tests/central/store/test_search.py tests/central/store/test_sweep.py \
+	tests/central/store/test_trend.py tests/central/ingest/test_parked.py tests/central/ingest/test_presence.py \
+	tests/central/enrol/test_nodes.py tests/central/annotate/test_datasets.py tests/central/api/test_frames.py \
+	tests/central/api/test_queue_routes.py tests/central/api/test_timeline.py tests/central/api/test_people.py
+
+postgres: $(VENV)/dev ## tests that have most to do with rows, on PostgreSQL; they skip where it is not installed
+	$(BIN)/pytest -n 2 --dist loadfile --database postgresql $(ROWS)
 
 system: $(VENV)/dev $(WEB) ## tests of whole processes, faults and the browser
 	$(BIN)/pytest -n 2 --dist loadfile -m "(system or faults) and not web" $(AGAIN) -m "(system or faults) and not web"; }
