@@ -67,7 +67,8 @@ def split(line: str) -> tuple[str, tuple[str, ...], list[str]]:
     options = [word.split("=")[0] for word in words if word.startswith("--")]
     named = words[: next((i for i, word in enumerate(words) if not re.fullmatch(r"[a-z][a-z0-9-]*", word)), len(words))]
     groups = {
-        "blobs", "data", "train", "node", "user", "token", "webhook", "broker", "config", "keys", "rollout", "pack", "retention",
+        "blobs", "data", "train", "node", "user", "token", "webhook", "broker", "config", "keys", "rollout", "pack",
+        "retention",
     }  # fmt: skip
     return program, tuple(named[: 2 if named and named[0] in groups else 1]), options
 

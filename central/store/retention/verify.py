@@ -15,15 +15,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, String, column, inspect, select, table
 from sqlalchemy.orm import Session
 
 from central.store import segments
 from central.store.blobs import BlobMissingError, Blobs
 from central.store.database import Database
-from central.store.models import AuditEntry, Base, Camera, Frame
+from central.store.models import AuditEntry, Camera, Frame
 from central.store.retention import record
 from central.store.retention.away import digest, entry
 from central.store.retention.record import Item
@@ -49,15 +49,23 @@ class Found:
     left: list[str] = field(default_factory=list)
 
 
-def _references() -> list[tuple[Any, Any]]:
-    """Return every column of every table that refers to a frame."""
+References = list[tuple[str, str]]
+"""Tables and their columns that refer to a frame."""
+
+
+def _references(session: Session) -> References:
+    """Return every column of every table of the database that refers to a frame, also of tables that are no part of
+    the schema (`central.store.vectors`)."""
+    known = inspect(session.connection())
     return [
-        (table, column) for table in Base.metadata.sorted_tables for column in table.columns
-        if any(key.target_fullname == "frame.id" for key in column.foreign_keys)
-    ]  # fmt: skip
+        (name, key["constrained_columns"][0])
+        for name in sorted(known.get_table_names())
+        for key in known.get_foreign_keys(name)
+        if key["referred_table"] == "frame" and key["referred_columns"] == ["id"]
+    ]
 
 
-def _in_rows(session: Session, items: Sequence[Item], found: Found) -> None:
+def _in_rows(session: Session, items: Sequence[Item], references: References, found: Found) -> None:
     frames = {item.item: item.sha256 for item in items if item.kind == "frame"}
     ids = list(frames)
     for frame in session.scalars(select(Frame.id).where(Frame.id.in_(ids))):
@@ -65,9 +73,10 @@ def _in_rows(session: Session, items: Sequence[Item], found: Found) -> None:
     same = select(Frame.id, Frame.sha256).where(Frame.sha256.in_(set(frames.values())), Frame.id.not_in(ids))
     for frame, sha256 in session.execute(same):
         found.left.append(f"image {sha256}: frame {frame}, which was not deleted, is the same image")
-    for table, column in _references():
-        for frame in session.scalars(select(column).where(column.in_(ids)).distinct()):
-            found.left.append(f"frame {frame}: {table.name}.{column.name} refers to it")
+    for name, key in references:
+        own: ColumnElement[str] = column(key, String)
+        for frame in session.scalars(select(own).select_from(table(name)).where(own.in_(ids)).distinct()):
+            found.left.append(f"frame {frame}: {name}.{key} refers to it")
     for camera in session.scalars(select(Camera).where(Camera.last_frame_id.in_(ids))):
         found.left.append(f"frame {camera.last_frame_id}: it is the picture of camera {camera.node}/{camera.name}")
     entries = {int(item.item): item.sha256 for item in items if item.kind == "audit" and item.item.isdigit()}
@@ -188,11 +197,12 @@ def _parts(path: Path) -> Iterator[list[Item]]:
 async def look(database: Database, blobs: Blobs, data: Path, path: Path) -> Found:
     """Look for everything that the log at `path` says was deleted. Raises RetentionError, BlobError, OSError."""
     found, wanted, sizes = Found(), dict[str, str](), set[int]()
+    references = await database.run_read(_references)
     for part in _parts(path):
         found.items += len(part)
         wanted.update({item.sha256: item.item for item in part if item.kind == "frame"})
         sizes.update(item.bytes for item in part if item.kind == "frame")
-        await database.run_read(lambda session, part=part: _in_rows(session, part, found))  # type: ignore[misc]
+        await database.run_read(lambda session, part=part: _in_rows(session, part, references, found))  # type: ignore[misc]
         await _in_blobs(blobs, part, found)
     root = blobs.root
     if root is not None and wanted:

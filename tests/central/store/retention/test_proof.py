@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,17 @@ async def twin_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.data / f"{frame_id(1)}.json").write_bytes(b"{}")
 
 
+async def twin_reference(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that is no part of the schema, and keeps what it knows of the frame."""
+    if world.db.engine.dialect.name != "sqlite":
+        pytest.skip("only SQLite can be told to overlook a reference to nothing")
+    await gone(world, 1)
+    with closing(sqlite3.connect(str(world.db.engine.url.database))) as file:
+        file.execute("CREATE TABLE strange (shows VARCHAR(36) REFERENCES frame (id))")
+        file.execute("INSERT INTO strange VALUES (?)", (frame_id(1),))
+        file.commit()
+
+
 async def twin_picture(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await gone(world, 1)
     async with world.db.write() as session:
@@ -110,6 +123,7 @@ TWINS: list[tuple[Callable[[World, pytest.MonkeyPatch], Any], str]] = [
     (twin_copy, "a copy of its image is in"),
     (twin_file, "thumbnail.bin is its image"),
     (twin_name, "is named by it"),
+    (twin_reference, "strange.shows refers to it"),
     (twin_picture, "it is the picture of camera"),
 ]
 
