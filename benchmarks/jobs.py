@@ -144,7 +144,7 @@ def where(folder: Path, pack: Pack, closely: bool, frames: int) -> dict[str, flo
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure what was asked for."""
-    images = sorted(p for p in arguments.images.glob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))[:IMAGES]
+    images = sorted(p for p in arguments.images.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))[:IMAGES]
     if not images:
         raise OSError(f"{arguments.images}: no image there")
     pack = packs.find("base", packs.cache())
