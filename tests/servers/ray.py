@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -24,6 +23,10 @@ STORE_BYTES: Final = 100_000_000
 """Of a node's object store; Ray takes no less than 75 MB."""
 START_S: Final = 300.0
 """Generous, as machines that test are busy."""
+PORTS: Final = (
+    "dashboard-agent-grpc-port", "dashboard-agent-listen-port", "runtime-env-agent-port", "metrics-export-port",
+    "node-manager-port", "object-manager-port",
+)  # fmt: skip
 ENV: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_raylet_start_wait_time_s": "240",  # machines that test are busy
@@ -73,6 +76,9 @@ class Cluster:
             sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", "--num-cpus",
             str(self._cpus), "--num-gpus", "0", "--object-store-memory", str(STORE_BYTES),
         ]  # fmt: skip
+        # Where it chooses them itself, a node dies that does not hear of its agents' ports within seconds.
+        for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
+            words += [f"--{name}", str(port)]
         if number == 0:
             words += [
                 "--head", "--node-ip-address", "127.0.0.1", "--port", str(self._gcs), "--include-dashboard", "false",
@@ -94,13 +100,10 @@ class Cluster:
 
     def wait(self, nodes: int) -> None:
         """Wait until `nodes` nodes are there. Raises TimeoutError with what they said."""
-        words = [sys.executable, "-c", _COUNT, self.gcs]
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            found = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **ENV}, check=False)
-            if found.stdout.strip() == str(nodes):
-                return
-            time.sleep(0.5)
+        words = [sys.executable, "-c", _COUNT, self.gcs, str(nodes), str(START_S)]
+        found = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **ENV}, check=False)
+        if found.returncode == 0:
+            return
         said = "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
         raise TimeoutError(f"no cluster of {nodes} nodes within {START_S} s:\n{said}\n{found.stdout}{found.stderr}")
 
@@ -132,11 +135,19 @@ class Cluster:
 
 
 _COUNT: Final = """
-import sys
-from ray._private.gcs_utils import GcsChannel
+import sys, time
 from ray._raylet import GcsClient
-client = GcsClient(address=sys.argv[1])
-print(sum(1 for n in client.get_all_node_info().values() if n.state == 0))
+address, wanted, until = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
+client, there = None, 0
+while there != wanted:
+    if time.monotonic() > until:
+        sys.exit(f"{there} nodes are there")
+    time.sleep(0.3)
+    try:
+        client = client or GcsClient(address=address)
+        there = sum(1 for node in client.get_all_node_info().values() if node.state == 0)
+    except Exception as error:
+        print(error, file=sys.stderr)
 """
 
 
