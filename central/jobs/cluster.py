@@ -27,6 +27,8 @@ PATIENCE_S: Final = 600.0
 PAUSE_S: Final = 5.0
 ANSWER_S: Final = 60.0
 """For an answer to a poll; an actor on a busy node is slow, one on a dead node is told of within 30 s."""
+KILL_S: Final = 12.0
+"""For an actor to be gone; less than the patience of who asks this process to end."""
 COORDINATORS: Final = ("scoring", "training")
 """Kinds of jobs that only hand out work: they take no core, and run where the cluster's head does, whose death ends it
 all anyway."""
@@ -101,14 +103,29 @@ class _Follower:
                 self._end(ray, actor, answer)
                 return dict(answer)
             self.stopping.wait(POLL_S)
-        ray.kill(actor, no_restart=True)
+        _kill(ray, actor)
         return None
 
     def _end(self, ray: Any, actor: Any, answer: Mapping[str, Any]) -> None:
         if "error" in answer:
-            ray.kill(actor, no_restart=True)  # another attempt must not find this one
+            _kill(ray, actor)  # another attempt must not find this one
         else:
             ray.get(actor.leave.remote(), timeout=ANSWER_S)
+
+
+def _kill(ray: Any, actor: Any) -> None:
+    """End `actor`, and see that it is gone: the client only puts the request into a queue, which does not outlive it."""
+    ray.kill(actor, no_restart=True)
+    deadline = time.monotonic() + KILL_S
+    while time.monotonic() < deadline:
+        try:
+            ray.get(actor.poll.remote(0, 0), timeout=POLL_S)
+        except ray.exceptions.RayActorError:
+            return
+        except ray.exceptions.GetTimeoutError:
+            continue
+        time.sleep(POLL_S / 5)
+    print("the cluster did not say that the job is gone", flush=True)
 
 
 def _gone(ray: Any, error: Exception) -> bool:
