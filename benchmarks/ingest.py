@@ -8,7 +8,7 @@ the medians count. `rows` holds for each number of processes:
 
 per_s       frames receipted per second
 cpu_us      microseconds of processor time for one frame, by part: nodes (the load itself), broker, ingest, database
-cores       how many cores each part kept busy; `idle` of them nobody did
+cores       how many cores each part kept busy, and others on this machine
 limit       what kept it from being more: the machine's cores, one process of a part that cannot be split further, or
             waiting (for the disk's sync, or for locks)
 
@@ -36,7 +36,7 @@ from typing import Any, Final
 
 from benchmarks.common import parser, say
 from benchmarks.link import SPAWN
-from benchmarks.processes import cpu_s, family
+from benchmarks.processes import cpu_s, family, machine_s
 from central import broker as brokers
 from central import service
 from central.embedded import CENTRE
@@ -104,6 +104,7 @@ class Meter:
 
     def __init__(self, parts: Parts) -> None:
         self._parts, self._before, self._began = parts, self._look(parts), time.monotonic()
+        self._machine = machine_s()
 
     @staticmethod
     def _look(parts: Parts) -> dict[str, dict[int, float]]:
@@ -120,10 +121,16 @@ class Meter:
         return time.monotonic() - self._began, total, {name: max(each, default=0.0) for name, each in spent.items()}
 
 
-def limit(cores: int, busy: float, busiest: dict[str, float]) -> str:
-    """Return what kept the rate where it was: `busy` cores of all, and of each part's busiest process."""
-    if busy >= BUSY * cores:
-        return f"the machine's {cores} cores"
+    def others(self, spent: float) -> float:
+        """Return the processor seconds of everything else on the machine, where ours are `spent`."""
+        return max(0.0, machine_s() - self._machine - spent)
+
+
+def limit(cores: int, busy: float, others: float, busiest: dict[str, float]) -> str:
+    """Return what kept the rate where it was: cores `busy` with us and with others, and of each part's busiest
+    process."""
+    if busy + others >= BUSY * cores:
+        return f"the machine's {cores} cores" + (f", of which others had {others:.1f}" if others > 0.1 else "")
     full = [name for name, share in busiest.items() if share >= BUSY]
     return f"one process of {' and '.join(full)}" if full else "waiting: for syncs of the disk, locks and receipts"
 
@@ -164,6 +171,7 @@ def measure(settings: Settings, broker: brokers.Broker, server: Postgres, users:
         meter = Meter(parts)
         told = load(given.seconds)
         seconds, spent, busiest = meter.read()
+        others = meter.others(sum(spent.values())) / seconds
     if not told["ok"]:
         raise OSError(0, f"{told['missing']} frames have no receipt")
     frames = told["receipted"]
@@ -173,8 +181,8 @@ def measure(settings: Settings, broker: brokers.Broker, server: Postgres, users:
         "per_s": round(frames / told["seconds"], 1),
         "p50_ms": told["p50_ms"], "p99_ms": told["p99_ms"],
         "cpu_us": {name: round(1e6 * each / frames) for name, each in spent.items()},
-        "cores": {name: round(each, 2) for name, each in busy.items()} | {"idle": round(cores - sum(busy.values()), 2)},
-        "limit": limit(cores, sum(busy.values()), {name: each / seconds for name, each in busiest.items()}),
+        "cores": {name: round(each, 2) for name, each in busy.items()} | {"others": round(others, 2)},
+        "limit": limit(cores, sum(busy.values()), others, {name: each / seconds for name, each in busiest.items()}),
     }  # fmt: skip
 
 

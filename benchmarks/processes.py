@@ -26,6 +26,12 @@ def cpu_s(pid: int) -> float:
     return (int(told[11]) + int(told[12])) / TICKS if told else 0.0
 
 
+def machine_s() -> float:
+    """Return the processor seconds that the whole machine used since it was started."""
+    user, nice, system, _idle, _wait, *rest = map(int, (_PROC / "stat").read_text().split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + sum(rest)) / TICKS
+
+
 def memory(pid: int) -> int:
     """Return the bytes that `pid` holds in memory; 0 where it is gone."""
     try:
