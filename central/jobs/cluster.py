@@ -114,7 +114,7 @@ class _Follower:
 
 
 def _kill(ray: Any, actor: Any) -> None:
-    """End `actor`, and see that it is gone: the client only puts the request into a queue, which does not outlive it."""
+    """End `actor`, and see that it is gone: the client puts the request into a queue that does not outlive it."""
     ray.kill(actor, no_restart=True)
     deadline = time.monotonic() + KILL_S
     while time.monotonic() < deadline:
