@@ -24,7 +24,7 @@ from tests.system import several
 from tests.system.rig import call, until
 from tests.system.several import Person, Server, World, spans, twice
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 DUTIES = {"fleet", "learning", "space", "webhooks"}
 
 
