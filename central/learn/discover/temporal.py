@@ -28,8 +28,8 @@ from edge.runtime.nms import overlaps
 
 WEAK: Final = 0.2
 """Share of the best score of its class in a frame from which a box may be on a track."""
-LINK: Final = 0.3
-"""IoU of a find with where its track is expected, from which they are one object."""
+LINK: Final = 0.5
+"""IoU of a find with where its track is expected, from which they are one object; at 0.3 parts join their wholes."""
 GAP: Final = 3
 """Frames that an object may be missed for in between."""
 REACH: Final = 2

@@ -99,7 +99,7 @@ def test_smoothed__a_lone_find_is_lowered() -> None:
 
 
 def test_linked__by_motion_where_boxes_no_longer_overlap() -> None:
-    boxes = [np.array([[14.0 * f, 0, 14.0 * f + 30, 20]], np.float32) for f in range(6)]
+    boxes = [np.array([[9.0 * f, 0, 9.0 * f + 30, 20]], np.float32) for f in range(6)]
     empty = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
     found = [empty if f in (3, 4) else (boxes[f], np.ones(1, np.float32)) for f in range(6)]
     assert [t.frames for t in linked(found)] == [[0, 1, 2, 5]]
