@@ -218,8 +218,9 @@ async def _load(url: str, token: str, ask: Ask, users: int, seconds: float) -> l
 
     async def one(place: int) -> None:
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
-            end, turn = time.monotonic() + seconds, place * 7
-            await ask(client, turn)  # opens the connection
+            turn = place * 7
+            await ask(client, turn)  # opens the connection, and fills what is kept
+            end = time.monotonic() + seconds
             while time.monotonic() < end:
                 taken.append(await ask(client, turn := turn + 1))
 
