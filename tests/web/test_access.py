@@ -32,6 +32,7 @@ PAGES: Final = {
     "rollouts": ("/rollouts", "h1"),
     "compare": (f"/packs/compare?from={world.address(1)}&to={world.address(2)}", ".packs"),
     "data": ("/data", ".tile img"),
+    "storage": ("/storage", ".retention"),
     "people": ("/people", ".packs"),
     "help": ("/review", ".box-line"),
 }

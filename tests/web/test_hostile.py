@@ -35,6 +35,7 @@ KEYS: Final = frozenset(("detail", "reason", "reasons", "note", "text", "name", 
 SPARED: Final = {("pack", "source"), ("setting", "key")}
 PAGES: Final = (
     "/", "/review", "/pairs", "/agreement", "/data", "/rounds", "/packs", "/rollouts", "/people", "/profile",
+    "/storage",
     f"/packs/compare?from={world.address(1)}&to={world.address(2)}",
     f"/cameras/{quote('harbour-1' + MARKUP, '')}/{quote('quay-east' + MARKUP, '')}",
     f"/search?q={MARKUP}", f"/{MARKUP}",
