@@ -25,6 +25,7 @@ PART_POWER: Final = 4
 DEVICE: Final = "d1"
 DIE_WITH_PARENT: Final = 1
 """PR_SET_PDEATHSIG."""
+LOOK_S: Final = 2.0
 LISTED: Final = 20
 """Keys of one answer, where S3 gives a thousand: whoever does not turn the page is found out by few keys."""
 DISK: Final = """[DEFAULT]
@@ -149,8 +150,20 @@ def _child(part: str, etc: Path, listening: Any) -> None:
         os._exit(1)
 
 
+def _watch(parent: int) -> None:
+    """End with `parent`, however that ended: a test that was killed closes nothing."""
+
+    def look(*_: Any) -> None:
+        if os.getppid() != parent:
+            os._exit(0)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
+
+
 def main() -> None:
-    """Serve until killed."""
+    """Serve until killed, or until whoever started it is gone."""
+    parent = os.getppid()
     import eventlet
     from swift.common.utils import set_swift_dir
 
@@ -164,6 +177,7 @@ def main() -> None:
         each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as Swift's own start does: else 40 ms an answer
     for part in PARTS:
         _child(part, etc, listening[part])
+    _watch(parent)
     _serve("proxy", etc, listening["proxy"])
 
 
