@@ -12,6 +12,7 @@ MAX_PAGE: Final = 200
 """Items of one page."""
 
 Role = Literal["viewer", "annotator", "engineer", "admin"]
+EventKind = Literal["node", "frame", "round", "release", "update", "label", "job"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 """Each contains those before it."""
 LabelName = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]

@@ -7,12 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from central.api.schemas.base import View
+from central.api.schemas.base import EventKind, View
 from central.api.schemas.learning import RoundView
 from central.api.schemas.nodes import NodeView
 from central.api.schemas.releases import ReleaseView
-
-EventKind = Literal["node", "frame", "round", "release", "update", "label", "job"]
 
 
 class Totals(View):

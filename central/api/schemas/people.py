@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
-from central.api.schemas.base import Body, Role, View
+from central.api.schemas.base import Body, EventKind, Role, View
 from protocols.messages import IDENTITY
 
 MAX_URL: Final = 500
-EventKind = Literal["node", "frame", "round", "release", "update", "label"]
 UserName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._@-]+$")]
 Sites = Annotated[
     dict[Annotated[str, Field(pattern=IDENTITY)], Role],
@@ -99,7 +98,7 @@ class WebhookBody(Body):
     """A place to tell. Its host must be one that the settings allow."""
 
     url: Annotated[str, Field(min_length=8, max_length=MAX_URL, pattern=r"^https?://")]
-    kinds: Annotated[list[EventKind], Field(min_length=1, max_length=6)]
+    kinds: Annotated[list[EventKind], Field(min_length=1, max_length=len(get_args(EventKind)))]
 
 
 class WebhookView(View):

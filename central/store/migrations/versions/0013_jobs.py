@@ -12,8 +12,10 @@ down_revision = "0012"
 branch_labels = None
 depends_on = None
 
-TEXTS = (("kind", sa.String(16), "chore"), ("title", sa.Text(), ""), ("by", sa.String(64), ""))
-TEXTS += (("place", sa.Text(), ""), ("server", sa.String(32), ""), ("log", sa.Text(), ""))
+TEXTS = (
+    ("kind", sa.String(16), "chore"), ("title", sa.Text(), ""), ("by", sa.String(64), ""), ("place", sa.Text(), ""),
+    ("server", sa.String(32), ""), ("log", sa.Text(), ""),
+)  # fmt: skip
 NUMBERS = (("priority", 0), ("attempts", 0), ("max_attempts", 1), ("beat", 0))
 
 

@@ -5695,7 +5695,7 @@ export interface components {
             /** Url */
             url: string;
             /** Kinds */
-            kinds: ("node" | "frame" | "round" | "release" | "update" | "label")[];
+            kinds: ("node" | "frame" | "round" | "release" | "update" | "label" | "job")[];
         };
         /**
          * WebhookCreated
@@ -5707,7 +5707,7 @@ export interface components {
             /** Url */
             url: string;
             /** Kinds */
-            kinds: ("node" | "frame" | "round" | "release" | "update" | "label")[];
+            kinds: ("node" | "frame" | "round" | "release" | "update" | "label" | "job")[];
             /** By */
             by: string;
             /**
@@ -5735,7 +5735,7 @@ export interface components {
             /** Url */
             url: string;
             /** Kinds */
-            kinds: ("node" | "frame" | "round" | "release" | "update" | "label")[];
+            kinds: ("node" | "frame" | "round" | "release" | "update" | "label" | "job")[];
             /** By */
             by: string;
             /**
