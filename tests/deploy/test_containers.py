@@ -6,10 +6,12 @@ No image is built here. Linters are used where they are installed.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -249,7 +251,7 @@ def test_hadolint__has_nothing_to_say(file: Path) -> None:
 
 
 def test_compose_schema__has_nothing_to_say() -> None:
-    tool = shutil.which("check-jsonschema")
+    tool = shutil.which("check-jsonschema", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if tool is None:
         pytest.skip("check-jsonschema is not installed")
     words = [tool, "--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose" / "compose.yaml")]

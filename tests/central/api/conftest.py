@@ -125,8 +125,8 @@ def template(templates: Templates) -> tuple[str, dict[str, str]]:
 
 @dataclass
 class Once:
-    """The application, put together once, as that takes longer than most tests. It keeps nothing: what it works with
-    is the `centre` of the test, and its UI is what `dist` points at."""
+    """The application, put together once, as that takes longer than most tests. It keeps nothing but counts of
+    requests: what it works with is the `centre` of the test, and its UI is what `dist` points at."""
 
     dist: Path
     centre: Centre | None = None
