@@ -61,6 +61,8 @@ SWEEP_S: Final = 5.0
 """Between looks for nodes that fell silent."""
 ONLINE_AFTER_S: Final = 100.0
 """Seconds of silence, where the settings do not say: three health messages and some."""
+NAMED: Final = 10
+"""Nodes that a line of the log names; a broker that went away takes thousands with it."""
 COMMAND_S: Final = 5.0
 DRAIN_S: Final = 5.0
 """For what was received to be stored, when this server ends."""
@@ -234,7 +236,7 @@ class Service:
                     await presence.forgive(session, utc_now())
                 gone = await presence.silence(session, self.silent_after, utc_now())
             if gone:
-                log.warning("nodes fell silent", nodes=gone)
+                log.warning("nodes fell silent", count=len(gone), first=sorted(gone)[:NAMED])
                 self.notify.emit("node")
 
     async def refuse(self) -> None:
