@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +22,7 @@ from central.store import bundles, objects, segments, sweep
 from central.store.blobs import BlobDamagedError, BlobMissingError, Blobs
 from central.store.database import Database
 from central.store.models import Frame
+from protocols.messages import utc_now
 
 PAGE: Final = 1000
 """Rows read at a time."""
@@ -177,7 +177,7 @@ async def _relieve(database: Database, source: Blobs, age_s: float) -> int | Non
     swept = await sweep.sweep(database, source, age_s)
     if swept is None:
         return None
-    before = (time.time() - age_s) * 1e9
+    before = (utc_now().timestamp() - age_s) * 1e9
     single = [
         found
         async for found in objects.listed(source, sweep.FOLDER)
