@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from central.annotate.client import Client, ClientError, ConflictError
 from central.api import schemas as s
 from central.api.app import PREFIX, create_app
+from central.settings import Settings
+from central.store import blobs, database
+from central.store.models import Frame
+from central.store.retention import Rule, record
+from central.store.retention.run import Done, Runner
+from protocols.messages import utc_now
 from tests.web import world
 from tests.web.conftest import _centre
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(280)]
 UNUSED: Final = {"health_health", "health_ready", "health_metrics", "events_events"}
 """What no client needs, and the stream that the unit tests read."""
+OLD_NODE: Final = "harbour-2"
+"""Whose frames came in long ago."""
 BOX: Final = s.BoxBody(box=(10, 10, 60, 50), label="car")
 
 
@@ -45,9 +57,15 @@ class Recorder(httpx.HTTPTransport):
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the centre keeps everything."""
+    return tmp_path_factory.mktemp("client")
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path) -> Iterator[str]:
     """A running centre with frames, packs and a rollout."""
-    yield from _centre(tmp_path_factory.mktemp("client"), "--fleet")
+    yield from _centre(folder, "--fleet")
 
 
 @pytest.fixture
@@ -186,12 +204,82 @@ def people(client: Client, url: str, wire: Recorder) -> None:
     assert {row.action for row in client.audit(by="admin")} >= {"add_user", "change_user"}
 
 
-def test_client__does_what_the_ui_does(client: Client, url: str, wire: Recorder) -> None:
+def jobs(client: Client) -> None:
+    """The queue: what another server has, and a backlog that waits behind it."""
+    seen = client.jobs()
+    (running,), failed = seen.running, next(job for job in seen.over if job.state == "failed")
+    assert "frames" in client.job_log(running.id) and client.job(failed.id) == failed
+    job = client.start_backlog(s.BacklogBody(limit=5))
+    assert (job.state, job.by) == ("queued", world.NAME) and job.id in {one.id for one in client.jobs().queued}
+    with pytest.raises(ClientError, match="looks at the backlog"):
+        client.start_backlog()
+    assert client.cancel_job(job.id).state == "cancelled"
+    assert client.retry_job(job.id).state == "queued"
+    assert client.cancel_job(job.id).state == "cancelled"
+    with pytest.raises(ClientError, match="does not run any more"):
+        client.cancel_job(job.id)
+    assert client.jobs(limit=1).over[0].id == job.id
+
+
+def operating(client: Client, folder: Path) -> None:
+    """Storage, retention, holds, the record of what was deleted, servers."""
+    assert client.servers().several is False
+    stored = client.storage()
+    assert stored.frames == sum(camera.frames for camera in stored.cameras) > 20
+    asyncio.run(age(folder, OLD_NODE))
+    rule = s.RuleBody(unlabelled_days=30)
+    due = client.preview_retention(rule, "harbour")
+    assert {camera.node for camera in due.cameras} == {OLD_NODE} and due.frames == client.preview_retention(rule).frames
+    camera = due.cameras[0]
+    whole = client.hold_camera(camera.node, camera.camera, "the court asked for it")
+    assert client.preview_retention(rule, "harbour").frames == due.frames - camera.frames
+    client.unhold(whole.id)
+    gone = next(f.id for f in client.frames("pending", camera.camera) if f.node == OLD_NODE)
+    one = client.hold_frame(gone, "an example for newcomers")
+    assert [hold.id for hold in client.holds()] == [one.id]
+    client.set_retention(rule, "harbour")
+    assert [each.site for each in client.retention().rules] == ["every-site", "harbour"]
+    assert asyncio.run(delete(folder)).frames == due.frames - 1
+    last = client.retention().last
+    (run,) = client.deletions()
+    assert last is not None and (last.run, run.items) == (run.number, due.frames - 1)
+    client.save_deletions(path := folder / "deletions.jsonl")
+    checked = record.check(path, [record.public(record.signer(folder))])
+    assert (checked.items, checked.problems) == (run.items, ()) and client.frame(gone).state == "pending"
+    client.drop_retention("harbour")
+    refused(client.drop_retention)
+    refused(lambda: client.save_deletions(folder / "none.jsonl", 0))
+    assert [each.site for each in client.retention().rules] == ["every-site"]
+    assert not (folder / "none.jsonl").exists() and not list(folder.glob("*.part"))
+
+
+async def age(folder: Path, node: str) -> None:
+    """Have the frames of `node` come in long ago."""
+    store = database.connect(Settings(data=folder).database)
+    then = utc_now() - timedelta(days=40)
+    async with store.write() as session:
+        await session.execute(update(Frame).where(Frame.node == node).values(received_at=then))
+    await store.close()
+
+
+async def delete(folder: Path) -> Done:
+    """Run the rules, as the centre does by itself every few hours."""
+    store = database.connect(Settings(data=folder).database)
+    images = blobs.connect("memory:", folder)
+    done = await Runner(store, images, folder, Rule(), pause_s=0.0).run()
+    images.close()
+    await store.close()
+    return done
+
+
+def test_client__does_what_the_ui_does(client: Client, url: str, folder: Path, wire: Recorder) -> None:
     frames(client)
     opinions(client)
     data(client)
     learning(client)
     people(client, url, wire)
+    jobs(client)
+    operating(client, folder)
     every = {op for p in create_app().openapi()["paths"].values() for op in (a["operationId"] for a in p.values())}
     assert every - wire.operations() - UNUSED == set(), "give the client a method for it, and call it here"
 

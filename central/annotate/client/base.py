@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
 import httpx
@@ -91,7 +92,7 @@ class Connection:
         try:
             answer = self._http.send(request)
         except httpx.HTTPError as error:
-            raise ClientError(0, "unreachable", f"{self._http.base_url}: {error or type(error).__name__}") from None
+            raise self._away(error) from None
         if kept is not None and answer.status_code == 304:
             self._kept.move_to_end(str(request.url))
             return kept[1]
@@ -102,6 +103,23 @@ class Connection:
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return answer.content
+
+    def _away(self, error: httpx.HTTPError) -> ClientError:
+        return ClientError(0, "unreachable", f"{self._http.base_url}: {error or type(error).__name__}")
+
+    @contextmanager
+    def _stream(self, path: str, read_s: float | None = TIMEOUT_S, **query: Any) -> Iterator[httpx.Response]:
+        """Give an answer that is read as it comes; `read_s` seconds without any of it are too many. Raises
+        ClientError, also where it breaks off."""
+        timeout = httpx.Timeout(TIMEOUT_S, read=read_s)
+        try:
+            with self._http.stream("GET", path, params=query, timeout=timeout) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise refused(answer)
+                yield answer
+        except httpx.HTTPError as error:
+            raise self._away(error) from None
 
     def _view(self, view: type[V], method: str, path: str, body: Any = None, **query: Any) -> V:
         return view.model_validate_json(self._send(method, path, body, **query))

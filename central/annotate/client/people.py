@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-import httpx
-
-from central.annotate.client.base import TIMEOUT_S, ClientError, Connection, refused
+from central.annotate.client.base import Connection
 from central.api import schemas as s
 
 
@@ -74,13 +72,7 @@ class People(Connection):
 
     def events(self) -> Iterator[str]:
         """Yield kinds of change as they happen (``frame``, ``round`` ...), until the centre ends."""
-        try:
-            with self._http.stream("GET", "/events", timeout=httpx.Timeout(TIMEOUT_S, read=None)) as answer:
-                if not answer.is_success:
-                    answer.read()
-                    raise refused(answer)
-                for line in answer.iter_lines():
-                    if line.startswith("data: "):
-                        yield str(json.loads(line.removeprefix("data: "))["kind"])
-        except httpx.HTTPError as error:
-            raise ClientError(0, "unreachable", f"{self._http.base_url}: {error or type(error).__name__}") from None
+        with self._stream("/events", read_s=None) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data: "):
+                    yield str(json.loads(line.removeprefix("data: "))["kind"])
