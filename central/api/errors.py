@@ -5,7 +5,8 @@ RequestValidationError    a body or query that does not fit its schema       422
 BlobError                 images that cannot be had now                      503 images_away
 OperationalError ...      the database does not answer, or has no time        503 database_away
 DataError                 what the database cannot hold, as PostgreSQL no NUL   422 invalid
-HTTPException             what the framework raises (404 for a wrong path, 405 ...)
+HTTPException             what the framework raises (404 for a wrong path, 405 ...); its 400 for a body that is no
+                          text is 422 invalid, like any other body that does not fit
 anything else             a bug: logged with its trace, told without it      500 internal
 """
 
@@ -31,7 +32,6 @@ _log = structlog.get_logger(__name__)
 AGAIN_S: Final = 5
 """After which a browser asks once more for what was away."""
 _CODES: Final = {
-    400: "bad_request",
     401: "not_logged_in",
     403: "forbidden",
     404: "not_found",
@@ -108,6 +108,8 @@ def install(app: FastAPI) -> None:
         return respond(422, "invalid", "request: the database cannot store a text or a number of it; change that")
 
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == HTTPStatus.BAD_REQUEST:  # the framework's only one: no route of ours raises any
+            return respond(422, "invalid", "body: it cannot be read as JSON in UTF-8")
         code = _CODES.get(error.status_code, "error")
         return respond(error.status_code, code, str(error.detail), headers=error.headers)
 

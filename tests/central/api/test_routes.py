@@ -48,7 +48,7 @@ async def test_every_route__needs_a_login(world: World, method: str, path: str) 
 
 
 @pytest.mark.parametrize(("method", "path"), [o for o in operations() if o[0] in ("post", "put")])
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'{"revision": NaN}'])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'"\xff"', b'{"revision": NaN}'])
 async def test_every_route__bad_body(world: World, method: str, path: str, body: bytes) -> None:
     async with world.client("admin", **{"Content-Type": "application/json"}) as client:
         answer = await client.request(method, path, content=body)
