@@ -43,4 +43,4 @@ def test_jobs__a_backlog_without_a_released_pack_says_so(newcomer: Desk) -> None
     newcomer.page.get_by_role("heading", name="No job yet").wait_for()
     newcomer.page.get_by_role("button", name="Look at the backlog").click()
     newcomer.page.get_by_role("button", name="Start").click()
-    assert "no pack is released" in newcomer.page.get_by_role("alert").inner_text()
+    assert "No pack is released" in newcomer.page.get_by_role("alert").inner_text()
