@@ -8,7 +8,7 @@ WEB    := central/web/dist/index.html
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The browser's driver keeps an event loop in its process, so its tests run by themselves.
-# Tests with real processes share two cores with each other: what fails gets one more try, alone. A fault fails twice.
+# Tests with real processes mostly wait, so four share two cores: what fails gets one more try, alone. A fault fails twice.
 AGAIN  = || { echo "once more, one at a time: what failed" >&2; $(BIN)/pytest --last-failed --last-failed-no-failures none
 
 .DEFAULT_GOAL := help
@@ -64,8 +64,8 @@ postgres: $(VENV)/dev ## tests that have most to do with rows, on PostgreSQL; th
 	$(BIN)/pytest -n 2 --dist loadfile --database postgresql $(ROWS)
 
 system: $(VENV)/dev $(WEB) ## tests of whole processes, faults and the browser
-	$(BIN)/pytest -n 2 --dist loadfile -m "(system or faults) and not web" $(AGAIN) -m "(system or faults) and not web"; }
-	$(BIN)/pytest -n 2 --dist loadfile -m web $(AGAIN) -m web; }
+	$(BIN)/pytest -n 4 --dist loadfile -m "(system or faults) and not web" $(AGAIN) -m "(system or faults) and not web"; }
+	$(BIN)/pytest -n 4 --dist loadfile -m web $(AGAIN) -m web; }
 
 faults: $(VENV)/dev ## break things on purpose, the quick set
 	$(BIN)/pytest -n 2 --dist loadfile -m faults
