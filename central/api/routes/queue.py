@@ -82,7 +82,7 @@ async def take(frame: FrameId, person: FrameAnnotator, centre: CentreDep) -> s.L
         return s.LeaseView(by=lease.by, until=lease.until)
 
 
-@router.delete("/frames/{frame}/lease", status_code=204, response_class=Response, responses=documented(401, 403))
+@router.delete("/frames/{frame}/lease", status_code=204, response_class=Response, responses=documented(401, 403, 404))
 async def give_up(frame: FrameId, person: FrameAnnotator, centre: CentreDep) -> None:
     """Let others have a frame."""
     async with centre.database.write() as session:
@@ -99,7 +99,7 @@ async def keep(frame: FrameId, body: s.DraftBody, person: FrameAnnotator, centre
         return views.draft(await drafts.keep(session, frame, person.name, sheet))
 
 
-@router.delete("/frames/{frame}/draft", status_code=204, response_class=Response, responses=documented(401, 403))
+@router.delete("/frames/{frame}/draft", status_code=204, response_class=Response, responses=documented(401, 403, 404))
 async def forget(frame: FrameId, person: FrameAnnotator, centre: CentreDep) -> None:
     """Forget one's draft."""
     async with centre.database.write() as session:
