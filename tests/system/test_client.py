@@ -230,6 +230,7 @@ def operating(client: Client, folder: Path) -> None:
     rule = s.RuleBody(unlabelled_days=30)
     due = client.preview_retention(rule, "harbour")
     assert {camera.node for camera in due.cameras} == {OLD_NODE} and due.frames == client.preview_retention(rule).frames
+    assert client.preview_retention(rule, "old-town").frames == 0
     camera = due.cameras[0]
     whole = client.hold_camera(camera.node, camera.camera, "the court asked for it")
     assert client.preview_retention(rule, "harbour").frames == due.frames - camera.frames
