@@ -142,7 +142,11 @@ def _gone(ray: Any, error: Exception) -> bool:
 def follow(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> Message:
     """Run the job that `request` describes on ``request["cluster"]`` and return its answer, as `worker.answer` does."""
     follower = _Follower(request, report)
-    signal.signal(signal.SIGTERM, lambda *_: follower.stopping.set())
+
+    def asked_to_end() -> None:
+        signal.signal(signal.SIGTERM, lambda *_: follower.stopping.set())
+
+    asked_to_end()
     patience = time.monotonic() + PATIENCE_S
     why = ""
     while time.monotonic() < patience and not follower.stopping.is_set():
@@ -156,6 +160,7 @@ def follow(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], Non
             report({"detail": f"waits for the cluster: {why}"[:500]})
             follower.stopping.wait(PAUSE_S)
             continue
+        asked_to_end()  # again: connecting puts a handler of its own there
         patience = time.monotonic() + PATIENCE_S
         # A boundary: the client raises what its transport does, which is of no one kind.
         try:

@@ -8,6 +8,7 @@ with Cluster(folder, nodes=2) as cluster:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -113,6 +114,14 @@ class Cluster:
         for pid in _family(node.pid):
             _kill(pid)
         node.wait()
+
+    def actors(self, title: str = "ray::Host") -> list[int]:
+        """Return the processes of the cluster that carry `title`, dead ones aside."""
+        found = []
+        for pid in {pid for node in self._nodes.values() for pid in _family(node.pid)}:
+            with contextlib.suppress(OSError):
+                found += [pid] * Path(f"/proc/{pid}/cmdline").read_bytes().startswith(title.encode())
+        return found
 
     def __enter__(self) -> Cluster:
         try:

@@ -142,6 +142,7 @@ async def test_cancel__ends_it_on_the_cluster(cluster: Cluster, place: Path) -> 
     row = await until(db, job, over, queue)
     await queue.close()
     await db.close()
+    assert not cluster.actors(), "it works on, and keeps a core"
     assert row.state == "cancelled" and heard == [{"state": "cancelled", "detail": "cancelled"}]
 
 
