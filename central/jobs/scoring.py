@@ -29,6 +29,8 @@ from edge.runtime import Detections
 from edge.runtime.model import Model
 from protocols.pack import unpack
 
+DEATHS: Final = 3
+"""Actors in a row that may die while they start: a node that just died is offered for some seconds more."""
 BATCH: Final = 64
 """Frames of one batch: half a second of a model's work, and one transaction of the writer."""
 THREADS: Final = 1
@@ -149,6 +151,7 @@ def on_ray(items: Sequence[Item], sight: Sight, workers: int) -> Iterator[list[S
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # what was lost is seen to by the next pass, from the database
+    context.max_consecutive_actor_init_deaths = DEATHS
     blocks = -(-len(items) // BATCH)
     data = ray.data.from_items([{"id": i.id, "blob": i.blob} for i in items], override_num_blocks=blocks).map_batches(
         Scorer, fn_constructor_args=(sight,), batch_size=None, num_cpus=1, max_restarts=0, max_task_retries=0,

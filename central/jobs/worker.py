@@ -76,9 +76,12 @@ def answer(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], Non
 
 
 def transient(error: Exception) -> bool:
-    """Whether another attempt may do better: files, the network, or the database did not play their part."""
+    """Whether another attempt may do better: files, the network, the database or a node did not play their part."""
     if isinstance(error, (FileNotFoundError, BlobMissingError)):
         return False
+    ray: Any = sys.modules.get("ray")
+    if ray is not None and isinstance(error, ray.exceptions.RayError):
+        return not isinstance(error, ray.exceptions.RayTaskError)  # that is an error of ours, from elsewhere
     return isinstance(error, (OSError, EOFError, BlobError, OperationalError))
 
 
