@@ -41,7 +41,7 @@ demo: install ## the whole loop on this machine, in your browser
 loop: $(VENV)/central ## the whole loop once: VIDEO=path [TRUTH=coco.json]
 	$(BIN)/wayside-central demo --once $(if $(VIDEO),--video "$(VIDEO)") $(if $(TRUTH),--truth "$(TRUTH)") --json
 
-test: $(VENV)/dev $(WEB) lint fast system ## everything: style, types, tests with real brokers, processes and a browser
+test: $(VENV)/dev $(WEB) lint fast postgres system ## everything: style, types, tests with real brokers, processes and a browser
 
 lint: $(VENV)/dev ## style, types, direction of imports, unused dependencies
 	$(BIN)/ruff check

@@ -4,7 +4,7 @@ ApiError                  what our own routes raise
 RequestValidationError    a body or query that does not fit its schema       422 invalid
 BlobError                 images that cannot be had now                      503 images_away
 OperationalError ...      the database does not answer, or has no time        503 database_away
-DataError                 what the database cannot hold, as PostgreSQL no NUL   422 invalid
+DataError                 what the database cannot hold, as PostgreSQL no NUL   422 invalid; in a path 404 not_found
 HTTPException             what the framework raises (404 for a wrong path, 405 ...); its 400 for a body that is no
                           text is 422 invalid, like any other body that does not fit
 anything else             a bug: logged with its trace, told without it      500 internal
@@ -104,6 +104,8 @@ def install(app: FastAPI) -> None:
         return respond(503, "database_away", message, headers={"Retry-After": str(AGAIN_S)})
 
     async def on_data(request: Request, error: DataError) -> JSONResponse:
+        if "\0" in request.url.path or "%00" in request.url.path:
+            return respond(404, "not_found", "no such thing: nothing has a NUL in its name")
         _log.warning("a value cannot be stored", path=request.url.path, reason=str(error.orig)[:500])
         return respond(422, "invalid", "request: the database cannot store a text or a number of it; change that")
 
