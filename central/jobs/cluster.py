@@ -10,7 +10,6 @@ neither calls nor their arguments to a disk.
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 import threading
@@ -28,8 +27,6 @@ PATIENCE_S: Final = 600.0
 PAUSE_S: Final = 5.0
 ANSWER_S: Final = 60.0
 """For an answer to a poll; an actor on a busy node is slow, one on a dead node is told of within 30 s."""
-END_S: Final = 4.0
-"""For an actor to end itself."""
 KILL_S: Final = 12.0
 """For an actor to be gone; less than the patience of who asks this process to end."""
 COORDINATORS: Final = ("scoring", "training")
@@ -117,10 +114,7 @@ class _Follower:
 
 
 def _kill(ray: Any, actor: Any) -> None:
-    """End `actor`, and see that it is gone: the client puts the request into a queue that does not outlive it. It ends
-    itself; one that hangs is killed."""
-    with contextlib.suppress(ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
-        ray.get(actor.end.remote(), timeout=END_S)
+    """End `actor`, and see that it is gone: the client puts the request into a queue that does not outlive it."""
     ray.kill(actor, no_restart=True)
     deadline = time.monotonic() + KILL_S
     while time.monotonic() < deadline:

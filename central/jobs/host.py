@@ -3,7 +3,6 @@
     begin(request)      the function, in a thread; asked twice, it begins once
     poll(seen, printed) what it reported and printed since, and how it ended
     leave()             ends the actor a little later: the centre must have committed the result first
-end()               ends it now, with whatever it does
 
 It is detached and known by name, so that a centre that starts anew finds it. One that nobody asks for hours ends
 itself. Everything stays in its memory: a request may hold passwords.
@@ -106,10 +105,6 @@ class Host:
     def leave(self) -> None:
         """End this process in LINGER_S seconds."""
         threading.Timer(LINGER_S, os._exit, (0,)).start()
-
-    def end(self) -> None:
-        """End this process: a cluster's own way was seen to take back the name and leave the process at work."""
-        os._exit(0)
 
     def _watch(self) -> None:
         while time.monotonic() - self._asked < ABANDONED_S:
