@@ -21,7 +21,7 @@ import cv2
 
 from benchmarks.common import DATA, main, parser, say
 from central import settings
-from central.annotate.datasets import BLOCK, block_of
+from central.annotate.datasets import BLOCK, held_back
 from central.learn.detect import coco as truths
 from central.learn.detect.coco import Coco, CocoImage
 from central.learn.round import run
@@ -39,7 +39,7 @@ SECONDS = 12.0
 
 def _places(camera: str, held: bool) -> list[int]:
     """Return places of frames of `camera`, block by block, in blocks that are held back or not."""
-    blocks = [b for b in range(400) if (block_of(camera, b * BLOCK) == 0) is held]
+    blocks = [b for b in range(400) if held_back(camera, b * BLOCK) is held]
     return [b * BLOCK + i for b in blocks for i in range(BLOCK)]
 
 

@@ -35,10 +35,15 @@ class SnapshotError(LookupError):
     """A snapshot that is not there, or is not what it says."""
 
 
-def block_of(camera: str, index: int) -> int:
-    """Return a number 0..HELD_BACK-1 that all frames of one block share, for ever; 0 means held back."""
-    key = f"{camera}/{index // BLOCK}".encode()
-    return int.from_bytes(hashlib.sha256(key).digest()[:4], "big") % HELD_BACK
+def held_back(camera: str, index: int) -> bool:
+    """Say whether frame number `index` (from 0) of `camera` is only ever judged on: the same answer for ever.
+
+    Exactly one block of each HELD_BACK in a row, by a hash; never the first of a camera, so that there is something to
+    learn from, however short the recording.
+    """
+    stretch, place = divmod(index // BLOCK, HELD_BACK)
+    number = int.from_bytes(hashlib.sha256(f"{camera}/{stretch}".encode()).digest()[:4], "big")
+    return place == (number % HELD_BACK if stretch else 1 + number % (HELD_BACK - 1))
 
 
 def entry(frame: str, revision: int, held_back: bool) -> dict[str, Any]:
@@ -56,7 +61,7 @@ def take(session: Session, name: str, by: str) -> Snapshot:
     rows = session.execute(
         select(Frame.id, Frame.revision, Frame.camera, Frame.index).where(Frame.state == "labelled").order_by(Frame.id)
     )
-    items = [entry(frame, revision, block_of(camera, index) == 0) for frame, revision, camera, index in rows]
+    items = [entry(frame, revision, held_back(camera, index)) for frame, revision, camera, index in rows]
     address = address_of(items)
     found = session.get(Snapshot, address)
     if found is None:

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from central.annotate import oracle
 from central.annotate.client import Client, ClientError
+from central.annotate.datasets import held_back
 from central.annotate.formats import coco as coco_format
 from central.annotate.oracle import Tally, Truth
 from central.api.schemas import Overview, RoundView
@@ -36,12 +37,16 @@ from protocols.pack import open_folder
 PACE: Final = Pace(fps=15.0, frames_per_hour=7200.0)
 """Twice a second and camera at most: some dozens of frames within a minute."""
 WANTED: Final = 96
-"""Labelled frames that the round learns from, where nobody says otherwise."""
+"""Labelled frames for training that the round waits for, where nobody says otherwise."""
 FEWEST: Final = 4
 PATIENCE_S: Final = 75.0
 """Without a further label for so long, the round starts with what there is."""
 LONGEST_S: Final = 150.0
 """Of the review: then the round starts with what there is."""
+HOPELESS_S: Final = 300.0
+"""Of a review that has not even brought FEWEST: nobody answers, or the proposals are never sure enough."""
+TELL_S: Final = 15.0
+"""Between two lines that say how far the review is."""
 LIMIT_S: Final = 1800.0
 """Everything together; more means that something hangs."""
 START_S: Final = 120.0
@@ -70,7 +75,7 @@ class Job:
     truth_file: Path | None = None
     images: Path | None = None
     wanted: int = WANTED
-    """Labelled frames that the round waits for."""
+    """Labelled frames for training that the round waits for."""
 
 
 @dataclass
@@ -85,8 +90,12 @@ class Timeline:
         """Remember and print `event`; return its time."""
         at = round(time.monotonic() - self.begun, 2)
         self.events.append({"at_s": at, "event": event, **more})
-        self.console.print(f"{at:8.1f} s  {event}")
+        self.say(event)
         return at
+
+    def say(self, line: str) -> None:
+        """Print `line` with the time, without remembering it."""
+        self.console.print(f"{time.monotonic() - self.begun:8.1f} s  {line}")
 
 
 def prepare(watched: Sequence[Watched], truth: Path | None, wanted: int = WANTED) -> Job:
@@ -122,33 +131,53 @@ async def _until(
 class _Patience:
     """Ends the review when enough is labelled, or nothing more comes."""
 
-    def __init__(self, stop: asyncio.Event, deadline: float, wanted: int) -> None:
-        self.stop, self.deadline, self.wanted = stop, deadline, wanted
+    def __init__(self, timeline: Timeline, stop: asyncio.Event, deadline: float, wanted: int) -> None:
+        self.timeline, self.stop, self.deadline, self.wanted = timeline, stop, deadline, wanted
         self.best = 0
-        self.since = self.begun = time.monotonic()
+        self.since = self.begun = self.told = time.monotonic()
 
-    def over(self, labelled: int) -> bool:
-        """Say whether to go on to the round, with `labelled` frames so far."""
+    def over(self, useful: int) -> bool:
+        """Say whether to go on to the round, with `useful` labelled frames that it may learn from."""
         now = time.monotonic()
-        if labelled > self.best:
-            self.best, self.since = labelled, now
-        tired = labelled >= FEWEST and (now - self.since > PATIENCE_S or now - self.begun > LONGEST_S)
-        return labelled >= self.wanted or tired or self.stop.is_set() or now > self.deadline
+        if useful > self.best:
+            self.best, self.since = useful, now
+        if now - self.told > TELL_S:
+            self.told = now
+            self.timeline.say(f"{useful} of {self.wanted} labelled frames to learn from so far")
+        tired = now - self.since > PATIENCE_S or now - self.begun > LONGEST_S
+        ended = tired if useful >= FEWEST else now - self.begun > HOPELESS_S
+        return useful >= self.wanted or ended or self.stop.is_set() or now > self.deadline
 
 
-async def _review(client: Client, job: Job, patience: _Patience) -> int:
-    """Have frames answered until there are enough; return how many are labelled."""
+class _Useful:
+    """Counts labelled frames that a round may learn from: those that are not held back."""
+
+    def __init__(self, client: Client) -> None:
+        self.client, self.labelled, self.useful = client, 0, 0
+
+    def count(self, labelled: int) -> int:
+        """Return how many of now `labelled` frames are for training; asks only where the number has changed."""
+        if labelled != self.labelled:
+            with contextlib.suppress(ClientError):
+                frames = list(self.client.frames("labelled"))
+                self.useful = sum(not held_back(frame.camera, frame.index) for frame in frames)
+                self.labelled = labelled
+        return self.useful
+
+
+async def _review(client: Client, job: Job, patience: _Patience) -> tuple[int, int]:
+    """Have frames answered until there are enough; return how many are labelled, and how many of them for training."""
+    useful = _Useful(client)
     if job.truth is not None:
         tally: Tally = await asyncio.to_thread(
-            oracle.run, client, job.truth, lambda t: patience.over(t.labelled), LOOK_S
+            oracle.run, client, job.truth, lambda t: patience.over(useful.count(t.labelled)), LOOK_S
         )
-        return tally.labelled
-    labelled = 0
-    while not patience.over(labelled):
+        return tally.labelled, useful.useful
+    while not patience.over(useful.useful):
         await asyncio.sleep(LOOK_S)
         with contextlib.suppress(ClientError):
-            labelled = (await asyncio.to_thread(client.overview)).totals.labelled
-    return labelled
+            await asyncio.to_thread(lambda: useful.count(client.overview().totals.labelled))
+    return useful.labelled, useful.useful
 
 
 async def _learn(client: Client, timeline: Timeline, stop: asyncio.Event, deadline: float) -> RoundView | None:
@@ -185,10 +214,10 @@ async def round_the_loop(
     if seen is None:
         return _gave_up(console, stop, "no frame arrived", nodes)
     timeline.note("the first frame is stored")
-    labelled = await _review(client, job, _Patience(stop, deadline, job.wanted))
-    last_label = timeline.note(f"{labelled} frames are labelled")
-    if labelled < FEWEST:
-        return _gave_up(console, stop, f"only {labelled} frames were labelled; nothing to learn from", nodes)
+    labelled, useful = await _review(client, job, _Patience(timeline, stop, deadline, job.wanted))
+    last_label = timeline.note(f"{labelled} frames are labelled, {useful} of them to learn from")
+    if useful < FEWEST:
+        return _gave_up(console, stop, _too_few(useful, job), nodes)
     sent = await asyncio.to_thread(client.overview)
     done = await _learn(client, timeline, stop, deadline)
     if done is None or done.state != "done" or done.pack is None or done.offered is False:
@@ -222,6 +251,16 @@ async def _watching(client: Client, names: set[str], pack: str, stop: asyncio.Ev
                 return True
         await asyncio.sleep(LOOK_S)
     return False
+
+
+def _too_few(useful: int, job: Job) -> str:
+    what = f"too little to learn from: {useful} labelled frames, at least {FEWEST} are needed"
+    if job.truth is not None:
+        return f"{what}; {job.truth_file} knows too few of the frames that came, see that its names are theirs"
+    return (
+        f"{what}. The running pack is seldom sure of what it sees there: say what is there (--truth, COCO), let it be "
+        "less sure (WAYSIDE_AUTO_CONFIDENCE=0.3), or review yourself: wayside-central demo"
+    )
 
 
 def _gave_up(console: Console, stop: asyncio.Event, why: str, nodes: Sequence[NodeProcess]) -> dict[str, Any] | None:

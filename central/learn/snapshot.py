@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import selectinload
 
-from central.annotate.datasets import address_of, block_of, entry
+from central.annotate.datasets import address_of, entry, held_back
 from central.annotate.second import DISPUTED
 from central.learn.data import Example
 from central.learn.detect.coco import Coco, CocoBox, CocoCategory, CocoImage
@@ -85,7 +85,7 @@ def _labelled(frame: Frame) -> Labelled:
         labels += [d["label"] for d in doubted]
         weights += [0.0] * len(doubted)
     return Labelled(
-        frame=frame.id, revision=frame.revision, held_back=block_of(frame.camera, frame.index) == 0,
+        frame=frame.id, revision=frame.revision, held_back=held_back(frame.camera, frame.index),
         node=frame.node, camera=frame.camera, blob=frame.blob, width=frame.width, height=frame.height,
         complete_for=tuple(frame.complete_for), by_machine=by_machine,
         boxes=tuple(boxes), labels=tuple(labels), weights=tuple(weights),

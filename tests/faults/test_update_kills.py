@@ -39,7 +39,7 @@ def test_update__whatever_ends_it(tmp_path: Path, what: str, every: int) -> None
         ("probe", 5, "pointer-first", "false success"),
         ("forever", 12, "no-count", "not ended after 5 starts"),
         ("power", 40, "no-sync", "it does not go on to the new pack"),
-        ("floor", 4, "loose-floor", "what is older is approved"),
+        ("floor", 1, "loose-floor", "what is older is approved"),
     ],
 )
 def test_update__a_planted_bug_is_found(tmp_path: Path, what: str, every: int, bug: str, said: str) -> None:

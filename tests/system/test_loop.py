@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from central.annotate.datasets import BLOCK, block_of
+from central.annotate.datasets import BLOCK, held_back
 from edge.street.camera import Street
 from edge.street.coco import write_coco
 from protocols.pack import open_folder
@@ -50,7 +50,7 @@ def loop(tmp_path: Path, pack: Path, *words: str | Path, **env: str) -> dict[str
 def held_back_name() -> str:
     """Return a camera's name of whose first two blocks of frames exactly the second is never trained on."""
     names = (f"gate{number}" for number in range(1000))
-    return next(n for n in names if block_of(n, 0) != 0 and block_of(n, BLOCK) == 0)
+    return next(n for n in names if held_back(n, BLOCK))
 
 
 @pytest.mark.timeout(300)

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
 from central.annotate import datasets, exchange, queue
 from central.annotate.boxes import LabelBox
-from central.annotate.datasets import SnapshotError, Tally
+from central.annotate.datasets import BLOCK, HELD_BACK, SnapshotError, Tally, held_back
 from central.annotate.exchange import Project
 from central.annotate.formats import kinds
 from central.store.database import Database
@@ -28,6 +30,19 @@ async def answer(db: Database, frame: str, revision: int, *boxes: LabelBox, **mo
 
 async def take(db: Database, name: str = "") -> str:
     return await db.run_write(lambda session: datasets.take(session, name, "maria").address)
+
+
+@given(st.text(max_size=30), st.integers(0, 10_000))
+def test_held_back__exactly_one_block_in_five(camera: str, stretch: int) -> None:
+    first = stretch * HELD_BACK * BLOCK
+    held = [held_back(camera, first + i) for i in range(HELD_BACK * BLOCK)]
+    assert sum(held) == BLOCK
+    assert sum(b != a for a, b in zip([False, *held], [*held, False], strict=True)) == 2, "in one piece"
+
+
+@given(st.text(max_size=30), st.integers(0, BLOCK - 1))
+def test_held_back__never_the_first_block(camera: str, index: int) -> None:
+    assert not held_back(camera, index)
 
 
 async def test_take__same_labels_same_snapshot(db: Database, add_frame: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from central import settings
-from central.annotate.datasets import BLOCK, block_of
+from central.annotate.datasets import BLOCK, held_back
 from central.learn import families
 from central.learn.data import Example
 from central.learn.families import AnyConfig
@@ -62,8 +62,7 @@ async def fill(
     settled = settings.load(data=data)
     database, blobs = databases.connect(settled.database), blob_store.connect(None, data / "blobs")
     await migrate(database.engine)
-    held = next(b for b in range(100) if block_of("c1", b * BLOCK) == 0)
-    kept = next(b for b in range(100) if block_of("c1", b * BLOCK) != 0)
+    held, kept = ([i for i in range(100 * BLOCK) if held_back("c1", i) is back] for back in (True, False))
     made = []
     async with database.write() as session:
         if await session.get(Node, node) is None:
@@ -75,7 +74,7 @@ async def fill(
             plain: dict[str, Any] = {"complete_for": list(labels), "state": "labelled", "sha256": f"{i:063x}{node[-1]}"}
             session.add(
                 Frame(
-                    id=name, node=node, camera="c1", boot="b1", sequence=i, index=(kept if i % 5 else held) * BLOCK + i,
+                    id=name, node=node, camera="c1", boot="b1", sequence=i, index=(kept if i % 5 else held)[i],
                     captured_at=datetime.now(UTC), width=SIDE, height=SIDE, size_bytes=len(image),
                     blob=f"frames/{name}.jpg", revision=1, **{**plain, **columns},
                 )
