@@ -8,7 +8,7 @@ WEB    := central/web/dist/index.html
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The browser's driver keeps an event loop in its process, so its tests run in processes of their own.
-# Tests with real processes mostly wait, so many share two cores: what fails gets one more try, alone. A fault fails twice.
+# Tests with real processes mostly wait, so four share two cores: what fails gets one more try, alone. A fault fails twice.
 AGAIN  = || { echo "once more, one at a time: what failed" >&2; $(BIN)/pytest --last-failed --last-failed-no-failures none
 
 .DEFAULT_GOAL := help
@@ -63,14 +63,13 @@ ROWS = tests/central/store/test_database.py tests/central/store/test_search.py t
 postgres: $(VENV)/dev ## tests that have most to do with rows, on PostgreSQL; they skip where it is not installed
 	$(BIN)/pytest -n 2 --dist loadfile --database postgresql $(ROWS)
 
-system: $(VENV)/dev $(WEB) ## tests of whole processes, faults and the browser; what each says comes when it has ended
-	$(MAKE) --jobs=2 --output-sync=target processes browser
+system: processes browser ## tests of whole processes, faults and the browser
 
 processes: $(VENV)/dev
 	$(BIN)/pytest -n 4 --dist loadfile -m "(system or faults) and not web" $(AGAIN) -m "(system or faults) and not web"; }
 
 browser: $(VENV)/dev $(WEB)
-	$(BIN)/pytest -o cache_dir=.pytest_cache/browser -n 3 --dist loadfile -m web $(AGAIN) -o cache_dir=.pytest_cache/browser -m web; }
+	$(BIN)/pytest -n 4 --dist loadfile -m web $(AGAIN) -m web; }
 
 faults: $(VENV)/dev ## break things on purpose, the quick set
 	$(BIN)/pytest -n 2 --dist loadfile -m faults

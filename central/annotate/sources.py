@@ -89,8 +89,13 @@ Curves = Mapping[tuple[str, str], Sequence[float]]
 def calibrate(rows: Sequence[Annotation], curves: Curves) -> None:
     """Give each proposal of `rows` its confidence, where its source and label have a curve."""
     for row in rows:
-        curve = curves.get((row.source, row.label))
-        row.confidence = None if curve is None or row.score is None else confidence(curve, row.score)
+        row.confidence = worth(curves, row.source, row.label, row.score)
+
+
+def worth(curves: Curves, source: str, label: str, score: float | None) -> float | None:
+    """Return the confidence of a proposal with `score`; None where its source and label have no curve."""
+    curve = curves.get((source, label))
+    return None if curve is None or score is None else confidence(curve, score)
 
 
 async def tally(session: AsyncSession, source: str | None = None) -> list[Source]:

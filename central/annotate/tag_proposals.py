@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate.sources import Curves, confidence
+from central.store.bulk import Bulk
 from central.store.models import Frame, TagProposal, Verdict
 from protocols.messages import utc_now
 
 PREFIX: Final = "tag:"
+_INSERT: Final = Bulk(cast(Table, TagProposal.__table__), ["frame", "tag", "source", "score", "confidence", "at"])
 
 
 def measured_as(tag: str) -> str:
@@ -36,8 +38,7 @@ async def put(session: AsyncSession, source: str, scores: Mapping[str, Mapping[s
         .execution_options(synchronize_session=False)
     )
     rows = [_row(frame, source, tag, score, curves) for frame, own in scores.items() for tag, score in own.items()]
-    if rows:
-        await session.execute(insert(TagProposal), rows)
+    await _INSERT.run_in(session, rows)
     said: dict[str, dict[str, list[float]]] = {frame: defaultdict(list) for frame in scores}
     columns = select(TagProposal.frame, TagProposal.tag, TagProposal.score, TagProposal.confidence)
     for frame, tag, score, worth in await session.execute(columns.where(TagProposal.frame.in_(scores))):

@@ -7,19 +7,25 @@ what is delivered twice, as after an actor died, changes nothing the second time
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final, cast
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import Table, delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate.boxes import LabelBox
 from central.annotate.propagate import SOURCE as TRACK
 from central.annotate.proposals import REPLACED, Proposer, boxes_of, replace, wanting
-from central.annotate.sources import Curves, calibrate
+from central.annotate.sources import Curves, worth
 from central.annotate.tag_proposals import put
 from central.jobs.scoring import Seen
+from central.store.bulk import Bulk
 from central.store.database import Database
 from central.store.models import Annotation, Frame
+from protocols.messages import utc_now
 
+_INSERT: Final = Bulk(cast(Table, Annotation.__table__), [
+    "frame", "x1", "y1", "x2", "y2", "label", "source", "score", "confidence", "created",
+])  # fmt: skip
 Found = tuple[list[LabelBox], Mapping[str, float]]
 
 
@@ -68,14 +74,12 @@ class Writer:
         old = delete(Annotation).where(Annotation.frame.in_(found), Annotation.confirmed.is_(False), machine)
         await session.execute(old.execution_options(synchronize_session=False))
         await put(session, self._by.source, {frame: tags for frame, (_, tags) in found.items() if tags}, self._worth)
+        now, by = utc_now(), self._by.source
         rows = [
-            Annotation(frame=frame, x1=b.box[0], y1=b.box[1], x2=b.box[2], y2=b.box[3], label=b.label,
-                       source=self._by.source, score=b.score)
+            {"frame": frame, "x1": b.box[0], "y1": b.box[1], "x2": b.box[2], "y2": b.box[3], "label": b.label,
+             "source": by, "score": b.score, "confidence": worth(self._worth, by, b.label, b.score), "created": now}
             for frame, (boxes, _) in found.items()
             for b in boxes
         ]  # fmt: skip
-        calibrate(rows, self._worth)
-        names = ("frame", "x1", "y1", "x2", "y2", "label", "source", "score", "confidence")
-        if rows:
-            await session.execute(insert(Annotation), [{name: getattr(row, name) for name in names} for row in rows])
+        await _INSERT.run_in(session, rows)
         return len(rows)

@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 import msgspec
 from sqlalchemy import Column, Connection, LargeBinary, Table, insert
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from central.store.models.base import UtcDateTime
@@ -33,6 +34,11 @@ class Bulk:
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
         self._table, self._columns = table, tuple(columns)
         self._made: dict[str, tuple[str, bool, list[tuple[str, Value]]]] = {}
+
+    async def run_in(self, session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert `rows` in the open transaction of `session`."""
+        if rows:
+            await (await session.connection()).run_sync(self.run, rows)
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert `rows`, which have the columns by name. Raises what the database says."""
