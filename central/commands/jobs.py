@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from central.commands.common import CommandError, Data, Json, load, plain_errors, result, store
 from central.jobs import rows
 from central.jobs.rounds import FUNCTION as ROUND
+from central.jobs.titles import title
 from central.settings import Settings
 from central.store.models import Job
 from protocols.messages import utc_now
@@ -26,7 +27,7 @@ SHORT: Final = 8
 
 def _view(row: Job) -> dict[str, Any]:
     times = {name: getattr(row, name) for name in ("created", "started", "finished")}
-    return {**{name: getattr(row, name) for name in SHOWN}, "title": row.title or row.function, **times}
+    return {**{name: getattr(row, name) for name in SHOWN}, "title": title(row), **times}
 
 
 async def _find(session: AsyncSession, which: str) -> Job:

@@ -91,6 +91,8 @@ class _Follower:
             if not told:
                 told = True
                 self._report({"detail": "waits for a place on the cluster"})
+        if told:
+            self._report({"detail": ""})
         while not self.stopping.is_set():
             poll = actor.poll.remote(self._seen, self._printed)
             steps, self._seen, text, self._printed, answer = ray.get(poll, timeout=ANSWER_S)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 import threading
 import traceback
@@ -29,6 +30,10 @@ ORPHANED: Final = 3
 BLOCK: Final = 4096
 MAX_ERROR: Final = 2000
 """Characters of a reason."""
+COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+TRACE: Final = re.compile(r"^ +File \"", re.MULTILINE)
+MODULES: Final = re.compile(r"^(?:\w+\.)+(?=\w+: )")
+"""Before the name of an exception."""
 NICENESS: Final = 5
 """The server comes first: people wait for it."""
 
@@ -71,8 +76,15 @@ def answer(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], Non
         return {"result": resolve(request["function"])(**request["args"], report=report) or {}}
     except Exception as error:  # noqa: BLE001 - see above
         traceback.print_exc()
-        text = str(error).strip() or type(error).__name__
-        return {"error": " ".join(text.split())[:MAX_ERROR], "transient": transient(error)}
+        return {"error": reason(error), "transient": transient(error)}
+
+
+def reason(error: Exception) -> str:
+    """Return what `error` says as one line. Of a trace from another process that is its last line, without colours."""
+    text = COLOURS.sub("", str(error)).strip() or type(error).__name__
+    if TRACE.search(text):
+        text = MODULES.sub("", text.splitlines()[-1].strip(), count=1)
+    return " ".join(text.split())[:MAX_ERROR]
 
 
 def transient(error: Exception) -> bool:

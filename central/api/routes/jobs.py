@@ -9,14 +9,13 @@ from fastapi import APIRouter, Path, Query
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from central.annotate.asking import order
-from central.annotate.proposers import job as proposing
 from central.api import schemas as s
 from central.api.access import Engineer, Viewer
 from central.api.context import Centre, CentreDep
 from central.api.errors import ApiError, documented, not_found
 from central.jobs import CLUSTER_LIMITS, LIMITS, PERSON, JobError, Ticket, rounds, rows
 from central.jobs.backlog import FUNCTION as BACKLOG
+from central.jobs.titles import title
 from central.releases.offers import newest
 from central.store import models as m
 
@@ -26,17 +25,13 @@ WAITING: Final = 500
 """Waiting jobs that are shown."""
 ATTEMPTS: Final = 5
 """Of a backlog: a node of a cluster may die now and then in a night's work."""
-TITLES: Final = {
-    order.FUNCTION: "Order of the queue", proposing.FUNCTION: "Proposals for what is new", rounds.FUNCTION: "Round",
-}  # fmt: skip
 
 
 def view(row: m.Job, ahead: int = 0) -> s.JobView:
     """Return the view of a job."""
-    name = row.function.rpartition(":")[0].removeprefix("central.")
     kind, state = cast(s.JobKind, row.kind), cast(s.JobState, row.state)  # the database holds no others
     return s.JobView(
-        id=row.id, kind=kind, title=row.title or TITLES.get(row.function, name), state=state,
+        id=row.id, kind=kind, title=title(row), state=state,
         progress=min(1.0, max(0.0, row.progress)), detail=row.detail, by=row.by, priority=row.priority,
         attempts=row.attempts, max_attempts=row.max_attempts, place=row.place, stopping=row.cancel,
         not_before=row.not_before, created=row.created, started=row.started, finished=row.finished, ahead=ahead,
