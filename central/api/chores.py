@@ -24,7 +24,7 @@ from central.api.context import Centre
 from central.jobs import JobError
 from central.jobs.rounds import OVER
 from central.releases.offers import newest
-from central.store.models import Round
+from central.store.models import Job, Round
 
 _log = structlog.get_logger(__name__)
 LOOK_S: Final = 2.0
@@ -91,6 +91,8 @@ class Chores:
             pack = folder = None
         async with centre.database.read() as session:
             busy = await session.scalar(select(Round.id).where(Round.state.not_in(OVER)))
+            backlog = select(Job.id).where(Job.kind == "scoring", Job.state.in_(("queued", "running")))
+            busy = busy or await session.scalar(backlog.limit(1))  # both would look at the same frames
             now = f"{pack} {project.proposers} {project.label_names} {await order.mark(session)}"
             if self._proposing or busy is not None or now == self._proposed:
                 return False
