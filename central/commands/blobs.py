@@ -61,7 +61,7 @@ def move_(
     for frame in done.damaged:
         say(f"frame {frame}: its image is damaged; it stays where it is")
     freed = "" if done.freed is None else f", {done.freed / MIB:.1f} MiB deleted there"
-    text = f"moved {done.moved} images, {done.bytes / MIB:.1f} MiB; {done.elsewhere} were not there{freed}"
+    text = f"moved {done.moved} images, {done.bytes / MIB:.1f} MiB; {done.elsewhere} are not in it{freed}"
     result(asdict(done), as_json, text)
     if done.damaged:
         raise typer.Exit(1)

@@ -223,7 +223,7 @@ def train_discover(
         known = Tagged(known.names, known.paths, tagged.hide(known.labels, hidden, seed), known.groups)
         run = discover(config, known, out, drawn, Progress(), hints)
         rings = outlined(run, list(known.paths), masks, teacher) if masks else {}
-        answer = save(run, known, rings, out)
+        answer = save(run, known, rings, out, [Path(part.partition(":")[2]) for part in parts or []])
         if proposed and centre is not None:
             answer["proposed"] = propose(out, centre, masks, teacher)
     shown = f"{answer['boxes']} boxes on {answer['images']} images; run folder {out}"
@@ -236,12 +236,18 @@ def standing(known: Tagged) -> Tagged:
     return Tagged(known.names, known.paths, known.labels, tuple(group or "camera" for group in groups))
 
 
-def save(run: Discovery, known: Tagged, rings: Mapping[tuple[int, int], Any], out: Path) -> dict[str, Any]:
-    """Write the targets of `run` into `out` and return what to tell of them. Raises OSError."""
+def save(
+    run: Discovery, known: Tagged, rings: Mapping[tuple[int, int], Any], out: Path, given: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Write the targets of `run` into `out` and return what to tell of them. Raises OSError.
+
+    Names are those below the folder of `given` that holds all images, so that it goes with the targets as it went with
+    the tags; where none does, below the one that all images share.
+    """
     found = [run.targets(place) for place in range(len(known.paths))]
     people = frozenset(run.drawn)
     listed = [(name, width, height) for name, width, height in held([p.resolve() for p in known.paths])]
-    base = common([Path(name) for name, _, _ in listed])
+    base = common([Path(name) for name, _, _ in listed], [folder.resolve() for folder in given])
     listed = [(str(Path(name).relative_to(base)), width, height) for name, width, height in listed]
     found_targets.write(
         out / TARGETS, found_targets.coco(known.names, listed, found, run.labels, people, rings)
@@ -258,8 +264,11 @@ def save(run: Discovery, known: Tagged, rings: Mapping[tuple[int, int], Any], ou
     return answer
 
 
-def common(paths: list[Path]) -> Path:
-    """Return the folder that holds all `paths`."""
+def common(paths: Sequence[Path], given: Sequence[Path] = ()) -> Path:
+    """Return the folder that holds all `paths`: one of `given`, else the deepest."""
+    for folder in given:
+        if all(path.is_relative_to(folder) for path in paths):
+            return folder
     shared = paths[0].parent
     while not all(path.is_relative_to(shared) for path in paths):
         shared = shared.parent

@@ -61,15 +61,17 @@ def test_train_discover__from_tags_to_targets(shapes: Shapes, tmp_path: Path) ->
     made = shapes(24)
     file, images = truth(made, tmp_path / "truth.json"), made[0].path.parent
     table = tmp_path / "tags.csv"
-    rows = [f"{e.path.name},{','.join('1' if c in e.classes else '0' for c in range(2))}" for e in made]
+    above = images.parent
+    rows = [f"{images.name}/{e.path.name},{','.join('1' if c in e.classes else '0' for c in range(2))}" for e in made]
     table.write_text("\n".join([f"file,{','.join(LABELS)}", *rows]))
     out = tmp_path / "run"
     plain = ("--side", 64, "--size", "tiny", "--trunk-epochs", 2, "--epochs", 4, "--limit", 60, "--json")
-    answer = call("train", "discover", "--train", f"{table}:{images}", "--out", out, "--masks", "grabcut", *plain)
+    answer = call("train", "discover", "--train", f"{table}:{above}", "--out", out, "--masks", "grabcut", *plain)
     assert answer["images"] == 24 and int(str(answer["boxes"])) >= 24
     assert int(str(answer["outlines"])) > 0
 
-    found = load(out / "targets.json", Path(str(answer["images_folder"])), LABELS)
+    assert answer["images_folder"] == str(above), "what goes with the tags goes with the targets"
+    found = load(out / "targets.json", above, LABELS)
     assert all(0 < w <= 1 for e in found for w in e.weights)
     for example, true in zip(found, made, strict=True):
         assert set(example.classes.tolist()) == set(true.classes.tolist())
@@ -90,14 +92,14 @@ def test_train_discover__from_tags_to_targets(shapes: Shapes, tmp_path: Path) ->
     assert teacher.sees == {0, 1}
     assert len(seen.boxes) and set(seen.classes.tolist()) <= {0, 1}
 
-    given = ("--train", f"{table}:{images}", "--boxes", f"{file}:{images}")
+    given = ("--train", f"{table}:{above}", "--boxes", f"{file}:{images}")
     more = call("train", "discover", *given, "--out", out, *plain)
     assert more["drawn"] == 24
 
     clicks = tmp_path / "clicks.json"
     middle = ((made[0].boxes[0, :2] + made[0].boxes[0, 2:]) / 2).tolist()
     clicks.write_text(json.dumps({made[0].path.name: [[LABELS[made[0].classes[0]], *middle]]}))
-    given = ("--train", f"{table}:{images}", "--clicks", f"{clicks}:{images}", "--fixed", "--tracks", "on")
+    given = ("--train", f"{table}:{above}", "--clicks", f"{clicks}:{images}", "--fixed", "--tracks", "on")
     again = call("train", "discover", *given, "--out", out, *plain)
     assert (again["clicked"], again["tracked"], again["drawn"]) == (1, 24, 0)
     assert call("train", "discover", *given[:-1], "off", "--out", out, *plain)["tracked"] == 0
