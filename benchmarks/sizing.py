@@ -38,9 +38,9 @@ GB: Final = 1e9
 class Costs:
     """Measured on one 2-core machine; microseconds are of one of its cores."""
 
-    frame_broker_us: float = 45.0
-    frame_ingest_us: float = 420.0
-    frame_database_us: float = 120.0
+    frame_broker_us: float = 32.0
+    frame_ingest_us: float = 270.0
+    frame_database_us: float = 95.0
     health_broker_us: float = 90.0
     health_centre_us: float = 870.0
     health_database_us: float = 160.0
