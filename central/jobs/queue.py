@@ -37,6 +37,8 @@ TICK_S: Final = 2.0
 """Seconds between two looks at what others changed: a command beside the server, another server."""
 BEAT_S: Final = 10.0
 """Seconds between two signs that this server looks after its jobs."""
+SWEEP_S: Final = 3600.0
+"""Seconds between two looks for old chores."""
 STALE_S: Final = 45.0
 """Without a sign for so long, a server's jobs are taken over."""
 LOG_S: Final = 2.0
@@ -282,8 +284,12 @@ class JobQueue:
 
     async def run(self) -> None:
         """See to the queue for ever."""
-        beaten = float("-inf")
+        beaten = swept = float("-inf")
         while True:
+            if time.monotonic() - swept >= SWEEP_S:
+                swept = time.monotonic()
+                async with self._database.write() as session:
+                    await rows.forget(session, utc_now())
             if time.monotonic() - beaten >= BEAT_S:
                 beaten = time.monotonic()
                 await self._beat()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import delete, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.jobs import PERSON
@@ -21,6 +21,8 @@ BACKOFF_S: Final = 5.0
 MAX_BACKOFF_S: Final = 300.0
 SPREAD: Final = 0.2
 """By which a wait differs at random: what failed together is not tried again together."""
+KEPT: Final = timedelta(days=7)
+"""What the centre did by itself may be looked at for so long; there may be a thousand such jobs a day."""
 CLAIM_LOCK: Final = 0x3A71D0B5
 """Of PostgreSQL: servers claim in turn, so that limits hold for all of them."""
 
@@ -89,3 +91,9 @@ async def again(session: AsyncSession, job: str, server: str | None = None) -> b
     if server is not None:
         values["server"] = server
     return (await session.scalar(query.values(values).returning(Job.id))) is not None
+
+
+async def forget(session: AsyncSession, now: datetime) -> None:
+    """Delete chores that are over, and older than KEPT. What people asked for stays."""
+    old = delete(Job).where(Job.kind == "chore", Job.created < now - KEPT, Job.state.in_(OVER))
+    await session.execute(old.execution_options(synchronize_session=False))

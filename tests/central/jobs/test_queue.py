@@ -201,3 +201,14 @@ async def test_follower__listens_after_a_restart(db: Database, jobs: JobQueue) -
 def test_answer__says_whether_another_attempt_may_help(fail: str, transient: bool | None) -> None:
     request = {"function": COUNT, "args": {"steps": 1, "seconds": 0.0, "fail": fail}}
     assert answer(request, lambda _step: None).get("transient") is transient
+
+
+async def test_forget__old_chores_that_are_over(db: Database) -> None:
+    old, now = {"created": NOON - rows.KEPT - timedelta(hours=1), "kind": "chore"}, "running"
+    await add(
+        db, job("old", "done", **old), job("failed", "failed", **old), job("runs", now, **old), job("waits", **old),
+        job("new", "done", kind="chore"), job("asked", "done", **(old | {"kind": "round"})),
+    )  # fmt: skip
+    async with db.write() as session:
+        await rows.forget(session, NOON)
+    assert set(await states(db)) == {"runs", "waits", "new", "asked"}
