@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from central.annotate import queue
 from central.annotate.boxes import LabelBox, LabelError
 from central.annotate.leases import LeasedError
+from central.annotate.verdicts import iou
 from central.notify import Notifier
 from central.store.database import Database
 from central.store.models import Frame
@@ -25,17 +26,27 @@ AUTHOR: Final = "nobody"
 SOURCE: Final = "machine"
 BATCH: Final = 20
 """Frames per turn; people who look at the queue meanwhile see it shrink steadily."""
+SAME: Final = 0.85
+"""IoU from which two boxes are of one object, as rounds have it."""
 INTERVAL_S: Final = 2.0
 """Seconds between two turns."""
 
 
 def accept(frame: Frame, confidence: float, known: Collection[str]) -> list[LabelBox]:
-    """Return the proposals on `frame` with a score of at least `confidence` (0..1) and a label that exists."""
-    return [
+    """Return the proposals on `frame` with a score of at least `confidence` (0..1) and a label that exists, best first.
+
+    Of several on one object the surest counts: a round would learn neither of two classes.
+    """
+    sure = [
         LabelBox((a.x1, a.y1, a.x2, a.y2), a.label, a.score)
         for a in frame.annotations
         if not a.confirmed and a.score is not None and a.score >= confidence and a.label in known
     ]
+    kept: list[LabelBox] = []
+    for given in sorted(sure, key=lambda each: -(each.score or 0.0)):
+        if all(iou(given.box, other.box) < SAME for other in kept):
+            kept.append(given)
+    return kept
 
 
 async def review(database: Database, known: Sequence[str], confidence: float, limit: int = BATCH) -> int:

@@ -8,6 +8,7 @@ import pytest
 
 from central.annotate import auto, queue
 from central.notify import Notifier
+from central.store.models import Annotation, Frame
 
 KNOWN = ("car", "bus")
 
@@ -19,6 +20,13 @@ async def test_review__confident_proposals_become_machine_labels(db: Any, add_fr
         row = await queue.load(session, frame)
     assert [(a.label, a.source, a.score, a.confirmed) for a in row.annotations] == [("car", "machine", 0.9, True)]
     assert (row.state, row.complete_for, row.labelled_by) == ("labelled", [], "nobody")
+
+
+def test_accept__of_two_classes_on_one_object_the_surer() -> None:
+    places = (("car", 0.7, 0), ("bus", 0.9, 1), ("car", 0.8, 60))
+    rows = [Annotation(x1=x, y1=2, x2=x + 30, y2=40, label=n, score=s, confirmed=False) for n, s, x in places]
+    found = auto.accept(Frame(annotations=rows), 0.5, KNOWN)
+    assert [(given.label, given.box[0]) for given in found] == [("bus", 1), ("car", 60)]
 
 
 async def test_review__nothing_confident_is_put_aside(db: Any, add_frame: Any) -> None:
