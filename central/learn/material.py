@@ -112,7 +112,8 @@ def _undecided(item: Labelled, known: tuple[str, ...]) -> tuple[Labelled, int]:
     boxes = np.array(item.boxes, np.float32).reshape(-1, 4)
     labels = np.array(item.labels)
     clash = (overlaps(boxes, boxes) >= SAME) & (labels[:, None] != labels[None, :])
-    clash &= np.isin(labels, known)[:, None] & np.isin(labels, known)[None, :]
+    counts = np.isin(labels, known) & (np.array(item.weights) > 0)  # what a machine doubted contests nothing
+    clash &= counts[:, None] & counts[None, :]
     found = np.flatnonzero(clash.any(axis=1))
     if not len(found):
         return item, 0

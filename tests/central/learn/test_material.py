@@ -104,6 +104,13 @@ def test_gather__boxes_of_two_classes_on_one_object_are_neither() -> None:
     assert found.notes[0].startswith("1 objects have boxes of two classes")
 
 
+def test_gather__what_a_machine_doubted_contests_no_label() -> None:
+    item = replace(frame("a", "car", "bus"), boxes=((0, 0, 20, 20), (0, 0, 20, 21)), weights=(0.7, 0.0))
+    found = gather(frozen(item), frozenset(), LABELS)
+    assert found.new[0].weights == (0.7, 0.0)
+    assert not any("two classes" in note for note in found.notes)
+
+
 def test_contradicting__disputed_frames_and_pictures_labelled_twice() -> None:
     settled = replace(frame("a", "car"), picture="p")
     same = replace(frame("b", "car"), picture="p")
