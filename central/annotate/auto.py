@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from central.annotate import queue
-from central.annotate.boxes import LabelBox, LabelError
+from central.annotate.boxes import SAME, LabelBox, LabelError
 from central.annotate.leases import LeasedError
 from central.annotate.verdicts import iou
 from central.notify import Notifier
@@ -26,8 +26,6 @@ AUTHOR: Final = "nobody"
 SOURCE: Final = "machine"
 BATCH: Final = 20
 """Frames per turn; people who look at the queue meanwhile see it shrink steadily."""
-SAME: Final = 0.85
-"""IoU from which two boxes are of one object, as rounds have it."""
 INTERVAL_S: Final = 2.0
 """Seconds between two turns."""
 

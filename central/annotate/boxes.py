@@ -11,6 +11,8 @@ from protocols.messages import Box
 
 TOLERANCE: Final = 2.0
 """Pixels that a box may reach beyond its frame, as hands and roundings do; it is clipped to the frame."""
+SAME: Final = 0.85
+"""IoU from which two boxes of one frame are of the same object."""
 MAX_BOXES: Final = 500
 """Boxes on one frame; far above any real street, low enough for one small transaction."""
 MAX_RINGS: Final = 20

@@ -46,9 +46,9 @@ def held_back(camera: str, index: int) -> bool:
     return place == (number % HELD_BACK if stretch else 1 + number % (HELD_BACK - 1))
 
 
-def entry(frame: str, revision: int, held_back: bool) -> dict[str, Any]:
+def entry(frame: str, revision: int, judged: bool) -> dict[str, Any]:
     """Return what a snapshot says of one frame."""
-    return {"frame": frame, "revision": revision, "split": "val" if held_back else "train"}
+    return {"frame": frame, "revision": revision, "split": "val" if judged else "train"}
 
 
 def address_of(items: Sequence[dict[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from central.annotate.sources import Curves, confidence
+from central.annotate.sources import Curves, worth
 from central.store.bulk import Bulk
 from central.store.models import Frame, TagProposal, Verdict
 from protocols.messages import utc_now
@@ -41,8 +41,8 @@ async def put(session: AsyncSession, source: str, scores: Mapping[str, Mapping[s
     await _INSERT.run_in(session, rows)
     said: dict[str, dict[str, list[float]]] = {frame: defaultdict(list) for frame in scores}
     columns = select(TagProposal.frame, TagProposal.tag, TagProposal.score, TagProposal.confidence)
-    for frame, tag, score, worth in await session.execute(columns.where(TagProposal.frame.in_(scores))):
-        said[frame][tag].append(score if worth is None else worth)
+    for frame, tag, score, measured in await session.execute(columns.where(TagProposal.frame.in_(scores))):
+        said[frame][tag].append(score if measured is None else measured)
     means = [
         {"id": frame, "tag_proposals": {tag: round(sum(v) / len(v), 4) for tag, v in own.items()}}
         for frame, own in said.items()
@@ -52,9 +52,8 @@ async def put(session: AsyncSession, source: str, scores: Mapping[str, Mapping[s
 
 
 def _row(frame: str, source: str, tag: str, score: float, curves: Curves) -> dict[str, Any]:
-    curve = curves.get((source, measured_as(tag)))
-    worth = None if curve is None else confidence(curve, score)
-    return {"frame": frame, "tag": tag, "source": source, "score": score, "confidence": worth, "at": utc_now()}
+    sure = worth(curves, source, measured_as(tag), score)
+    return {"frame": frame, "tag": tag, "source": source, "score": score, "confidence": sure, "at": utc_now()}
 
 
 async def judge(session: AsyncSession, frame: str, revision: int, tags: Mapping[str, str]) -> None:

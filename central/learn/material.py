@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from central.annotate.boxes import SAME
 from central.learn.data import Example
 from central.learn.snapshot import Frozen, Labelled
 from edge.runtime.nms import overlaps
@@ -28,8 +29,6 @@ LEAST_KEPT: Final = 0.5
 busy crossing would have to vanish."""
 FEW: Final = 5
 """Boxes of a class below which a round says that it will hardly learn it."""
-SAME: Final = 0.85
-"""IoU from which two boxes of one frame are of the same object."""
 NAMED: Final = 5
 
 
