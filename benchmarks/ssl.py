@@ -138,6 +138,7 @@ class Bench:
                         points = probe.features(trunk_of(self.where, name, seed), crops.images)
                     row[which] = probe.knn(points, crops)
                     row[f"{which}_all"] = probe.knn(points, crops, balanced=False)
+                    row[f"{which}_majority"] = probe.majority(points, crops)
                 self.parts.put(row, "knn", name, str(seed))
                 self.check()
 
@@ -276,10 +277,10 @@ class Bench:
         known = {key.split("/")[0] for part in ("knn", "pretrain") for key in self.parts.under(part)}
         for name in sorted(known | {"scratch"}):
             row: dict[str, Any] = {}
-            for key in ("street", "objects64"):
+            for key in ("street", "objects64", "street_majority", "objects64_majority"):
                 values = [v[key] for v in self.parts.under("knn", name).values() if key in v]
                 if values:
-                    row["knn" if key == "street" else f"knn_{key}"] = summary(values)
+                    row[f"knn_{key}"] = summary(values)
             dense = list(self.parts.under("dense", name).values())
             row |= {"found_again": summary(dense)} if dense else {}
             for key, stored in (("novelty_auroc", "own"), ("novelty_auroc_in_other_light", "own_in_other_light")):

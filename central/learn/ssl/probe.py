@@ -1,10 +1,11 @@
 """How well frozen features tell objects apart: the class of the nearest neighbours (kNN), never of the same camera.
 
-    COCO boxes -> crops, each judged by those of other cameras;  class folders train/ and val/ -> one judges the other
+COCO boxes -> crops, each judged by those of other cameras;  class folders train/ and val/ -> one judges the other
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,11 @@ LEAST_SIDE: Final = 10.0
 """Pixels of the frame; a smaller box shows too little to be classified."""
 MARGIN: Final = 0.1
 """Around a box, share of its size."""
-NEIGHBOURS: Final = 10
+NEIGHBOURS: Final = 20
+TEMPERATURE: Final = 0.07
+"""Of the votes (Wu et al., CVPR 2018, section 3.3; as DINO's evaluation has it): a nearer neighbour counts for more."""
+MAJORITY: Final = 10
+"""Neighbours of the plain vote of `majority`."""
 BATCH: Final = 128
 
 
@@ -114,26 +119,55 @@ def _standardised(bank: NDArray[np.float32], asked: NDArray[np.float32]) -> list
     return [np.asarray(p / np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1e-9), np.float32) for p in made]
 
 
-def knn(points: NDArray[np.float32], crops: Crops, neighbours: int = NEIGHBOURS, balanced: bool = True) -> float:
-    """Return the share 0..1 of `points` ``[N, C]`` whose class is that of most of their nearest neighbours (cosine).
+def _neighbours(
+    points: NDArray[np.float32], crops: Crops, count: int
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield, group by group: who is asked ``[N]``, the classes ``[Q, count]`` and cosines of each one's nearest.
 
-    Neighbours are of other groups; of two groups the first judges the second. `balanced`: the mean over classes, as
-    most objects of a street are cars.
+    And how many of each class there were to choose from, ``[C]``. Neighbours are of other groups; of two groups the
+    first judges the second.
     """
-    right = np.zeros(len(points), bool)
-    asked_any = np.zeros(len(points), bool)
     groups = np.unique(crops.groups)
     for group in groups if len(groups) > 2 else groups[1:]:
         own = crops.groups == group
         bank, asked = _standardised(points[~own], points[own])
-        near = np.argsort(-(asked @ bank.T), axis=1)[:, :neighbours]
-        votes = np.apply_along_axis(np.bincount, 1, crops.labels[~own][near], minlength=len(crops.names))
+        cosines = asked @ bank.T
+        near = np.argsort(-cosines, axis=1)[:, :count]
+        classes = crops.labels[~own]
+        yield own, classes[near], np.take_along_axis(cosines, near, 1), np.bincount(classes, minlength=len(crops.names))
+
+
+def _share(crops: Crops, right: NDArray[np.bool_], asked: NDArray[np.bool_], balanced: bool) -> float:
+    if not balanced:
+        return float(right[asked].mean())
+    judged = [right[asked & (crops.labels == c)] for c in np.unique(crops.labels[asked])]
+    return float(np.mean([j.mean() for j in judged]))
+
+
+def knn(points: NDArray[np.float32], crops: Crops, balanced: bool = True) -> float:
+    """Return the share 0..1 of `points` ``[N, C]`` whose class is that which their nearest neighbours vote for.
+
+    A vote counts exp(cosine / TEMPERATURE). `balanced`: the mean over classes, and each class votes with the same
+    weight in sum, however many objects it has; else the share of all objects, by plain votes. Most objects of a street
+    are cars: without it whatever is rare is outvoted, and hardly anything but cars is ever said.
+    """
+    right, asked_any = np.zeros(len(points), bool), np.zeros(len(points), bool)
+    for own, classes, cosines, counts in _neighbours(points, crops, NEIGHBOURS):
+        votes = np.exp(cosines.astype(np.float64) / TEMPERATURE)
+        sums = np.stack([(votes * (classes == c)).sum(axis=1) for c in range(len(counts))], 1)
+        right[own] = (sums / np.maximum(counts, 1) if balanced else sums).argmax(axis=1) == crops.labels[own]
+        asked_any |= own
+    return _share(crops, right, asked_any, balanced)
+
+
+def majority(points: NDArray[np.float32], crops: Crops) -> float:
+    """Return the mean over classes of the share 0..1 that most of the MAJORITY nearest neighbours are right about."""
+    right, asked_any = np.zeros(len(points), bool), np.zeros(len(points), bool)
+    for own, classes, _, counts in _neighbours(points, crops, MAJORITY):
+        votes = np.apply_along_axis(np.bincount, 1, classes, minlength=len(counts))
         right[own] = votes.argmax(axis=1) == crops.labels[own]
         asked_any |= own
-    if not balanced:
-        return float(right[asked_any].mean())
-    judged = [right[asked_any & (crops.labels == c)] for c in np.unique(crops.labels[asked_any])]
-    return float(np.mean([j.mean() for j in judged]))
+    return _share(crops, right, asked_any, True)
 
 
 def probe(trunk: Trunk, crops: Crops) -> dict[str, float]:

@@ -19,10 +19,12 @@ import numpy as np
 
 from central.learn.data.dataset import read_image
 from central.learn.discover.proposals import NOTHING, Boxes, Kit, ProposalError, ranked
-from central.learn.ssl.boxes.motion import BLOCK, FEWEST, SAMPLES, WIDTH
+from central.learn.ssl.boxes.motion import BLOCK, FEWEST, SAMPLES
 from edge.runtime import Float
 from edge.runtime.prepare import Image
 
+WIDTH: Final = 320
+"""Pixels to which a frame is scaled first."""
 CLOSINGS: Final = ((1, 1), (3, 3), (7, 3), (3, 9), (9, 9))
 """Width and height of what is closed, in small pixels: a car's windows, a shadow's gap, a person's legs."""
 MUCH: Final = 35.0

@@ -1,52 +1,94 @@
 """What moves before a fixed camera: where a frame differs from the median of its neighbours in time.
 
-    frames of a camera -> blocks -> median -> difference, brightness evened -> connected components -> boxes
+    frames of a camera -> blocks -> poses -> light evened -> median -> difference -> connected components -> boxes
 
-A median needs no order, so samples of a camera do as well as its video.
+A median needs no order, so samples of a camera do as well as its video. Poses are what one camera looks at: it may be
+turned from one to the next, and each has a background of its own.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from central.learn.data import Pixels
-from central.learn.ssl.boxes import Found, Report, Wish
+from central.learn.ssl.boxes import Found, Report, Wish, poses
 from central.learn.ssl.material import Stock
 
-WIDTH: Final = 320
+WIDTH: Final = 480
 """Pixels to which a frame is scaled first: what is smaller than a few of them is noise."""
 FEWEST: Final = 5
-"""Frames of a camera; a median of fewer still shows what moves."""
+"""Frames of a pose; a median of fewer still shows what moves."""
 BLOCK: Final = 240
 """Frames that share a background; light changes from one to the next."""
 SAMPLES: Final = 31
 """Frames that a median is taken of, spread over the block."""
-LEVELS: Final = 16.0
+LEVELS: Final = 30.0
 """Grey levels that a pixel must differ by at least."""
 NOISES: Final = 5.0
 """And so many times the median difference of the frame."""
+EDGES: Final = 0.6
+"""And so much of how far the background differs within a pixel around: a camera in the wind shifts its edges."""
 UNSTEADY: Final = 0.3
-"""Share of the pixels that move in the median frame of a block, from which its camera is not a fixed one."""
-SMALLEST: Final = 0.0006
+"""Share of the pixels that move in the median frame of a pose, from which its camera is not a fixed one."""
+SMALLEST: Final = 0.0008
 """Share of the frame's area."""
 LARGEST: Final = 0.25
 LONGEST: Final = 4.0
 """Length over width."""
-LEAST_FILLED: Final = 0.25
-"""Share of a box that moves: less is a tangle of edges."""
+LEAST_FILLED: Final = 0.45
+"""Share of a box that moves: less is a tangle of edges, or several things."""
+EVERY: Final = 5
+"""Every so-many-th pixel tells what the light is."""
+FITS: Final = 5
+"""Rounds of weighting."""
+FLAT: Final = 1.0
+"""Variance of a channel, below which it says nothing of contrast."""
+MOST_GAIN: Final = 5.0
 
 
-def moved(frame: Pixels, background: Pixels) -> NDArray[np.uint8]:
+def evened(frame: NDArray[Any], background: NDArray[Any]) -> NDArray[np.float32]:
+    """Return `frame` in the light of `background` (both ``[H, W, 3]``): each channel scaled and shifted to it.
+
+    A robust fit (Cauchy's weights), as what moves is of neither.
+    """
+    out: NDArray[np.float32] = np.empty(frame.shape, np.float32)
+    for channel in range(frame.shape[2]):
+        whole = frame[..., channel].astype(np.float32)
+        x, y = whole.ravel()[::EVERY], background[..., channel].ravel()[::EVERY].astype(np.float32)
+        weight: NDArray[Any] = np.ones_like(x)
+        for _ in range(FITS):
+            share = weight / weight.sum()
+            middle, level = float(share @ x), float(share @ y)
+            spread = float(share @ (x - middle) ** 2)
+            gain = float(share @ ((x - middle) * (y - level))) / spread if spread > FLAT else 1.0
+            gain = min(max(gain, 1 / MOST_GAIN), MOST_GAIN)
+            rest = np.abs(y - level - gain * (x - middle))
+            weight = 1 / (1 + (rest / max(1.5 * float(np.median(rest)), 2.0)) ** 2)
+        out[..., channel] = gain * (whole - middle) + level
+    return out
+
+
+def background_of(samples: Sequence[Pixels]) -> NDArray[np.float32]:
+    """Return what stays in `samples`, all of one pose, in the light of most of them."""
+    background = np.asarray(np.median(np.stack(samples), axis=0), np.float32)
+    for _ in range(2):
+        fitted = np.stack([evened(s, background) for s in samples])
+        background = np.asarray(np.median(fitted, axis=0), np.float32)
+    return background
+
+
+def moved(frame: Pixels, background: NDArray[Any]) -> NDArray[np.uint8]:
     """Return 1 where `frame` differs from `background` (both BGR), else 0, ``[H, W]``; other light does not count."""
-    gap = frame.astype(np.float32) - background
-    gap = np.abs(gap - np.median(gap.reshape(-1, 3)[::7], axis=0)).max(axis=2)
-    mask = (gap > max(LEVELS, NOISES * float(np.median(gap)))).astype(np.uint8)
+    background = np.asarray(background, np.float32)
+    gap = np.abs(evened(frame, background) - background).max(axis=2)
+    edges = cv2.morphologyEx(background, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).max(axis=2)
+    mask = (gap > max(LEVELS, NOISES * float(np.median(gap))) + EDGES * edges).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)), np.uint8)
 
@@ -102,23 +144,27 @@ class Motion:
         return found
 
     def _block(self, stock: Stock, block: list[int]) -> Found:
-        spread = [block[i] for i in np.unique(np.linspace(0, len(block) - 1, SAMPLES).astype(int))]
-        samples: list[Pixels] = []
-        for frame in spread:
-            image = _small(stock, frame, samples[0].shape[0] if samples else 0)
+        images: dict[int, Pixels] = {}
+        height = 0
+        for frame in block:
+            image = _small(stock, frame, height)
             if image is not None:
-                samples.append(image)
-        if len(samples) < FEWEST:
+                images[frame], height = image, image.shape[0]
+        found: Found = {}
+        known = list(images)
+        for pose in poses.of(list(images.values())):
+            found |= self._pose({known[i]: images[known[i]] for i in pose})
+        return found
+
+    def _pose(self, images: dict[int, Pixels]) -> Found:
+        if len(images) < FEWEST:
             return {}
-        background = np.median(np.stack(samples), axis=0).astype(np.uint8)
+        shown = list(images.values())
+        samples = [shown[i] for i in np.unique(np.linspace(0, len(shown) - 1, SAMPLES).astype(int))]
+        background = background_of(samples)
         if float(np.median([moved(s, background).mean() for s in samples])) > UNSTEADY:
             return {}
-        found: Found = {}
-        for frame in block:
-            image = _small(stock, frame, background.shape[0])
-            if image is not None:
-                found[frame] = components(moved(image, background))
-        return found
+        return {frame: components(moved(image, background)) for frame, image in images.items()}
 
 
 BOXES = Motion()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from central.learn.ssl import boxes, sources
-from central.learn.ssl.boxes import motion, proposals
+from central.learn.ssl.boxes import motion, poses, proposals
 from central.learn.ssl.boxes.tracks import link
 from central.learn.ssl.material import MaterialError
 from edge.runtime.nms import overlaps
@@ -28,6 +28,41 @@ def test_motion__finds_what_drives(tmp_path: Path) -> None:
     size = np.array([streets.WIDTH, streets.HEIGHT] * 2, np.float32)
     hits = [overlaps(found[i] * size, truth(i)).max(axis=0) > 0.5 for i in range(16)]
     assert np.mean(hits) > 0.85
+
+
+def test_motion__each_pose_has_its_own_background(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    for i in range(32):
+        shown = streets.frame(0, i % 16)
+        cv2.imwrite(str(tmp_path / "c" / f"{i:03d}.png"), shown if i < 16 else shown[:, ::-1])
+    stock = sources.folder(tmp_path)
+    found = motion.BOXES.find(stock, boxes.wanted(stock), boxes.ANYTHING, lambda _: None)
+    size = np.array([streets.WIDTH, streets.HEIGHT] * 2, np.float32)
+    hits = []
+    for i in range(32):
+        wanted = truth(i % 16)
+        if i >= 16:
+            wanted[:, [0, 2]] = streets.WIDTH - wanted[:, [2, 0]]
+        hits.append(overlaps(found[i] * size, wanted).max(axis=0, initial=0.0) > 0.5)
+    assert np.mean(hits) > 0.85
+
+
+def test_motion__other_light_is_no_motion(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    (tmp_path / "c").mkdir()
+    for i in range(9):
+        light = random.uniform(0.5, 1.4) * streets.scene(3).astype(np.float32) + random.uniform(-15, 15)
+        cv2.imwrite(str(tmp_path / "c" / f"{i}.png"), light.clip(0, 255).astype(np.uint8))
+    assert not len(boxes.gather(sources.folder(tmp_path), ("motion",)).corners)
+
+
+def test_poses__a_turned_and_a_mirrored_camera_and_a_dimmed_one() -> None:
+    day = [streets.frame(0, i) for i in range(6)]
+    dusk = [(f * 0.4).astype(np.uint8) for f in day]
+    turned = [streets.frame(1, i) for i in range(5)]
+    mirrored = [f[:, ::-1] for f in day[:4]]
+    found = poses.of([*day, *dusk, *turned, *mirrored])
+    assert [g.tolist() for g in found] == [list(range(12)), [12, 13, 14, 15, 16], [17, 18, 19, 20]]
 
 
 def test_motion__nothing_from_a_camera_that_shakes(tmp_path: Path) -> None:

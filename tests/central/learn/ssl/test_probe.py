@@ -34,6 +34,15 @@ def test_knn__never_judged_by_its_own_camera() -> None:
     assert probe.knn(points, wrong) < 0.6  # the camera says the class, and does not help
 
 
+def test_knn__a_class_of_few_objects_is_not_outvoted() -> None:
+    random = np.random.default_rng(0)
+    labels = (np.arange(120) % 10 == 0).astype(np.int64)  # every tenth is rare
+    given = probe.Crops(np.zeros((120, 64, 64, 3), np.uint8), labels, np.arange(120) // 10 % 3, ("a", "b"))
+    points = (random.normal(0, 1, (120, 4)) + np.array([1.5, 1.5, 0, 0]) * labels[:, None]).astype(np.float32)
+    assert probe.knn(points, given) > probe.majority(points, given) + 0.1
+    assert probe.knn(points, given, balanced=False) < 1.0
+
+
 def test_from_coco__crops_by_camera(tmp_path: Path) -> None:
     streets.write(tmp_path, frames=2)
     images = [{"id": i, "file_name": f"camera{i}/000.png"} for i in range(2)]
