@@ -32,6 +32,7 @@ KEPT_BACK: Final = 5
 """Every so-many-th frame of each camera is never learned from: what seen cameras show later."""
 RECIPES: Final[dict[str, dict[str, float]]] = {
     "io": {"byol": 1.0, "objects": 1.0}, "near": {"byol": 1.0, "objects": 1.0},
+    "iol": {"byol": 1.0, "objects": 1.0, "locate": 1.0},
 }  # fmt: skip
 """Names of combinations; any other name is a pretext alone."""
 CLOSE: Final = {"near": 0.5}

@@ -27,7 +27,7 @@ ATTRIBUTE: Final = "PRETEXT"
 IMAGE_AND_OBJECT: Final = {"byol": 1.0, "objects": 1.0}
 """The recipe that a run follows unless it says otherwise."""
 
-View = Literal["first", "second", "plain", "right", "clip"]
+View = Literal["first", "second", "plain", "right", "clip", "scene"]
 """Fields of `Batch`; the frames of clips ``[B, T]`` go through a trunk as B * T images."""
 
 
@@ -85,12 +85,15 @@ class Shape(NamedTuple):
     """Of the views, pixels; multiples of 32."""
     embedding: int
     """Dimension D of the frame embedding."""
+    head_blocks: int = 0
+    """Blocks of each level of a detection head."""
 
     @classmethod
     def of(cls, config: ModelConfig, height: int, width: int) -> Shape:
         """Return the shape of a trunk as `config` says, for views of `height` x `width`."""
         size = SIZES[config.size]
-        return cls((size.widths[1], size.widths[2], size.widths[3]), size.neck, height, width, config.embedding)
+        return cls((size.widths[1], size.widths[2], size.widths[3]), size.neck, height, width, config.embedding,
+                   size.head_blocks)  # fmt: skip
 
 
 class Needs(NamedTuple):
@@ -108,6 +111,8 @@ class Needs(NamedTuple):
     """Of the clip; costs more than the clip itself."""
     clean: bool = False
     """Whether views must not be blurred (pretexts that feed what judges blur)."""
+    scene: bool = False
+    """A scene with all boxes in it that are most likely whole things."""
 
     def __or__(self, other: object) -> Needs:
         """Return what both need; of two paces the first that is not 0."""
@@ -116,7 +121,7 @@ class Needs(NamedTuple):
         return Needs(
             self.views or other.views, self.boxes or other.boxes, self.plain or other.plain,
             max(self.clip, other.clip), self.pace or other.pace, self.stereo or other.stereo, self.flow or other.flow,
-            self.clean or other.clean,
+            self.clean or other.clean, self.scene or other.scene,
         )  # fmt: skip
 
 
@@ -158,6 +163,12 @@ class Batch(NamedTuple):
     """``[B, 3, H, W]`` what the right camera of a rectified pair sees where `plain` is the left one's."""
     rig: Tensor | None = None
     """``[B, 2]`` focal length in pixels of the view, baseline in metres."""
+    scene: Tensor | None = None
+    """``[B, 3, H, W]`` frames put together, changed as `central.learn.data.augment` does for detection."""
+    scene_boxes: Tensor | None = None
+    """``[B, M, 4]`` xyxy in pixels of the scene: all that its sources know."""
+    scene_boxed: Tensor | None = None
+    """``[B, M]`` bool: which are there; the others are padding."""
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on `device`."""
@@ -228,6 +239,10 @@ class Pretext(nn.Module):
 
     def watched(self) -> dict[str, float]:
         """Return numbers of the last step worth a line in the run's history (for example accuracies)."""
+        return {}
+
+    def heads(self, classes: int) -> dict[str, Tensor]:
+        """Return what a detector of so many `classes` may start from beside the trunk, by its names in `Network`."""
         return {}
 
     def check(self, material: Material) -> None:

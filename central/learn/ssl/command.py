@@ -216,7 +216,8 @@ def train_ssl(
             workers=workers, detector=detector, close=close,
         )  # fmt: skip
         config = msgspec.convert(msgspec.to_builtins(config), SslConfig)  # bounds
-        if Learner(config).needs().boxes:
+        needs = Learner(config).needs()
+        if needs.boxes or needs.scene:
             wanted = tuple(b.strip() for b in box_sources.split(","))
             _ = [boxes.find(name) for name in wanted]
             config = msgspec.structs.replace(config, boxes=wanted)

@@ -6,6 +6,7 @@ So a run that was interrupted goes on with exactly the inputs that it would have
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import cv2
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from central.learn.data import Pixels
+from central.learn.data.augment import FULL, Loaded, compose
 from central.learn.ssl import Batch, Needs
 from central.learn.ssl.boxes import Boxes
 from central.learn.ssl.clips import flow_of, moving_in
@@ -42,8 +44,16 @@ ENOUGH: Final = 2.0
 """A frame is kept with its shorter side so many times a view's: a crop of a third of it still fills a view."""
 CLOSE_ENOUGH: Final = 4.0
 """The same where some views show one object: the small ones must not be lost."""
+SCENE_ENOUGH: Final = 3.0
+"""The same where scenes are zoomed into."""
+SCENE: Final = replace(FULL, paste=0)
+"""How scenes are changed: as detection does that learns from scratch."""
 LEAST_OBJECT: Final = 16.0
 """Pixels of the longer side of a box, as the frame is kept, that a view may show alone."""
+MOST_IN_SCENE: Final = 64
+"""Boxes of a scene, the largest."""
+EVERYTHING: Final = np.ones(1, bool)
+"""What a scene was looked through for: the one class that there is."""
 EVENNESS: Final = 0.5
 """How far cameras of few frames are drawn more often: 0 not at all, 1 until all are seen equally often."""
 TEMPORAL: Final = 0.5
@@ -81,6 +91,8 @@ class Stream(Dataset[Sample]):
         self.size, self.length, self.seed, self.start = size, length, seed, start
         self.frames = self._eligible()
         self.cumulative = np.cumsum(shares(stock, self.frames))
+        self.known = self._known()
+        self.known_cumulative = np.cumsum(shares(stock, self.known))
         self.room = CACHE_BYTES // max(1, workers)
         self.cache: OrderedDict[int, Pixels] = OrderedDict()
         self.cached = 0
@@ -105,8 +117,22 @@ class Stream(Dataset[Sample]):
                 raise MaterialError("no rectified pair in this material: give --pairs LEFT:RIGHT:FOCAL:BASELINE")
         return np.array(frames, np.int64)
 
+    def _known(self) -> NDArray[np.int64]:
+        """Return the frames that scenes are made of. Raises MaterialError where there is none and they are needed."""
+        if not self.needs.scene:
+            return np.zeros(0, np.int64)
+        certain = np.zeros(len(self.stock.shots), bool) if self.boxes is None else self.boxes.certain
+        frames = np.array([int(i) for i in self.stock.kept if certain[i]], np.int64)
+        if not len(frames):
+            raise MaterialError(
+                "nothing is known to be a whole thing in this material: give frames of fixed cameras (--boxes motion)"
+                " or a pack (--boxes detector), or leave out 'locate'"
+            )
+        return frames
+
     def _shrunk(self, image: Pixels) -> Pixels:
-        scale = (CLOSE_ENOUGH if self.close else ENOUGH) * max(self.size) / min(image.shape[:2])
+        enough = CLOSE_ENOUGH if self.close else SCENE_ENOUGH if self.needs.scene else ENOUGH
+        scale = enough * max(self.size) / min(image.shape[:2])
         if scale >= 1:
             return image
         size = round(image.shape[1] * scale), round(image.shape[0] * scale)
@@ -127,13 +153,18 @@ class Stream(Dataset[Sample]):
 
     def _load(self, random: Generator) -> tuple[int, Pixels]:
         """Return a frame drawn by its share, or the next one that can be read. Raises OSError where none can."""
-        at = int(np.searchsorted(self.cumulative, random.random(), side="right").clip(max=len(self.frames) - 1))
-        for step in range(len(self.frames)):
-            index = int(self.frames[(at + step) % len(self.frames)])
+        return self._drawn(self.frames, self.cumulative, random)
+
+    def _drawn(
+        self, frames: NDArray[np.int64], cumulative: NDArray[np.float64], random: Generator
+    ) -> tuple[int, Pixels]:
+        at = int(np.searchsorted(cumulative, random.random(), side="right").clip(max=len(frames) - 1))
+        for step in range(len(frames)):
+            index = int(frames[(at + step) % len(frames)])
             image = self._image(index)
             if image is not None:
                 return index, image
-        raise OSError(f"none of the {len(self.frames)} frames can be read any more")
+        raise OSError(f"none of the {len(frames)} frames can be read any more")
 
     def __getitem__(self, item: int) -> Sample:
         random = np.random.default_rng((self.seed, self.start + item))
@@ -146,7 +177,25 @@ class Stream(Dataset[Sample]):
             sample |= self._plain(index, image, random)
         if self.needs.clip:
             sample |= self._clip(index, image, random)
+        if self.needs.scene:
+            sample |= self._scene(random)
         return sample
+
+    def _scene(self, random: Generator) -> Sample:
+        """Return one frame, or a mosaic of several, with all their boxes."""
+        assert self.boxes is not None  # or no frame were known
+        side = int(random.integers(2, SCENE.grid + 1)) if random.random() < SCENE.mosaic else 1
+        parts = []
+        for _ in range(side * side):
+            index, image = self._drawn(self.known, self.known_cumulative, random)
+            corners = self.boxes.of(index)[0] * np.array([image.shape[1], image.shape[0]] * 2, np.float32)
+            count = len(corners)
+            parts.append(Loaded(image, corners, np.zeros(count, np.int64), np.ones(count, np.float32), EVERYTHING))
+        made = compose(parts, *self.size, SCENE, random)
+        order = np.argsort(-(made.boxes[:, 2:] - made.boxes[:, :2]).prod(axis=1), kind="stable")[:MOST_IN_SCENE]
+        padded = np.zeros((MOST_IN_SCENE, 4), np.float32)
+        padded[: len(order)] = made.boxes[order]
+        return {"scene": made.image, "scene_boxes": padded, "scene_boxed": np.arange(MOST_IN_SCENE) < len(order)}
 
     def _moments(self, index: int, image: Pixels, random: Generator) -> tuple[Moment, Moment]:
         """Return the frames of the two views: one frame, or where a track allows it another moment of its camera."""
@@ -266,7 +315,7 @@ class Stream(Dataset[Sample]):
 
 def shares(stock: Stock, frames: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return how likely each of `frames` is drawn: cameras of few frames more often, in sum 1."""
-    cameras = np.array([stock.shots[int(i)].camera for i in frames])
+    cameras = np.array([stock.shots[int(i)].camera for i in frames], np.int64)
     counts = np.bincount(cameras, minlength=len(stock.cameras))
     each = counts[cameras] ** -EVENNESS
     return np.asarray(each / each.sum(), np.float64)
@@ -277,7 +326,7 @@ def collate(samples: list[Sample]) -> Batch:
     fields = {}
     for name in samples[0]:
         stacked = np.stack([s[name] for s in samples])
-        if name in ("first", "second", "plain", "right", "clip"):
+        if name in ("first", "second", "plain", "right", "clip", "scene"):
             stacked = np.ascontiguousarray(np.moveaxis(stacked[..., ::-1], -1, -3))
         fields[name] = torch.from_numpy(stacked)
     return Batch(**fields)

@@ -3,7 +3,8 @@
 run folder:  config.json  metrics.jsonl  last.safetensors  boxes.npz  curves.png  embedding.png  result.json
 
 The checkpoint holds student and teacher, the optimizer, and as ``average.`` the run's result: the student's trunk (the
-teacher lags behind where a run is short), with its norms and embedding settled at the end.
+teacher lags behind where a run is short), with its norms and embedding settled at the end, and what pretexts taught
+a detection head.
 `central.learn.start.weights_from` takes the run folder as it is.
 """
 
@@ -85,7 +86,7 @@ def _settings(stored: object) -> SslConfig | None:
 
 def _channels_last(batch: Batch) -> Batch:
     """Return `batch` with its images in the order in memory that convolutions like: a third faster on CPUs."""
-    views = {name: getattr(batch, name) for name in ("first", "second", "plain", "right")}
+    views = {name: getattr(batch, name) for name in ("first", "second", "plain", "right", "scene")}
     return batch._replace(
         **{name: view.contiguous(memory_format=torch.channels_last) for name, view in views.items() if view is not None}
     )
@@ -150,6 +151,9 @@ class Run:
             tensors |= {side + name: tensor for name, tensor in learner.state_dict().items()}
         trunk = result or self.student.trunk
         tensors |= {RESULT + name: tensor for name, tensor in trunk.state_dict().items()}
+        for _, pretext in self.student.named():
+            heads = pretext.heads(len(self.config.model.labels))
+            tensors |= {RESULT + name: tensor.cpu() for name, tensor in heads.items()}
         tensors |= optimizer_tensors(self.optimizer)
         about = {"config": msgspec.to_builtins(self.config), "step": self.step, "history": self.history}
         checkpoint.write(self.folder / LAST, tensors, about)

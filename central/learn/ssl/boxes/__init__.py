@@ -48,6 +48,8 @@ class BoxSource(Protocol):
     """A member of this folder."""
 
     name: str
+    certain: bool
+    """Whether a box of it is most likely one whole thing, rather than a guess at what may be one."""
 
     def find(self, stock: Stock, frames: Sequence[int], wish: Wish, report: Report) -> Found:
         """Return the boxes on `frames` (indices into `stock`); a frame that it can say nothing of is left out.
@@ -66,6 +68,8 @@ class Boxes(NamedTuple):
     """``[M]``; boxes of one track are the same thing, -1: of no track."""
     starts: NDArray[np.int64]
     """``[N + 1]``: those of frame i are ``starts[i]:starts[i + 1]``."""
+    certain: NDArray[np.bool_]
+    """``[N]``: frames whose boxes are of a source that mostly finds whole things."""
 
     def of(self, frame: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return boxes and tracks of `frame`."""
@@ -91,15 +95,17 @@ def gather(stock: Stock, sources: Sequence[str], wish: Wish = ANYTHING, report: 
     """Return the boxes of `stock`, on each frame those of the first source that finds any. Raises MaterialError."""
     left = wanted(stock)
     found: Found = {}
+    certain: list[int] = []
     for source in [find(name) for name in sources]:
         own = source.find(stock, left, wish, report)
         found |= {frame: boxes[:MOST] for frame, boxes in own.items() if len(boxes)}
+        certain += [frame for frame in own if source.certain]
         left = [frame for frame in left if frame not in found]
-    return packed(stock, found)
+    return packed(stock, found, certain)
 
 
-def packed(stock: Stock, found: Found) -> Boxes:
-    """Return `found` as `Boxes`, with tracks."""
+def packed(stock: Stock, found: Found, certain: Sequence[int] = ()) -> Boxes:
+    """Return `found` as `Boxes`, with tracks; `certain`: frames whose boxes are whole things."""
     none = np.zeros((0, 4), np.float32)
     rows = [found.get(frame, none) for frame in range(len(stock.shots))]
     starts = np.concatenate(([0], np.cumsum([len(r) for r in rows]))).astype(np.int64)
@@ -110,7 +116,9 @@ def packed(stock: Stock, found: Found) -> Boxes:
         own, following = link(times, [rows[int(f)] for f in frames], following)
         for frame, numbers in zip(frames, own, strict=True):
             tracks[starts[frame] : starts[frame + 1]] = numbers
-    return Boxes(np.concatenate(rows).astype(np.float32).reshape(-1, 4), tracks, starts)
+    sure = np.zeros(len(rows), bool)
+    sure[[frame for frame in certain if len(rows[frame])]] = True
+    return Boxes(np.concatenate(rows).astype(np.float32).reshape(-1, 4), tracks, starts, sure)
 
 
 def fingerprint(stock: Stock, sources: Sequence[str], wish: Wish) -> str:
@@ -128,7 +136,7 @@ def cached(
         try:
             with np.load(path, allow_pickle=False) as kept:
                 if str(kept["asked"]) == asked:
-                    return Boxes(kept["corners"], kept["tracks"], kept["starts"])
+                    return Boxes(kept["corners"], kept["tracks"], kept["starts"], kept["certain"])
         except (OSError, ValueError, KeyError):
             pass  # damaged: found again
     boxes = gather(stock, sources, wish, report)

@@ -36,6 +36,7 @@ class Detector:
     """The member."""
 
     name = "detector"
+    certain = True
 
     def find(self, stock: Stock, frames: Sequence[int], wish: Wish, report: Report) -> Found:
         """Return the boxes of the wanted pack with a score of THRESHOLD and more, the best first."""

@@ -133,6 +133,7 @@ class Motion:
     """The member."""
 
     name = "motion"
+    certain = True
 
     def find(self, stock: Stock, frames: Sequence[int], wish: Wish, report: Report) -> Found:
         """Return what moves on the frames of cameras that stand still."""

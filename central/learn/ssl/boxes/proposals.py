@@ -86,6 +86,7 @@ class Proposals:
     """The member."""
 
     name = "proposals"
+    certain = False
 
     def find(self, stock: Stock, frames: Sequence[int], wish: Wish, report: Report) -> Found:
         """Return what stands out of each of `frames`."""

@@ -19,6 +19,7 @@ PARTS = {
     "views": ("first", "second", "first_map", "second_map", "gap"),
     "boxes": ("first_boxes", "second_boxes", "boxed"),
     "plain": ("plain",),
+    "scene": ("scene", "scene_boxes", "scene_boxed"),
 }
 ids = [name + "".join(f"-{v}" for v in options.values()) for name, options in VARIANTS]
 
@@ -50,7 +51,8 @@ def test_loss__finite_with_gradients_where_it_teaches(name: str, options: dict[s
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=ids)
 def test_loss__falls_on_one_batch(name: str, options: dict[str, Any], model: str) -> None:
-    losses = World(name, given(name, options, model)).learn(batch(), 12)
+    # What a box is held to moves until the network says anything at all.
+    losses = World(name, given(name, options, model)).learn(batch(), 40 if name == "locate" else 12)
     assert min(losses[-3:]) < 0.95 * losses[0], losses
 
 

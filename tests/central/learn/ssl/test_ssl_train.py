@@ -41,7 +41,9 @@ def stored(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "pretexts", [{"byol": 1.0, "objects": 1.0}, {"moco": 1.0, "masked": 0.5}], ids=["image and object", "others"]
+    "pretexts",
+    [{"byol": 1.0, "objects": 1.0, "locate": 0.5}, {"moco": 1.0, "masked": 0.5}],
+    ids=["image and object", "others"],
 )
 def test_run__killed_and_resumed_is_the_same_to_the_bit(
     tmp_path: Path, street: tuple[Stock, Boxes], pretexts: dict[str, float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ def stock(tmp_path: Path) -> Stock:
     return streets.stock(tmp_path, frames=24)
 
 
-EVERYTHING = Needs(views=True, boxes=True, plain=True, clip=3, pace=0.1, flow=True)
+EVERYTHING = Needs(views=True, boxes=True, plain=True, clip=3, pace=0.1, flow=True, scene=True)
 
 
 def test_batch__every_part_and_shape(stock: Stock) -> None:
@@ -33,6 +34,7 @@ def test_batch__every_part_and_shape(stock: Stock) -> None:
         "first": (4, 3, 64, 96), "second": (4, 3, 64, 96), "plain": (4, 3, 64, 96), "clip": (4, 3, 3, 64, 96),
         "first_map": (4, 2, 3), "second_map": (4, 2, 3), "first_boxes": (4, 6, 4), "second_boxes": (4, 6, 4),
         "moving": (4, 3, 1, 8, 12), "flow": (4, 2, 2, 8, 12),
+        "scene": (4, 3, 64, 96), "scene_boxes": (4, 64, 4), "scene_boxed": (4, 64),
     }  # fmt: skip
     assert batch.first is not None and batch.first.dtype == torch.uint8
 
@@ -53,6 +55,26 @@ def test_boxes__are_the_same_thing_in_both_views(stock: Stock, monkeypatch: pyte
             hues.append(tints[0] == tints[1])
     assert len(hues) > 40 and np.mean(hues) > 0.8
     assert any(gaps) and all(g == 0 or 0.5 <= abs(g) <= 2 for g in gaps)
+
+
+def test_scene__its_boxes_lie_on_what_drives(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "SCENE", replace(streaming.SCENE, colour=0.0, night=0.0, degrade=0.0))
+    stream = Stream(stock, streets.boxed(stock), Needs(scene=True), (96, 96), 20, seed=1)
+    vivid = []
+    for i in range(20):
+        sample = stream[i]
+        for x1, y1, x2, y2 in sample["scene_boxes"][sample["scene_boxed"]].round().astype(int):
+            middle = sample["scene"][(y1 + y2) // 2, (x1 + x2) // 2].astype(int)
+            vivid.append(int(middle.max() - middle.min()) > 120)  # the squares are, the street is not
+    assert len(vivid) > 40 and np.mean(vivid) > 0.8
+
+
+def test_scene__needs_boxes_of_whole_things(stock: Stock) -> None:
+    guessed = streets.boxed(stock)
+    guessed.certain[:] = False
+    for boxes in (None, guessed):
+        with pytest.raises(MaterialError, match=r"fixed cameras .*leave out 'locate'"):
+            Stream(stock, boxes, Needs(scene=True), (64, 64), 4, seed=0)
 
 
 @pytest.mark.parametrize(("close", "share"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])

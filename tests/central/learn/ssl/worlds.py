@@ -22,6 +22,7 @@ IMAGE = (
     "dense",
     "dino",
     "distil",
+    "locate",
     "masked",
     "moco",
     "occlusion",
@@ -36,6 +37,7 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("occlusion", {"target": "pixels"}),
     ("colour", {"target": "values"}),
     ("distil", {"distance": "mse"}),
+    ("locate", {"strict": False}),
     ("masked", {"dense": True}),
 )
 """And their ways."""
@@ -79,7 +81,8 @@ def batch(count: int = 4, side: int = 64, seed: int = 0) -> Batch:
     plain = F.interpolate(whole.float(), size=(side, side), mode="bilinear").byte()
     return Batch(
         torch.arange(count), torch.zeros(count, dtype=torch.long), images[0], images[1], maps[0], maps[1],
-        torch.zeros(count), boxes, boxes.clone(), boxed, plain,
+        torch.zeros(count), boxes, boxes.clone(), boxed, plain, scene=plain.flip(-1), scene_boxes=boxes.clone(),
+        scene_boxed=boxed.clone(),
     )  # fmt: skip
 
 
