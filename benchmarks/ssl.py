@@ -1,13 +1,14 @@
 """What learning without labels is worth: frozen features, few labels, novelty, places, speed. In slices, if need be.
 
     python -m benchmarks.ssl --work runs/ssl --only pretrain --pretexts io,byol --seeds 0,1,2 --limit-s 540
-    python -m benchmarks.ssl --work runs/ssl --only transfer --pretexts io,byol --seeds 0,1,2 --limit-s 540
+    python -m benchmarks.ssl --work runs/ssl --only transfer --pretexts io,placed,byol --seeds 0,1,2 --limit-s 540
     python -m benchmarks.ssl --work runs/ssl --only knn,dense,novelty,collapse,pack,throughput --json
 
 Parts: `pretrain` (each a run folder below --work, resumed where it was), `knn` (objects of other cameras, and class
 folders), `transfer` (a tenth of the boxes), `dense` (C-T4), `novelty`, `collapse` (C-T1), `pack` (C-T5), `throughput`.
 What is there already is not done again; without --only, all of it is put together. `left` says what is missing.
-Judging frames (--test-coco) are never learned from. `scratch`, `random` and `pixels` are the baselines.
+Judging frames (--test-coco) are never learned from. `scratch`, `random` and `pixels` are the baselines; `io` is image and
+object together, `placed` goes on from it with what moves as boxes to be found (`locate`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import torch
 
 from benchmarks import ssl_checks as checks
 from benchmarks.common import DATA, main, opened, parser, say
 from benchmarks.ssl_data import (
+    AFTER,
     CLOSE,
     LABELS,
     RECIPES,
@@ -88,6 +91,8 @@ class Bench:
 
     def ssl_run(self, name: str, seed: int) -> Run:
         """Return the run of pretext or recipe `name`, where it is."""
+        if name in AFTER:
+            return self.placed(name, seed)
         weights = RECIPES.get(name, {name: 1.0})
         wanted = tuple(self.a.boxes.split(","))
         config = SslConfig(
@@ -98,11 +103,23 @@ class Bench:
         found = boxes_of(self.stock, wanted, self.where.work)
         return Run(config, self.stock, found, self.where.run(name, seed))
 
+    def placed(self, name: str, seed: int) -> Run:
+        """Return the run that goes on from another one's and learns where things are, in scenes as a detector sees."""
+        height, width = (int(v) for v in self.a.detect_input.split("x"))
+        wanted = tuple(self.a.boxes.split(","))
+        config = SslConfig(
+            model=msgspec.structs.replace(self.where.model, height=height, width=width), pretexts={"locate": 1.0},
+            boxes=wanted, steps=self.a.locate_steps, batch=8, rate=4e-3, seed=seed, workers=self.a.workers,
+            probe_every=0, save_every=200,
+        )  # fmt: skip
+        begin = weights_from(str(self.where.run(AFTER[name], seed)), LABELS)
+        return Run(config, self.stock, boxes_of(self.stock, wanted, self.where.work), self.where.run(name, seed), begin)
+
     def pretrain(self) -> None:
         """Run every pretext with every seed to its end, or until the slice is over."""
         for seed in self.seeds:
             for name in self.names:
-                if self.parts.has("pretrain", name, str(seed)):
+                if self.parts.has("pretrain", name, str(seed)) or not self.ready(AFTER.get(name, "random"), seed):
                     continue
                 run = self.ssl_run(name, seed)
 
@@ -111,7 +128,7 @@ class Bench:
                         say(row["warning"])
                     elif row["step"] % 200 == 0:
                         say(f"{name} {row['step']}/{row['steps']} loss {row['loss']:.3f} {row['images_per_s']:.0f}/s")
-                    if time.monotonic() > self.until and row.get("step", 0) < self.a.steps:
+                    if time.monotonic() > self.until and row.get("step", 0) < run.config.steps:
                         run.save()
                         raise PausedError
 
@@ -142,6 +159,12 @@ class Bench:
                 self.parts.put(row, "knn", name, str(seed))
                 self.check()
 
+    @property
+    def setting(self) -> str:
+        """What tells one way of fine-tuning from another."""
+        a = self.a
+        return f"{a.share:g} {a.detect_input} {a.detect_augment} {a.detect_rate:g} {a.detect_steps}"
+
     def transfer(self) -> None:
         """Train the same detector on a share of the boxes, from each trunk and from scratch."""
         val = load(self.a.test_coco, self.a.test_images, LABELS)
@@ -149,15 +172,15 @@ class Bench:
         for seed in self.seeds:
             train = tenth(self.a.coco, self.a.images, seed, self.a.share)
             for name in [*self.names, "scratch"]:
-                place = ("transfer", f"{self.a.share:g}", f"{self.a.detect_rate:g}", f"{self.a.detect_steps}", name)
+                place = ("transfer", self.setting, name)
                 if self.parts.has(*place, str(seed)) or not self.ready(name, seed):
                     continue
                 begin = None if name == "scratch" else weights_from(str(self.where.run(name, seed)), LABELS)
                 model = ModelConfig(size=self.a.size, labels=LABELS, height=height, width=width)
                 config = TrainConfig(
-                    model=model, steps=self.a.detect_steps, batch=8, rate=self.a.detect_rate, augment="light",
-                    warmup=min(100, self.a.detect_steps // 5), average=0.99, seed=seed, workers=0, evaluate_every=0,
-                    save_every=100_000,
+                    model=model, steps=self.a.detect_steps, batch=8, rate=self.a.detect_rate,
+                    augment=self.a.detect_augment, warmup=min(100, self.a.detect_steps // 5), average=0.99, seed=seed,
+                    workers=0, evaluate_every=0, save_every=100_000,
                 )  # fmt: skip
                 keep = self.where.work / f"detect-{name}-{seed}" if name == "scratch" else None
                 with tempfile.TemporaryDirectory(prefix="wayside-") as scratch:
@@ -243,7 +266,8 @@ class Bench:
         """C-T1, of every run that is there."""
         for seed in self.seeds:
             for name in self.names:
-                if not self.parts.has("collapse", name, str(seed)) and self.ready(name, seed):
+                judged = self.parts.has("collapse", name, str(seed)) or name in AFTER
+                if not judged and self.ready(name, seed):
                     self.parts.put(checks.collapse(self.ssl_run(name, seed)), "collapse", name, str(seed))
                     self.check()
 
@@ -286,8 +310,7 @@ class Bench:
             for key, stored in (("novelty_auroc", "own"), ("novelty_auroc_in_other_light", "own_in_other_light")):
                 far = [v[stored] for v in self.parts.under("novelty", name).values() if stored in v]
                 row |= {key: summary(far)} if far else {}
-            share, rate, steps = f"{self.a.share:g}", f"{self.a.detect_rate:g}", f"{self.a.detect_steps}"
-            ap50 = self.parts.under("transfer", share, rate, steps, name)
+            ap50 = self.parts.under("transfer", self.setting, name)
             row |= {"ap50_at_10": summary([100 * v["ap50"] for v in ap50.values()])} if ap50 else {}
             rows[name] = row
         more = {
@@ -351,12 +374,16 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--size", default="tiny")
     made.add_argument("--side", type=int, default=128, help="of the views, pixels")
     made.add_argument("--steps", type=int, default=3000)
+    made.add_argument(
+        "--locate-steps", type=int, default=1200, help="of `placed`, after those of `io`; eight scenes each"
+    )
     made.add_argument("--batch", type=int, default=24)
     made.add_argument("--rate", type=float, default=1e-3)
     made.add_argument("--workers", type=int, default=0)
     made.add_argument("--share", type=float, default=0.1, help="of the labelled frames")
     made.add_argument("--detect-input", default="192x320")
     made.add_argument("--detect-steps", type=int, default=400)
+    made.add_argument("--detect-augment", default="full", help="light or full")
     made.add_argument("--detect-rate", type=float, default=2e-3)
     made.add_argument("--speed-steps", type=int, default=60)
     made.add_argument("--pack", default="", help="pack whose embedding novelty is compared with")

@@ -32,9 +32,10 @@ KEPT_BACK: Final = 5
 """Every so-many-th frame of each camera is never learned from: what seen cameras show later."""
 RECIPES: Final[dict[str, dict[str, float]]] = {
     "io": {"byol": 1.0, "objects": 1.0}, "near": {"byol": 1.0, "objects": 1.0},
-    "iol": {"byol": 1.0, "objects": 1.0, "locate": 1.0},
 }  # fmt: skip
 """Names of combinations; any other name is a pretext alone."""
+AFTER: Final = {"placed": "io"}
+"""Recipes that go on from another one's run: `locate`, at the size that the detector has."""
 CLOSE: Final = {"near": 0.5}
 """Recipes some of whose views show one object."""
 

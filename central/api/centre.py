@@ -157,6 +157,7 @@ def _set_to_work(centre: Centre, service: Service) -> None:
     service.lead(chores.watch_releases, "releases")
     service.lead(lambda: chores.rollouts(_engine(service)), "rollouts")
     duties.add(LEARNING, chores.run, "chores")
+    duties.add(LEARNING, chores.sweep, "sweep")
     duties.add(LEARNING, Watch(centre).run, "watch")
     if service.shared:
         duties.add(LEARNING, lambda: _go_on_for_all(centre), "resume")

@@ -21,10 +21,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from central.annotate.asking import order
 from central.annotate.proposers import job
 from central.api.context import Centre
-from central.jobs import JobError
+from central.jobs import JobError, rows
 from central.jobs.rounds import OVER
 from central.releases.offers import newest
 from central.store.models import Job, Round
+from protocols.messages import utc_now
 
 _log = structlog.get_logger(__name__)
 LOOK_S: Final = 2.0
@@ -37,7 +38,8 @@ ORDER_S: Final = 60.0
 """Seconds between two runs that put the queue in order, each a process of some seconds; what arrives meanwhile has the
 place that its node's value gives it, and what is answered its next question at once."""
 
-
+SWEEP_S: Final = 3600.0
+"""Seconds between two looks for old jobs."""
 RECENT: Final = 4
 """Jobs that may still run: one of each kind, and as many that are just ending."""
 
@@ -91,7 +93,7 @@ class Chores:
             pack = folder = None
         async with centre.database.read() as session:
             busy = await session.scalar(select(Round.id).where(Round.state.not_in(OVER)))
-            backlog = select(Job.id).where(Job.kind == "scoring", Job.state.in_(("queued", "running")))
+            backlog = select(Job.id).where(Job.kind == "scoring", Job.state.in_(rows.LIVE))
             busy = busy or await session.scalar(backlog.limit(1))  # both would look at the same frames
             now = f"{pack} {project.proposers} {project.label_names} {await order.mark(session)}"
             if self._proposing or busy is not None or now == self._proposed:
@@ -165,6 +167,16 @@ class Chores:
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("rollouts were not looked at; trying again", error=str(error)[:300])
             await asyncio.sleep(max(LOOK_S, (time.monotonic() - began) / ROLLOUT_SHARE))
+
+    async def sweep(self) -> None:
+        """Delete the jobs that the centre gave itself long ago, every SWEEP_S, for ever."""
+        while True:
+            try:
+                async with self._centre.database.write() as session:
+                    await rows.forget(session, utc_now())
+            except SQLAlchemyError as error:
+                _log.warning("old jobs were not deleted; trying again", error=str(error)[:300])
+            await asyncio.sleep(SWEEP_S)
 
     async def watch_releases(self) -> None:
         """Tell the nodes of releases that somebody else made, for ever."""

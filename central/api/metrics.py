@@ -33,6 +33,7 @@ from central.api import requests
 from central.api.context import Centre
 from central.api.stored import Stored
 from central.ingest.consumer import RECEIPT_S
+from central.jobs.rows import LIVE
 from central.store.models import Camera, Deletion, DeletionRun, Duty, Frame, Job, Node, Round, Server, Setting
 from central.store.retention.run import LAST
 from central.store.usage import Camera as Used
@@ -42,7 +43,6 @@ log = structlog.get_logger("central.api.metrics")
 
 PREFIX: Final = "wayside_"
 STATES: Final = ("online", "stopped", "offline")
-LIVE_JOBS: Final = ("queued", "running")
 OVER: Final = ("done", "failed")
 INGEST: Final = {
     "frames": "Frames stored for the first time.",
@@ -160,9 +160,7 @@ def fleet(rows: Rows) -> Iterator[Metric]:
     """Yield what is known of nodes and cameras."""
     nodes = list({node.name: node for node, _ in rows.nodes}.values())
     cameras = [(node, camera) for node, camera in rows.nodes if camera is not None]
-    yield _labelled(
-        "nodes", "Nodes by state.", ["state"], [([s], sum(n.state == s for n in nodes)) for s in STATES]
-    )
+    yield _labelled("nodes", "Nodes by state.", ["state"], [([s], sum(n.state == s for n in nodes)) for s in STATES])
     per_node: dict[str, tuple[str, Callable[[Node], float]]] = {
         "node_online": ("1 while the node is online.", lambda n: float(n.state == "online")),
         "node_last_seen_timestamp_seconds": ("When anything came from the node.", lambda n: n.last_seen.timestamp()),
@@ -197,7 +195,7 @@ def work(rows: Rows, now: float) -> Iterator[Metric]:
     yield _gauge("queue_oldest_age_seconds", "Age of the frame that waits longest for a person.", oldest)
     waits = 0.0 if rows.oldest_job is None else max(0.0, now - rows.oldest_job.timestamp())
     yield _labelled("jobs", "Jobs by kind and state.", ["kind", "state"], [([k, s], n) for k, s, n in rows.jobs])
-    live = sum(n for _, state, n in rows.jobs if state in LIVE_JOBS)
+    live = sum(n for _, state, n in rows.jobs if state in LIVE)
     yield _gauge("jobs_unfinished", "Jobs that wait or run.", live)
     yield _gauge("jobs_oldest_queued_age_seconds", "Age of the job that waits longest.", waits)
     yield _gauge("rounds", "Rounds so far.", sum(rows.rounds.values()))

@@ -37,8 +37,6 @@ TICK_S: Final = 2.0
 """Seconds between two looks at what others changed: a command beside the server, another server."""
 BEAT_S: Final = 10.0
 """Seconds between two signs that this server looks after its jobs."""
-SWEEP_S: Final = 3600.0
-"""Seconds between two looks for old chores."""
 STALE_S: Final = 45.0
 """Without a sign for so long, a server's jobs are taken over."""
 LOG_S: Final = 2.0
@@ -284,12 +282,8 @@ class JobQueue:
 
     async def run(self) -> None:
         """See to the queue for ever."""
-        beaten = swept = float("-inf")
+        beaten = float("-inf")
         while True:
-            if time.monotonic() - swept >= SWEEP_S:
-                swept = time.monotonic()
-                async with self._database.write() as session:
-                    await rows.forget(session, utc_now())
             if time.monotonic() - beaten >= BEAT_S:
                 beaten = time.monotonic()
                 await self._beat()
@@ -298,7 +292,7 @@ class JobQueue:
 
     async def _beat(self) -> None:
         async with self._database.read() as session:
-            mine = select(Job.id).where(Job.state.in_(("queued", "running")), Job.server == self._server)
+            mine = select(Job.id).where(Job.state.in_(rows.LIVE), Job.server == self._server)
             any_of_mine = await session.scalar(mine.limit(1))
         if any_of_mine is not None:
             async with self._database.write() as session:
@@ -308,7 +302,7 @@ class JobQueue:
         """Look once at what others changed, and begin what may begin."""
         async with self._database.read() as session:
             columns = (Job.id, Job.state, Job.server, Job.beat, Job.cancel)
-            query = select(*columns).where(Job.state.in_(("queued", "running")))
+            query = select(*columns).where(Job.state.in_(rows.LIVE))
             active = {row.id: row for row in await session.execute(query)}
         for job, running in list(self._running.items()):
             row = active.get(job)

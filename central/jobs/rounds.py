@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.annotate import profile as profiles
 from central.jobs import BACKGROUND, PERSON, JobError, Jobs, Listener, Ticket
-from central.jobs.rows import INTERRUPTED
+from central.jobs.rows import INTERRUPTED, LIVE
 from central.notify import Notifier
 from central.settings import Settings
 from central.store.database import Database
@@ -151,7 +151,7 @@ class Rounds:
             jobs = await _newest_jobs(session) if left else {}
         for round_id, starts, options in left:
             job = jobs.get(round_id)
-            if job is not None and job.state in ("queued", "running"):
+            if job is not None and job.state in LIVE:
                 continue
             if interrupted and (job is None or (job.state, job.detail) != ("failed", INTERRUPTED)):
                 continue
@@ -243,7 +243,7 @@ async def start(
 async def cancel(database: Database, jobs: Jobs, round_id: str) -> bool:
     """Stop a round that waits or runs; False where it is over."""
     async with database.read() as session:
-        query = select(Job).where(Job.function == FUNCTION, Job.state.in_(("queued", "running")))
+        query = select(Job).where(Job.function == FUNCTION, Job.state.in_(LIVE))
         rows = await session.scalars(query)
         found = next((job.id for job in rows if job.args.get("round_id") == round_id), None)
     return found is not None and await jobs.cancel(found)

@@ -15,7 +15,9 @@ from central.jobs import PERSON
 from central.store.models import Job
 
 INTERRUPTED: Final = "the centre stopped while it ran; start it again"
+LIVE: Final = ("queued", "running")
 OVER: Final = ("done", "failed", "cancelled")
+"""States of a job that it can leave, and that it cannot."""
 BACKOFF_S: Final = 5.0
 """Seconds before a second attempt; each further one waits twice as long."""
 MAX_BACKOFF_S: Final = 300.0

@@ -97,7 +97,7 @@ async def start_backlog(body: s.BacklogBody, person: Engineer, centre: CentreDep
         if address is None:
             raise ApiError(409, "no_pack", "no pack is released; release one, or name one")
         row = await session.get(m.Pack, address)
-        active = select(m.Job).where(m.Job.function == BACKLOG, m.Job.state.in_(("queued", "running")))
+        active = select(m.Job).where(m.Job.function == BACKLOG, m.Job.state.in_(rows.LIVE))
         folder = str(centre.settings.packs / address)
         busy = next((j.id for j in await session.scalars(active) if j.args.get("pack") == folder), None)
     if row is None:

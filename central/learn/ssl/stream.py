@@ -44,10 +44,8 @@ ENOUGH: Final = 2.0
 """A frame is kept with its shorter side so many times a view's: a crop of a third of it still fills a view."""
 CLOSE_ENOUGH: Final = 4.0
 """The same where some views show one object: the small ones must not be lost."""
-SCENE_ENOUGH: Final = 3.0
-"""The same where scenes are zoomed into."""
-SCENE: Final = replace(FULL, paste=0)
-"""How scenes are changed: as detection does that learns from scratch."""
+SCENE: Final = replace(FULL, grid=2, paste=0)
+"""How scenes are changed: as detection does that learns from scratch, as far as time allows."""
 LEAST_OBJECT: Final = 16.0
 """Pixels of the longer side of a box, as the frame is kept, that a view may show alone."""
 MOST_IN_SCENE: Final = 64
@@ -131,8 +129,7 @@ class Stream(Dataset[Sample]):
         return frames
 
     def _shrunk(self, image: Pixels) -> Pixels:
-        enough = CLOSE_ENOUGH if self.close else SCENE_ENOUGH if self.needs.scene else ENOUGH
-        scale = enough * max(self.size) / min(image.shape[:2])
+        scale = (CLOSE_ENOUGH if self.close else ENOUGH) * max(self.size) / min(image.shape[:2])
         if scale >= 1:
             return image
         size = round(image.shape[1] * scale), round(image.shape[0] * scale)
