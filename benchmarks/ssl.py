@@ -7,8 +7,8 @@
 Parts: `pretrain` (each a run folder below --work, resumed where it was), `knn` (objects of other cameras, and class
 folders), `transfer` (a tenth of the boxes), `dense` (C-T4), `novelty`, `collapse` (C-T1), `pack` (C-T5), `throughput`.
 What is there already is not done again; without --only, all of it is put together. `left` says what is missing.
-Judging frames (--test-coco) are never learned from. `scratch`, `random` and `pixels` are the baselines; `io` is image and
-object together, `placed` goes on from it with what moves as boxes to be found (`locate`).
+Judging frames (--test-coco) are never learned from. `scratch`, `random` and `pixels` are the baselines; `io` is image
+and object together, `placed` goes on from it with what moves as boxes to be found (`locate`).
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ from edge.runtime.model import Model
 from export import checkpoint
 
 PARTS: Final = ("pretrain", "knn", "transfer", "dense", "novelty", "collapse", "pack", "throughput")
+VOTE: Final = "weighted"
+"""How neighbours vote; what was voted on in another way is voted on again."""
 BASELINES: Final = ("scratch", "random", "pixels")
 
 
@@ -145,7 +147,7 @@ class Bench:
             sets["objects64"] = probe.from_folders(self.a.classes)
         for seed in self.seeds:
             for name in [*self.names, "random", "pixels"]:
-                if self.parts.has("knn", name, str(seed)) or not self.ready(name, seed):
+                if self.parts.has("knn", VOTE, name, str(seed)) or not self.ready(name, seed):
                     continue
                 row = {}
                 for which, crops in sets.items():
@@ -156,7 +158,7 @@ class Bench:
                     row[which] = probe.knn(points, crops)
                     row[f"{which}_all"] = probe.knn(points, crops, balanced=False)
                     row[f"{which}_majority"] = probe.majority(points, crops)
-                self.parts.put(row, "knn", name, str(seed))
+                self.parts.put(row, "knn", VOTE, name, str(seed))
                 self.check()
 
     @property
@@ -298,11 +300,11 @@ class Bench:
     def answer(self) -> dict[str, Any]:
         """Return all figures so far."""
         rows: dict[str, Any] = {}
-        known = {key.split("/")[0] for part in ("knn", "pretrain") for key in self.parts.under(part)}
+        known = {key.split("/")[0] for part in (("knn", VOTE), ("pretrain",)) for key in self.parts.under(*part)}
         for name in sorted(known | {"scratch"}):
             row: dict[str, Any] = {}
             for key in ("street", "objects64", "street_majority", "objects64_majority"):
-                values = [v[key] for v in self.parts.under("knn", name).values() if key in v]
+                values = [v[key] for v in self.parts.under("knn", VOTE, name).values() if key in v]
                 if values:
                     row[f"knn_{key}"] = summary(values)
             dense = list(self.parts.under("dense", name).values())

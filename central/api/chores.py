@@ -171,12 +171,14 @@ class Chores:
     async def sweep(self) -> None:
         """Delete the jobs that the centre gave itself long ago, every SWEEP_S, for ever."""
         while True:
+            pause = SWEEP_S
             try:
                 async with self._centre.database.write() as session:
                     await rows.forget(session, utc_now())
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, OSError) as error:
                 _log.warning("old jobs were not deleted; trying again", error=str(error)[:300])
-            await asyncio.sleep(SWEEP_S)
+                pause = LOOK_S
+            await asyncio.sleep(pause)
 
     async def watch_releases(self) -> None:
         """Tell the nodes of releases that somebody else made, for ever."""

@@ -52,7 +52,7 @@ def list_(
     """
 
     async def work(settings: Settings) -> list[dict[str, Any]]:
-        active = select(Job).where(Job.state.in_(("running", "queued")))
+        active = select(Job).where(Job.state.in_(rows.LIVE))
         ended = select(Job).where(Job.state.in_(rows.OVER))
         if not chores:
             ended = ended.where((Job.kind != "chore") | (Job.state == "failed"))

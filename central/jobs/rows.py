@@ -17,7 +17,7 @@ from central.store.models import Job
 INTERRUPTED: Final = "the centre stopped while it ran; start it again"
 LIVE: Final = ("queued", "running")
 OVER: Final = ("done", "failed", "cancelled")
-"""States of a job that it can leave, and that it cannot."""
+"""States in which a job will go on by itself, and in which it will not."""
 BACKOFF_S: Final = 5.0
 """Seconds before a second attempt; each further one waits twice as long."""
 MAX_BACKOFF_S: Final = 300.0

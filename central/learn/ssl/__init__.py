@@ -166,7 +166,7 @@ class Batch(NamedTuple):
     scene: Tensor | None = None
     """``[B, 3, H, W]`` frames put together, changed as `central.learn.data.augment` does for detection."""
     scene_boxes: Tensor | None = None
-    """``[B, M, 4]`` xyxy in pixels of the scene: all that its sources know."""
+    """``[B, M, 4]`` xyxy in pixels of the scene: what its frames' boxes show there, the largest M."""
     scene_boxed: Tensor | None = None
     """``[B, M]`` bool: which are there; the others are padding."""
 

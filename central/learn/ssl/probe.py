@@ -148,8 +148,8 @@ def knn(points: NDArray[np.float32], crops: Crops, balanced: bool = True) -> flo
     """Return the share 0..1 of `points` ``[N, C]`` whose class is that which their nearest neighbours vote for.
 
     A vote counts exp(cosine / TEMPERATURE). `balanced`: the mean over classes, and each class votes with the same
-    weight in sum, however many objects it has; else the share of all objects, by plain votes. Most objects of a street
-    are cars: without it whatever is rare is outvoted, and hardly anything but cars is ever said.
+    weight in sum, however many objects it has; else the share of all objects, by votes as they are. Most objects of a
+    street are cars: without it whatever is rare is outvoted, and hardly anything but cars is ever said.
     """
     right, asked_any = np.zeros(len(points), bool), np.zeros(len(points), bool)
     for own, classes, cosines, counts in _neighbours(points, crops, NEIGHBOURS):

@@ -24,6 +24,8 @@ from protocols import files, slots
 SLOT: Final = "central.learn.ssl.boxes"
 ATTRIBUTE: Final = "BOXES"
 FILE: Final = "boxes.npz"
+VERSION: Final = "2"
+"""Of what is kept: what an earlier one found is found again."""
 MOST: Final = 24
 """Boxes of one frame; a view takes a handful of them."""
 DEFAULT: Final = ("motion", "proposals")
@@ -99,7 +101,7 @@ def gather(stock: Stock, sources: Sequence[str], wish: Wish = ANYTHING, report: 
     for source in [find(name) for name in sources]:
         own = source.find(stock, left, wish, report)
         found |= {frame: boxes[:MOST] for frame, boxes in own.items() if len(boxes)}
-        certain += [frame for frame in own if source.certain]
+        certain += [frame for frame, boxes in own.items() if source.certain and len(boxes)]
         left = [frame for frame in left if frame not in found]
     return packed(stock, found, certain)
 
@@ -117,13 +119,13 @@ def packed(stock: Stock, found: Found, certain: Sequence[int] = ()) -> Boxes:
         for frame, numbers in zip(frames, own, strict=True):
             tracks[starts[frame] : starts[frame + 1]] = numbers
     sure = np.zeros(len(rows), bool)
-    sure[[frame for frame in certain if len(rows[frame])]] = True
+    sure[list(certain)] = True
     return Boxes(np.concatenate(rows).astype(np.float32).reshape(-1, 4), tracks, starts, sure)
 
 
 def fingerprint(stock: Stock, sources: Sequence[str], wish: Wish) -> str:
     """Return what tells one question to `gather` from another."""
-    said = [*sources, wish.pack, *(f"{s.reader} {s.key} {s.camera} {s.time}" for s in stock.shots)]
+    said = [VERSION, *sources, wish.pack, *(f"{s.reader} {s.key} {s.camera} {s.time}" for s in stock.shots)]
     return hashlib.sha256("\n".join([*said, *map(str, stock.kept)]).encode()).hexdigest()
 
 

@@ -39,7 +39,10 @@ def signature(image: Pixels) -> NDArray[np.float32]:
     grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), SIZE, interpolation=cv2.INTER_AREA)
     light = cv2.GaussianBlur(np.log(cv2.medianBlur(grey, 5).astype(np.float32) + DARK), (0, 0), SMOOTH)
     edges = cv2.Sobel(light, cv2.CV_32F, 1, 0)[::STEP, ::STEP].ravel()
-    most = float(np.percentile(np.abs(edges), STRONGEST))
+    strong = np.abs(edges)
+    most = float(np.percentile(strong, STRONGEST))
+    if not most and strong.any():  # a night without noise, a picture mostly masked
+        most = float(np.percentile(strong[strong > 0], STRONGEST))
     edges = edges.clip(-most, most)
     return np.asarray(edges / max(float(np.linalg.norm(edges)), 1e-6), np.float32)
 

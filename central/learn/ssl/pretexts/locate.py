@@ -10,7 +10,7 @@ head too, each of its classes as "something".
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 import torch
@@ -22,7 +22,7 @@ from central.learn.models.heads import DetectHead
 from central.learn.models.network import Raw, cells
 from central.learn.ssl import Needs, Pretext, PretextError, Scene, Shape
 
-TRUSTED = 0.5
+TRUSTED: Final = 0.5
 """How much the network's own opinion of what is background counts with ``strict`` off."""
 
 

@@ -53,7 +53,18 @@ def test_motion__other_light_is_no_motion(tmp_path: Path) -> None:
     for i in range(9):
         light = random.uniform(0.5, 1.4) * streets.scene(3).astype(np.float32) + random.uniform(-15, 15)
         cv2.imwrite(str(tmp_path / "c" / f"{i}.png"), light.clip(0, 255).astype(np.uint8))
-    assert not len(boxes.gather(sources.folder(tmp_path), ("motion",)).corners)
+    stock = sources.folder(tmp_path)
+    assert not len(boxes.gather(stock, ("motion",)).corners)
+    shown = [image for i in range(9) if (image := stock.read(i)) is not None]
+    assert [len(pose) for pose in poses.of(shown)] == [9]
+
+
+def test_poses__one_where_hardly_anything_has_edges() -> None:
+    night = np.zeros((6, 96, 128, 3), np.uint8)
+    night[:, 20:24, 30:36] = 200  # a lamp
+    for i, image in enumerate(night):
+        image[60:64, 10 + 15 * i : 16 + 15 * i] = 90
+    assert [len(pose) for pose in poses.of(list(night))] == [6]
 
 
 def test_poses__a_turned_and_a_mirrored_camera_and_a_dimmed_one() -> None:
@@ -87,6 +98,19 @@ def test_gather__the_first_source_that_finds_any(tmp_path: Path) -> None:
     assert moving and all(np.array_equal(only.of(i)[0], both.of(i)[0]) for i in moving)
     with pytest.raises(MaterialError, match="no 'wishes'; there are detector, motion, proposals"):
         boxes.gather(stock, ("wishes",))
+
+
+def test_gather__only_what_moves_is_certain_where_others_help_out(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    for i in range(24):  # something drives through in the first half
+        cv2.imwrite(str(tmp_path / "c" / f"{i:03d}.png"), streets.frame(0, i) if i < 12 else streets.scene(0))
+    stock = sources.folder(tmp_path)
+    found = boxes.gather(stock, ("motion", "proposals"))
+    moving = boxes.gather(stock, ("motion",))
+    assert found.certain.tolist() == moving.certain.tolist() == [len(moving.of(i)[0]) > 0 for i in range(24)]
+    assert found.certain[:12].sum() > 8 and not found.certain[12:].any()
+    guessed = boxes.gather(stock, ("proposals",))
+    assert len(guessed.corners) and not guessed.certain.any()
 
 
 def test_cached__found_once_for_the_same_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
