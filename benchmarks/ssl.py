@@ -5,10 +5,11 @@
     python -m benchmarks.ssl --work runs/ssl --only knn,dense,novelty,collapse,pack,throughput --json
 
 Parts: `pretrain` (each a run folder below --work, resumed where it was), `knn` (objects of other cameras, and class
-folders), `transfer` (a tenth of the boxes), `dense` (C-T4), `novelty`, `collapse` (C-T1), `pack` (C-T5), `throughput`.
-What is there already is not done again; without --only, all of it is put together. `left` says what is missing.
-Judging frames (--test-coco) are never learned from. `scratch`, `random` and `pixels` are the baselines; `io` is image
-and object together, `placed` goes on from it with what moves as boxes to be found (`locate`).
+folders), `transfer` (a tenth of the boxes), `things` (objects of whatever class, found without a label), `dense`
+(C-T4), `novelty`, `collapse` (C-T1), `pack` (C-T5), `throughput`. What is there already is not done again; without
+--only, all of it is put together. `left` says what is missing. Judging frames (--test-coco) are never learned from.
+`scratch`, `random` and `pixels` are the baselines; `io` is image and object together, `placed` goes on from it with
+what moves as boxes to be found (`locate`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from benchmarks.ssl_data import (
     Parts,
     Setting,
     boxes_of,
+    development,
     frames_of,
     images_of,
     material,
@@ -56,7 +58,7 @@ from central.learn.start import weights_from
 from edge.runtime.model import Model
 from export import checkpoint
 
-PARTS: Final = ("pretrain", "knn", "transfer", "dense", "novelty", "collapse", "pack", "throughput")
+PARTS: Final = ("pretrain", "knn", "transfer", "things", "dense", "novelty", "collapse", "pack", "throughput")
 VOTE: Final = "weighted"
 """How neighbours vote; what was voted on in another way is voted on again."""
 BASELINES: Final = ("scratch", "random", "pixels")
@@ -196,6 +198,15 @@ class Bench:
                 self.parts.put({"ap50": result.quick.ap50, "per_class": result.quick.per_class}, *place, str(seed))
                 self.check()
 
+    def things(self) -> None:
+        """Find objects, whatever they are, with a head that no label taught."""
+        for seed in self.seeds:
+            for name in [n for n in self.names if n in AFTER and self.ready(n, seed)]:
+                if not self.parts.has("things", name, str(seed)):
+                    found = checks.things(self.where.run(name, seed), self.a.test_coco, self.a.test_images)
+                    self.parts.put(found, "things", name, str(seed))
+                    self.check()
+
     def dense(self) -> None:
         """C-T4: how often the nearest cell of another crop is the same place."""
         batches = checks.judged(sources.coco(self.a.test_coco, self.a.test_images), self.where.side, 96)
@@ -309,6 +320,8 @@ class Bench:
                     row[f"knn_{key}"] = summary(values)
             dense = list(self.parts.under("dense", name).values())
             row |= {"found_again": summary(dense)} if dense else {}
+            things = list(self.parts.under("things", name).values())
+            row |= {"things_ap50": summary([100 * v for v in things])} if things else {}
             for key, stored in (("novelty_auroc", "own"), ("novelty_auroc_in_other_light", "own_in_other_light")):
                 far = [v[stored] for v in self.parts.under("novelty", name).values() if stored in v]
                 row |= {key: summary(far)} if far else {}
@@ -327,16 +340,6 @@ class Bench:
             "left": [f"{n}/{s}" for n in self.names for s in self.seeds if not self.ready(n, s)],
             "steps": self.a.steps, "side": self.a.side, "size": self.a.size, "batch": self.a.batch,
         }  # fmt: skip
-
-
-def development(arguments: argparse.Namespace) -> None:
-    """Add the rest of the development data where that of the streets is used and nothing else was named."""
-    if arguments.coco != DATA / "street" / "train.json" or arguments.more or arguments.sequence or arguments.video:
-        return
-    arguments.more = [f"{DATA / 'vehicles' / 'train.json'}:{DATA / 'vehicles' / 'images'}"]
-    arguments.sequence = [DATA / "sequence" / "images"]
-    arguments.video = sorted((DATA / "video").glob("*.mp4"))
-    arguments.classes = arguments.classes or DATA / "objects64"
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,24 +1,31 @@
-"""Checks of what self-supervision learned: places found again, cameras told apart, nothing collapsed."""
+"""Checks of what self-supervision learned: places and things found, cameras told apart, nothing collapsed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from central.learn.data.coco import load
+from central.learn.detect import coco as truths
+from central.learn.detect.quick import detect, measure
+from central.learn.models import build
 from central.learn.models.config import STRIDES
 from central.learn.models.heads import EmbeddingHead
 from central.learn.ssl import Batch, Needs, Trunk, packing, settle
+from central.learn.ssl.config import SslConfig
 from central.learn.ssl.material import Stock
 from central.learn.ssl.stream import Stream, collate
 from central.learn.ssl.train import Run
-from central.learn.start import read_pack
+from central.learn.start import read_pack, weights_from
 from edge.runtime import packs
 from export import checkpoint
 from export.prototypes import choose
@@ -104,3 +111,17 @@ def same_bits(trunk: Trunk, folder: Path, pixels: Sequence[NDArray[np.uint8]]) -
     again = Trunk(trunk.config)
     checkpoint.load_into(again, read_pack(packs.find(str(out), folder / "opened"))[1])
     return bool(torch.equal(before, packing.embedded(again.eval(), pixels)))
+
+
+def things(folder: Path, coco: Path, images: Path) -> float:
+    """Return AP50, 0..1, of the head in the run folder `folder` on the objects of `coco`, all of one class."""
+    config = msgspec.json.decode((folder / "config.json").read_bytes(), type=SslConfig).model
+    weights = weights_from(str(folder), config.labels)
+    one = {k: v[:1] if k.startswith("detect.classes.") else v for k, v in weights.items()}
+    network = build(msgspec.structs.replace(config, labels=("thing",)))
+    checkpoint.load_into(network, one, strict=False)
+    labels = tuple(truths.read(coco).labels)
+    examples = [
+        replace(e, classes=np.zeros_like(e.classes), complete=np.ones(1, np.bool_)) for e in load(coco, images, labels)
+    ]
+    return measure(detect(network.eval(), examples, torch.device("cpu")), ("thing",)).ap50

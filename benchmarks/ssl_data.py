@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.common import say
+from benchmarks.common import DATA, say
 from central.learn.data import Example, Pixels
 from central.learn.data.coco import load
 from central.learn.detect import coco as truths
@@ -51,6 +51,16 @@ class Setting:
     def run(self, name: str, seed: int) -> Path:
         """Return the folder of the run of pretext `name`."""
         return self.work / f"{name}-{seed}"
+
+
+def development(arguments: argparse.Namespace) -> None:
+    """Add the rest of the development data where that of the streets is used and nothing else was named."""
+    if arguments.coco != DATA / "street" / "train.json" or arguments.more or arguments.sequence or arguments.video:
+        return
+    arguments.more = [f"{DATA / 'vehicles' / 'train.json'}:{DATA / 'vehicles' / 'images'}"]
+    arguments.sequence = [DATA / "sequence" / "images"]
+    arguments.video = sorted((DATA / "video").glob("*.mp4"))
+    arguments.classes = arguments.classes or DATA / "objects64"
 
 
 def setting(arguments: argparse.Namespace) -> Setting:
