@@ -139,8 +139,15 @@ class Bench:
                 self.parts.put(run.run(report).numbers, "pretrain", name, str(seed))
 
     def ready(self, name: str, seed: int) -> bool:
-        """Whether the trunk called `name` is there."""
-        return name in BASELINES or self.parts.has("pretrain", name, str(seed))
+        """Whether the trunk called `name` is there. Raises SslError where it is one of another setting."""
+        if name in BASELINES or not self.parts.has("pretrain", name, str(seed)):
+            return name in BASELINES
+        if name in AFTER:
+            kept = msgspec.json.decode((self.where.run(name, seed) / "config.json").read_bytes(), type=SslConfig)
+            size = f"{kept.model.height}x{kept.model.width}"
+            if (size, kept.steps) != (self.a.detect_input, self.a.locate_steps):
+                raise SslError(f"{self.where.run(name, seed)}: {kept.steps} steps at {size}; choose another --work")
+        return True
 
     def knn(self) -> None:
         """Judge frozen features by the class of objects of other cameras, and by class folders."""
