@@ -89,6 +89,8 @@ class Stream(Dataset[Sample]):
         self.size, self.length, self.seed, self.start = size, length, seed, start
         self.frames = self._eligible()
         self.cumulative = np.cumsum(shares(stock, self.frames))
+        self.frames_asked = needs._replace(scene=False, clean=False, pace=0.0) != Needs()
+        """Whether anything but scenes is."""
         self.known = self._known()
         self.known_cumulative = np.cumsum(shares(stock, self.known))
         self.room = CACHE_BYTES // max(1, workers)
@@ -165,7 +167,7 @@ class Stream(Dataset[Sample]):
 
     def __getitem__(self, item: int) -> Sample:
         random = np.random.default_rng((self.seed, self.start + item))
-        index, image = self._load(random)
+        index, image = self._load(random) if self.frames_asked else self._known_frame(random)
         shot = self.stock.shots[index]
         sample: Sample = {"frame": np.array(index), "camera": np.array(shot.camera)}
         if self.needs.views or self.needs.boxes:
@@ -175,16 +177,20 @@ class Stream(Dataset[Sample]):
         if self.needs.clip:
             sample |= self._clip(index, image, random)
         if self.needs.scene:
-            sample |= self._scene(random)
+            sample |= self._scene([self._known_frame(random)] if self.frames_asked else [(index, image)], random)
         return sample
 
-    def _scene(self, random: Generator) -> Sample:
-        """Return one frame, or a mosaic of several, with all their boxes."""
+    def _known_frame(self, random: Generator) -> tuple[int, Pixels]:
+        """Return a frame whose boxes are known, as `_load` does of all."""
+        return self._drawn(self.known, self.known_cumulative, random)
+
+    def _scene(self, shown: list[tuple[int, Pixels]], random: Generator) -> Sample:
+        """Return the frame `shown`, or a mosaic of it and others, with all their boxes."""
         assert self.boxes is not None  # or no frame were known
         side = int(random.integers(2, SCENE.grid + 1)) if random.random() < SCENE.mosaic else 1
+        shown = [*shown, *(self._known_frame(random) for _ in range(side * side - 1))]
         parts = []
-        for _ in range(side * side):
-            index, image = self._drawn(self.known, self.known_cumulative, random)
+        for index, image in shown:
             corners = self.boxes.of(index)[0] * np.array([image.shape[1], image.shape[0]] * 2, np.float32)
             count = len(corners)
             parts.append(Loaded(image, corners, np.zeros(count, np.int64), np.ones(count, np.float32), EVERYTHING))
