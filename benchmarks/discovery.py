@@ -278,7 +278,9 @@ def pick(bench: Bench, name: str, seed: int) -> list[int]:
     if name in ("random10", "boxes10"):
         return [int(p) for p in random.permutation(len(bench.train))[:count]]
     judged = bench.taught(seed, {})[1]
-    seen: Seen = {p: detected(j, bench.bags[p].features.numpy(), bench.labels[p]) for p, j in enumerate(judged)}
+    seen: Seen = {
+        p: detected(j, bench.bags[p].features.numpy(), bench.labels[p]) for p, j in enumerate(judged)
+    }
     return chosen("entropy" if name == "entropy10" else "ours", seen, judged, bench.labels, count, random)
 
 

@@ -120,6 +120,7 @@ class Meter:
         total = {name: sum(each) for name, each in spent.items()}
         return time.monotonic() - self._began, total, {name: max(each, default=0.0) for name, each in spent.items()}
 
+
     def others(self, spent: float) -> float:
         """Return the processor seconds of everything else on the machine, where ours are `spent`."""
         return max(0.0, machine_s() - self._machine - spent)

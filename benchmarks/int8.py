@@ -1,6 +1,6 @@
 """Eight bits against fp32: speed on one thread, AP50 lost. Calibrated on images that are not evaluated on.
 
-python -m benchmarks.int8 [--pack base] [--calibrate DIR] [--images DIR --coco FILE]
+    python -m benchmarks.int8 [--pack base] [--calibrate DIR] [--images DIR --coco FILE]
 """
 
 from __future__ import annotations

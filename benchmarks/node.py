@@ -1,6 +1,6 @@
 """The node's whole pipeline against the bare loop (decode, session, NMS) on the same video, in one run.
 
-python -m benchmarks.node [--video FILE] [--pack base] [--limit 300]
+    python -m benchmarks.node [--video FILE] [--pack base] [--limit 300]
 """
 
 from __future__ import annotations

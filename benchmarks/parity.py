@@ -1,6 +1,6 @@
 """Torch against ONNX Runtime over real frames: largest differences, and how many detections are identical after NMS.
 
-python -m benchmarks.parity [--pack base] [--frames 50] [--images DIR --coco FILE]
+    python -m benchmarks.parity [--pack base] [--frames 50] [--images DIR --coco FILE]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A person who knows the truth and the keys: what to do about a frame, what it costs, and doing it in a browser.
 
-truth, proposals -> plan: [Step] -> cost
-                                 -> Hand: keys and pointer of a real page
+    truth, proposals -> plan: [Step] -> cost
+                                     -> Hand: keys and pointer of a real page
 """
 
 from __future__ import annotations

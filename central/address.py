@@ -1,7 +1,7 @@
 """Where a broker is and how to get in: an address, and the URL that names it.
 
-mqtt://[USER:PASSWORD@]HOST[:PORT]     a login, in the clear: for loopback
-mqtts://HOST[:PORT]                    TLS; without a user, by certificate (`ca`, `certificate`, `key`)
+    mqtt://[USER:PASSWORD@]HOST[:PORT]     a login, in the clear: for loopback
+    mqtts://HOST[:PORT]                    TLS; without a user, by certificate (`ca`, `certificate`, `key`)
 """
 
 from __future__ import annotations

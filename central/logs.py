@@ -29,7 +29,9 @@ def set_up(form: Format = "text") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    plain = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    plain = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
     rendered: list[Processor] = [plain]
     if form == "json":
         rendered = [structlog.processors.format_exc_info, _names, structlog.processors.JSONRenderer(default=str)]  # type: ignore[list-item]

@@ -127,7 +127,9 @@ def add(
                 renewed = bool(await nodes.active(session, name))
                 issued = await nodes.add(session, authority, name, site, replace)
                 root = json.loads(await asyncio.to_thread(signing.newest_root, settings.data))
-                told = Enrolment(node=name, site=site, host=place.host, port=place.port, prefix=place.prefix, root=root)
+                told = Enrolment(
+                    node=name, site=site, host=place.host, port=place.port, prefix=place.prefix, root=root
+                )
                 _write(file, enrolment.render(told, issued.key, issued.certificate, authority.pem), replace)
             outcomes = await lock_out(database, settings, [name]) if renewed else []
         value = {

@@ -279,7 +279,9 @@ def _seen(overview: Overview) -> int:
     return sum(camera.frames for node in overview.nodes for camera in node.cameras)
 
 
-def _figures(sent: Overview, final: Overview, done: RoundView, seconds: float, timeline: Timeline) -> dict[str, Any]:
+def _figures(
+    sent: Overview, final: Overview, done: RoundView, seconds: float, timeline: Timeline
+) -> dict[str, Any]:
     return {
         "ok": True,
         "frames_seen": _seen(final),
@@ -293,7 +295,9 @@ def _figures(sent: Overview, final: Overview, done: RoundView, seconds: float, t
     }  # fmt: skip
 
 
-def _judge(client: Client, job: Job, data: Path, before: str | None, after: str, console: Console) -> dict[str, Any]:
+def _judge(
+    client: Client, job: Job, data: Path, before: str | None, after: str, console: Console
+) -> dict[str, Any]:
     """Return the AP of both packs on the truth's images that nothing near was learned from."""
     assert job.truth_file is not None and job.images is not None
     learned = {Path(f.name).name for f in client.frames("labelled") if f.name}

@@ -63,14 +63,8 @@ async def _park(session: AsyncSession, each: Refused, now: datetime, room: bool)
         return False
     session.add(
         Parked(
-            node=received.node,
-            channel=received.channel,
-            sha256=digest,
-            size_bytes=len(received.payload),
-            head=received.payload[:HEAD],
-            reason=each.reason[:MAX_REASON],
-            first=now,
-            last=now,
+            node=received.node, channel=received.channel, sha256=digest, size_bytes=len(received.payload),
+            head=received.payload[:HEAD], reason=each.reason[:MAX_REASON], first=now, last=now,
         )
     )
     await session.flush()

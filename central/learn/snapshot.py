@@ -1,6 +1,6 @@
 """What a round learns from, frozen: which frames, with which answer, for training or held back.
 
-database -> Frozen (content-addressed, immutable) -> images on disk -> examples to train on, truth to be judged by
+    database -> Frozen (content-addressed, immutable) -> images on disk -> examples to train on, truth to be judged by
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Packs that nobody is offered: a gate of their round speaks against them, until an engineer says otherwise.
 
-round -> pack (held: why) -> override (who, why; in the audit log) -> released like any other
+    round -> pack (held: why) -> override (who, why; in the audit log) -> released like any other
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is signed at one server, in the hands of all before any node is told.
 
-Signing (in a thread) -> Publisher -> rows, in a transaction that the duty confirms -> Signing goes on
-                                   -> not ours to say, or too late: what others signed comes back, and it is said
+    Signing (in a thread) -> Publisher -> rows, in a transaction that the duty confirms -> Signing goes on
+                                       -> not ours to say, or too late: what others signed comes back, and it is said
 """
 
 from __future__ import annotations

@@ -61,17 +61,8 @@ class Strength:
 NONE: Final = Strength()
 LIGHT: Final = Strength(mosaic=0.3, scale=(0.7, 1.5), shift=0.1, flip=0.5, colour=0.4, night=0.03, degrade=0.1)
 FULL: Final = Strength(
-    mosaic=0.65,
-    grid=3,
-    scale=(0.85, 2.2),
-    shift=0.1,
-    aspect=0.15,
-    flip=0.5,
-    colour=0.8,
-    night=0.1,
-    degrade=0.3,
-    sizes=(12.0, 72.0),
-    paste=6,
+    mosaic=0.65, grid=3, scale=(0.85, 2.2), shift=0.1, aspect=0.15, flip=0.5, colour=0.8, night=0.1, degrade=0.3,
+    sizes=(12.0, 72.0), paste=6,
 )
 CALM: Final = replace(LIGHT, paste=2)
 """The end of a run with FULL: real images, and still some objects of the classes that are rare in them."""

@@ -139,7 +139,9 @@ class Stream(Dataset[Sample]):
             image, whole, only = self._image(index), self.examples[index], slice(box, box + 1)
             if image is None:
                 continue
-            found.append(Loaded(image, whole.boxes[only], whole.classes[only], whole.weights[only], whole.complete))
+            found.append(
+                Loaded(image, whole.boxes[only], whole.classes[only], whole.weights[only], whole.complete)
+            )
         return found
 
     def _distractor(self, random: np.random.Generator) -> list[Loaded]:

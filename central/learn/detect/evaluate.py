@@ -38,7 +38,9 @@ class Predictor(Protocol):
 
     labels: tuple[str, ...]
 
-    def infer(self, image: NDArray[np.uint8], threshold: float | None = None, every_class: bool = False) -> Inference:
+    def infer(
+        self, image: NDArray[np.uint8], threshold: float | None = None, every_class: bool = False
+    ) -> Inference:
         """Return what is in a BGR image, in its pixels; with `every_class`, a box for each class that reaches it."""
         ...
 

@@ -111,7 +111,9 @@ def shared(labels: Sequence[str], tags: Sequence[str]) -> tuple[list[int], list[
     return [i for i, _ in pairs], [j for _, j in pairs]
 
 
-def tag_loss(tags: Tensor | None, batch: Batch, named: tuple[Sequence[int], Sequence[int]] | None = None) -> Tensor:
+def tag_loss(
+    tags: Tensor | None, batch: Batch, named: tuple[Sequence[int], Sequence[int]] | None = None
+) -> Tensor:
     """Return the cross entropy of the tags that are known: those of classes by the boxes, others as people said.
 
     `named` are classes and their tags (`shared`); without it the first C tags are the classes in order.

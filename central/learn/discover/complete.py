@@ -1,6 +1,6 @@
 """Unknown tags filled in by tag transfer, with how sure that is.
 
-images, partial tags -> the trunk's coarsest maps -> a method of `central.learn.tags` -> probability -> label, sure
+    images, partial tags -> the trunk's coarsest maps -> a method of `central.learn.tags` -> probability -> label, sure
 """
 
 from __future__ import annotations

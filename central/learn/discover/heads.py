@@ -119,7 +119,9 @@ def targets(
     boxes are background. `sure` ``[C]`` 0..1: how much the label of each class counts.
     """
     count, classes = len(boxes), len(labels)
-    found = Targets(np.full(count, classes, np.int64), np.zeros(count, np.float32), boxes.copy(), np.zeros(count, bool))
+    found = Targets(
+        np.full(count, classes, np.int64), np.zeros(count, np.float32), boxes.copy(), np.zeros(count, bool)
+    )
     if (labels < 0).all():
         found.weights[:] = 1.0
         return found

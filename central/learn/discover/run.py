@@ -1,7 +1,7 @@
 """A run of discovery: from images and tags to boxes, in a folder that can be opened again.
 
-tags -> trunk (given, or learned from the tags) -> boxes, features -> heads -> targets
-run folder: trunk.safetensors (where it was learned), features.npz, heads.safetensors, targets.json, result.json
+    tags -> trunk (given, or learned from the tags) -> boxes, features -> heads -> targets
+    run folder: trunk.safetensors (where it was learned), features.npz, heads.safetensors, targets.json, result.json
 """
 
 from __future__ import annotations

@@ -61,7 +61,9 @@ class Family(Protocol):
         """Return `weights` of an exported graph with what only the training of `network` needs beside them."""
         ...
 
-    def losses(self, network: Any, batch: Batch, guess: Tensor | None, fast: bool, tutor: Tutor | None = None) -> Parts:
+    def losses(
+        self, network: Any, batch: Batch, guess: Tensor | None, fast: bool, tutor: Tutor | None = None
+    ) -> Parts:
         """Return the losses of `network` on `batch`.
 
         `guess` ``[C]``: how much the network's own background counts where a class is not complete; `fast`: bfloat16

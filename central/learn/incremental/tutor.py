@@ -59,7 +59,9 @@ def heard(best: Tensor, batch: Batch, centres: Tensor, mine: Tensor) -> tuple[Te
     return ~(agrees | strange | looked), agrees
 
 
-def class_loss(pupil: Tensor, teacher: Tensor, listen: Tensor | None = None, agrees: Tensor | None = None) -> Tensor:
+def class_loss(
+    pupil: Tensor, teacher: Tensor, listen: Tensor | None = None, agrees: Tensor | None = None
+) -> Tensor:
     """Return the mean square difference of class logits ``[B, A, C]`` at the cells where the teacher stands out.
 
     `listen` ``[B, A]``: cells at which it is heard at all; `agrees` ``[B, A]``: cells at which a label says what it

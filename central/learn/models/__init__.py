@@ -1,6 +1,6 @@
 """The networks. `build` makes one from a `ModelConfig`; every family gives the same raw outputs.
 
-image -> backbone (strides 8, 16, 32) -> neck -> heads: boxes, blur, embedding, tags
+    image -> backbone (strides 8, 16, 32) -> neck -> heads: boxes, blur, embedding, tags
 """
 
 from typing import Any

@@ -36,7 +36,9 @@ class DetrError(ValueError):
     """A detector that cannot be used here. The text says which, why, and what to do."""
 
 
-class DetrConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="family", tag="detr"):
+class DetrConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="family", tag="detr"
+):
     """A detector of Transformers, fully described: its weights' origin is not needed to build it again."""
 
     architecture: dict[str, Any]

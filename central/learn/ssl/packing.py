@@ -1,7 +1,7 @@
 """From a run of self-supervision to a pack: its own trunk, or its embedding in a pack that detects.
 
-run -> a pack with trunk and embedding, bit by bit, which detects nothing
-run + pack -> that pack, its embedding head taught to say what the run's would: detection stays as it is
+    run -> a pack with trunk and embedding, bit by bit, which detects nothing
+    run + pack -> that pack, its embedding head taught to say what the run's would: detection stays as it is
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a run still tells frames apart: what has collapsed answers the same to everything, at a splendid loss.
 
-projections of each pretext -> standard deviation per dimension, against that of points spread over the sphere
-features of the trunk -> effective rank (Roy and Vetterli, EUSIPCO 2007)
+    projections of each pretext -> standard deviation per dimension, against that of points spread over the sphere
+    features of the trunk -> effective rank (Roy and Vetterli, EUSIPCO 2007)
 """
 
 from __future__ import annotations

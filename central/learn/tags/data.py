@@ -1,9 +1,9 @@
 """Images with tags that are known in part, from a COCO file, a table or a list; and hiding some of what is known.
 
-COCO.json    a class is present where a box has it, absent where the image is complete for it, else unknown; what
-             an image's `tags` say (present, absent) comes before that
-TABLE.csv    first column the file, then one column per tag: 1 present, -1 or 0 absent, empty or ? unknown
-LIST.json    {"file": [names or indices of the tags that are present]}: what is not listed is absent
+    COCO.json    a class is present where a box has it, absent where the image is complete for it, else unknown; what
+                 an image's `tags` say (present, absent) comes before that
+    TABLE.csv    first column the file, then one column per tag: 1 present, -1 or 0 absent, empty or ? unknown
+    LIST.json    {"file": [names or indices of the tags that are present]}: what is not listed is absent
 """
 
 from __future__ import annotations

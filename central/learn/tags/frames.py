@@ -1,7 +1,7 @@
 """Tags at the centre: what people said of frames, as training data; and what was learned, as proposals for the queue.
 
-answers -> a tag: as it was said; a class: present where a box has it, absent where the frame is complete for it
-waiting frames -> scores -> `tag_proposals`, which the workbench shows until a person answers
+    answers -> a tag: as it was said; a class: present where a box has it, absent where the frame is complete for it
+    waiting frames -> scores -> `tag_proposals`, which the workbench shows until a person answers
 """
 
 from __future__ import annotations

@@ -97,4 +97,6 @@ def report(scores: Scores, labels: Labels, names: tuple[str, ...]) -> TagReport:
         }  # fmt: skip
     values = [row["ap"] for row in rows.values() if row["ap"] is not None]
     mean = float(np.mean(values)) if values else float("nan")
-    return TagReport(map=mean, prf=prf(chosen, labels), top=prf(top(scores), labels), tags=rows, images=len(scores))
+    return TagReport(
+        map=mean, prf=prf(chosen, labels), top=prf(top(scores), labels), tags=rows, images=len(scores)
+    )

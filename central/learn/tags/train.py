@@ -1,6 +1,6 @@
 """Training tags on cached maps: one loop for every method.
 
-maps [N, c, h, w], labels [N, C] -> epochs of batches -> TagNetwork; a row of figures per epoch
+    maps [N, c, h, w], labels [N, C] -> epochs of batches -> TagNetwork; a row of figures per epoch
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Teachers: larger or foreign detectors whose proposals a person only has to confirm. One file each.
 
-image BGR -> Opened.propose -> Detections in source pixels, classes as indices into the project's labels
+    image BGR -> Opened.propose -> Detections in source pixels, classes as indices into the project's labels
 """
 
 from __future__ import annotations

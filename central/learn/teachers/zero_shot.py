@@ -62,7 +62,9 @@ class _Opened:
         words = list(self.words)
         if self.kind in PAIRED:
             text = self.tokenizer(words, padding=True, return_tensors="pt")
-            out = self.network(pixel_values=pixels, input_ids=text["input_ids"], attention_mask=text["attention_mask"])
+            out = self.network(
+                pixel_values=pixels, input_ids=text["input_ids"], attention_mask=text["attention_mask"]
+            )
             return np.asarray(out.logits[0].float().sigmoid().numpy(), np.float32), out.pred_boxes[0]
         text, own = _spans(self.tokenizer, words)
         out = self.network(pixel_values=pixels, **text)

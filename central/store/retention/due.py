@@ -105,7 +105,9 @@ def stored(session: Session, site: str) -> int:
     return int(session.scalar(select(func.sum(Frame.size_bytes)).where(Frame.site == site)) or 0)
 
 
-def by_size(session: Session, site: str, excess: int, holds: Holds, seen: set[str]) -> Iterator[tuple[Any, str | None]]:
+def by_size(
+    session: Session, site: str, excess: int, holds: Holds, seen: set[str]
+) -> Iterator[tuple[Any, str | None]]:
     """Yield frames of `site`, the first to go first, with the reason that keeps them, until those without one have
     `excess` bytes; those in `seen` are passed over."""
     rank = case(FIRST_TO_GO, value=Frame.state, else_=1)

@@ -37,7 +37,9 @@ def detected(judged: Judged, features: Float, labels: NDArray[np.int8], least: f
     flat = np.asarray(judged.scores[rows, columns] / best[columns], np.float32)
     kept = suppress(judged.boxes[rows], flat, columns.astype(np.int64), APART)
     present = frozenset(int(c) for c in np.flatnonzero(labels > 0))
-    return Detected(judged.boxes[rows][kept], flat[kept], columns[kept].astype(np.int64), features[rows][kept], present)
+    return Detected(
+        judged.boxes[rows][kept], flat[kept], columns[kept].astype(np.int64), features[rows][kept], present
+    )
 
 
 def missing(judged: Judged, labels: NDArray[np.int8]) -> float:

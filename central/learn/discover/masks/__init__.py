@@ -1,6 +1,6 @@
 """From a box to the outline of what is in it: one way per file.
 
-image, boxes -> masks [H, W] -> polygons in pixels, as annotations and exports have them
+    image, boxes -> masks [H, W] -> polygons in pixels, as annotations and exports have them
 """
 
 from __future__ import annotations

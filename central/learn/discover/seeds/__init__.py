@@ -1,6 +1,6 @@
 """Which boxes of an image stand for a class that is present: one way per file.
 
-scores [N] of one class, boxes [N, 4] -> seeds [S]: places of boxes, the best first
+    scores [N] of one class, boxes [N, 4] -> seeds [S]: places of boxes, the best first
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ class Transfer(Learner):
         return wanted and (epoch - self.config.warm) % self.config.refresh == 0
 
     def look(self, epoch: int, material: Material) -> None:
-        self.centres, self.some = of_classes(material.features, material.labels, self.config.prototypes, self.chance)
+        self.centres, self.some = of_classes(
+            material.features, material.labels, self.config.prototypes, self.chance
+        )
 
     def quantities(self, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return by branch how much speaks for each tag, ``[B, C]``, at most 1."""

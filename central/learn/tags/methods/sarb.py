@@ -43,7 +43,9 @@ class Blending(Learner):
         return epoch >= self.config.warm and (epoch - self.config.warm) % self.config.refresh == 0
 
     def look(self, epoch: int, material: Material) -> None:
-        self.centres, self.some = of_classes(material.features, material.labels, self.config.prototypes, self.chance)
+        self.centres, self.some = of_classes(
+            material.features, material.labels, self.config.prototypes, self.chance
+        )
 
     def between_images(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return features ``[B, C, D]`` mixed with those of the batch turned round, targets, and which cells were."""
