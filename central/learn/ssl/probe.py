@@ -5,10 +5,10 @@ COCO boxes -> crops, each judged by those of other cameras;  class folders train
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -33,6 +33,10 @@ TEMPERATURE: Final = 0.07
 MAJORITY: Final = 10
 """Neighbours of the plain vote of `majority`."""
 BATCH: Final = 128
+
+
+Vote = Callable[[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]], NDArray[Any]]
+"""From classes and cosines ``[Q, K]`` of neighbours and the number of each class to scores ``[Q, C]``."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,12 @@ def _neighbours(
         yield own, classes[near], np.take_along_axis(cosines, near, 1), np.bincount(classes, minlength=len(crops.names))
 
 
-def _share(crops: Crops, right: NDArray[np.bool_], asked: NDArray[np.bool_], balanced: bool) -> float:
+def _judged(points: NDArray[np.float32], crops: Crops, count: int, vote: Vote, balanced: bool) -> float:
+    """Return the share that `vote` of the `count` nearest is right about; `balanced`: the mean over classes."""
+    right, asked = np.zeros(len(points), bool), np.zeros(len(points), bool)
+    for own, classes, cosines, counts in _neighbours(points, crops, count):
+        right[own] = vote(classes, cosines, counts).argmax(axis=1) == crops.labels[own]
+        asked |= own
     if not balanced:
         return float(right[asked].mean())
     judged = [right[asked & (crops.labels == c)] for c in np.unique(crops.labels[asked])]
@@ -151,23 +160,22 @@ def knn(points: NDArray[np.float32], crops: Crops, balanced: bool = True) -> flo
     weight in sum, however many objects it has; else the share of all objects, by votes as they are. Most objects of a
     street are cars: without it whatever is rare is outvoted, and hardly anything but cars is ever said.
     """
-    right, asked_any = np.zeros(len(points), bool), np.zeros(len(points), bool)
-    for own, classes, cosines, counts in _neighbours(points, crops, NEIGHBOURS):
+
+    def vote(classes: NDArray[np.int64], cosines: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[Any]:
         votes = np.exp(cosines.astype(np.float64) / TEMPERATURE)
         sums = np.stack([(votes * (classes == c)).sum(axis=1) for c in range(len(counts))], 1)
-        right[own] = (sums / np.maximum(counts, 1) if balanced else sums).argmax(axis=1) == crops.labels[own]
-        asked_any |= own
-    return _share(crops, right, asked_any, balanced)
+        return np.asarray(sums / np.maximum(counts, 1) if balanced else sums)
+
+    return _judged(points, crops, NEIGHBOURS, vote, balanced)
 
 
 def majority(points: NDArray[np.float32], crops: Crops) -> float:
     """Return the mean over classes of the share 0..1 that most of the MAJORITY nearest neighbours are right about."""
-    right, asked_any = np.zeros(len(points), bool), np.zeros(len(points), bool)
-    for own, classes, _, counts in _neighbours(points, crops, MAJORITY):
-        votes = np.apply_along_axis(np.bincount, 1, classes, minlength=len(counts))
-        right[own] = votes.argmax(axis=1) == crops.labels[own]
-        asked_any |= own
-    return _share(crops, right, asked_any, True)
+
+    def vote(classes: NDArray[np.int64], _: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[Any]:
+        return np.asarray(np.apply_along_axis(np.bincount, 1, classes, minlength=len(counts)))
+
+    return _judged(points, crops, MAJORITY, vote, True)
 
 
 def probe(trunk: Trunk, crops: Crops) -> dict[str, float]:
