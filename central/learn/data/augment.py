@@ -97,6 +97,12 @@ class Loaded:
     tags: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
 
 
+def drawn_sources(strength: Strength, random: Generator) -> int:
+    """Return how many images the next sample is made of, a square number: one, or those of a mosaic."""
+    side = int(random.integers(2, strength.grid + 1)) if random.random() < strength.mosaic else 1
+    return side * side
+
+
 def _zoom(source: Loaded, fit: float, strength: Strength, random: Generator) -> float:
     """Return the scale of `source`: around `fit`, or such that its objects get a side from `strength.sizes`."""
     if strength.sizes is None or not len(source.boxes) or random.random() < 0.5:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from central.learn.data import Example, Pixels
-from central.learn.data.augment import Loaded, Sample, Strength, compose
+from central.learn.data.augment import Loaded, Sample, Strength, compose, drawn_sources
 
 CACHE_BYTES: Final = 1_500_000_000
 """Decoded images that one process keeps; beyond it, the oldest are decoded again when needed."""
@@ -119,8 +119,7 @@ class Stream(Dataset[Sample]):
 
     def indices(self, place: int, random: np.random.Generator) -> list[int]:
         """Return which examples make up the sample at `place`."""
-        side = int(random.integers(2, self.strength.grid + 1)) if random.random() < self.strength.mosaic else 1
-        return self.indices_of(side * side, random)
+        return self.indices_of(drawn_sources(self.strength, random), random)
 
     def indices_of(self, count: int, random: np.random.Generator) -> list[int]:
         """Return `count` examples drawn by their shares."""

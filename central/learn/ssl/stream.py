@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from central.learn.data import Pixels
-from central.learn.data.augment import FULL, Loaded, compose
+from central.learn.data.augment import FULL, Loaded, compose, drawn_sources
 from central.learn.ssl import Batch, Needs
 from central.learn.ssl.boxes import Boxes
 from central.learn.ssl.clips import flow_of, moving_in
@@ -187,8 +187,7 @@ class Stream(Dataset[Sample]):
     def _scene(self, shown: list[tuple[int, Pixels]], random: Generator) -> Sample:
         """Return the frame `shown`, or a mosaic of it and others, with all their boxes."""
         assert self.boxes is not None  # or no frame were known
-        side = int(random.integers(2, SCENE.grid + 1)) if random.random() < SCENE.mosaic else 1
-        shown = [*shown, *(self._known_frame(random) for _ in range(side * side - 1))]
+        shown = [*shown, *(self._known_frame(random) for _ in range(drawn_sources(SCENE, random) - 1))]
         parts = []
         for index, image in shown:
             corners = self.boxes.of(index)[0] * np.array([image.shape[1], image.shape[0]] * 2, np.float32)
